@@ -1,0 +1,110 @@
+"""The values that travel: a row of the HIS, the card use it says, and what was found about it.
+
+A card use event (用卡数据, document 2.7.4) leaves the HIS as a `SourceRow` in local codes, becomes a `CardUse` in
+standard codes, and collects `Finding`s on the way. Patient fields never show in a repr of these, and no finding carries
+one. Keys and request ids are derived, never drawn: whoever sees the same event derives the same ids, on any day, on any
+machine.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+CODE_TABLES: Final = ("scene", "department", "card_type", "channel", "cost_type")
+"""Fields that hold a code, each with a table of the same name."""
+
+PATIENT_FIELDS: Final = ("id_number", "name", "qr_code_text")
+"""Fields that say who the patient is: encrypted at rest, never logged, never in a finding."""
+
+FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "occurred_at": "time",
+        "scene": "scene",
+        "department": "department",
+        "card_type": "cardType",
+        "channel": "cardChannel",
+        "cost_type": "cardCostTypes",
+        "id_number": "idCardNumber",
+        "name": "name",
+        "qr_code_text": "qrCodeText",
+    }
+)
+"""Field of `CardUse` -> parameter of reportHISData (document 2.7.4; cardCostTypes is of newer documents)."""
+
+# Changing a namespace would report every event a second time: these two are for ever.
+_EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:event")
+_REQUEST_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:request")
+
+
+class SourceRow(NamedTuple):
+    """One row of a feed as the HIS gives it; every SQL file returns exactly these columns, by name.
+
+    Codes are local or standard ones, text may be padded. `voided`: refunded, returned or cancelled (0 or 1).
+    """
+
+    source_id: str
+    occurred_at: datetime | str | None
+    scene: str | None
+    department: str | None
+    department_name: str | None
+    card_type: str | None
+    channel: str | None
+    cost_type: str | None
+    id_number: str | None
+    name: str | None
+    qr_code_text: str | None
+    voided: int
+
+    def __repr__(self) -> str:
+        """Only the row's own key: the rest may say who the patient is."""
+        return f"SourceRow(source_id={self.source_id!r}, ...)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardUse:
+    """One card use in standard form. None means absent: nothing in the HIS, a placeholder, or a code nobody mapped.
+
+    `occurred_at` is naive local time (Asia/Shanghai) in whole seconds; codes are those of the standard tables.
+    """
+
+    occurred_at: datetime | None
+    scene: str | None
+    department: str | None
+    card_type: str | None
+    channel: str | None
+    cost_type: str | None
+    id_number: str | None = field(repr=False)
+    name: str | None = field(repr=False)
+    qr_code_text: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule says about one event. `code` is a local code that stands in no table, and never a patient field."""
+
+    rule: str
+    field: str
+    severity: str
+    table: str | None = None
+    code: str | None = None
+
+
+def _joined(*parts: str) -> str:
+    """Each part behind its own length, so that no two lists of parts give the same text: ("a|b", "c"), ("a", "b|c")."""
+    return "".join([f"{len(part)}:{part}" for part in parts])
+
+
+def event_key(hospital_id: str, feed: str, source_id: str) -> str:
+    """UUIDv5 of (hospital, feed, the HIS's own key of the row): 32 lower-case hex digits."""
+    return uuid.uuid5(_EVENT_NAMESPACE, _joined(hospital_id, feed, source_id)).hex
+
+
+def request_id(event_key: str, digest: str, generation: int) -> str:
+    """UUIDv5 of (event, payload digest, generation): 32 upper-case hex digits (document 3.1.2, requestId).
+
+    Stays the same as long as an outcome is unknown; the generation rises only after a definite refusal.
+    """
+    return uuid.uuid5(_REQUEST_NAMESPACE, _joined(event_key, digest, str(generation))).hex.upper()
