@@ -1,0 +1,76 @@
+"""Identity numbers: the resident ID (GB 11643) exactly, other documents by the look they usually have.
+
+Functions take cleaned text (see normalize.py) and never quote it anywhere.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from operator import mul
+from types import MappingProxyType
+from typing import Final
+
+RESIDENT_ID: Final = "01"
+HEALTH_CARD: Final = "11"
+
+_EARLIEST_BIRTH: Final = "18000101"
+_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_DIGITS: Final = "10X98765432"
+
+PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "02": r"[A-Za-z0-9]{3,21}",
+        "03": r"[A-Za-z0-9]{5,17}",
+        "06": r"[HMhm](\d{8}|\d{10})",
+        "07": r"\d{8}|\d{10}",
+        "08": r"[A-Za-z]\d{9}",
+    }
+)
+"""Card type -> how its numbers usually look (whole text). Conventions only: a stranger is worth a warning, no more."""
+
+_COMPILED: Final = {card_type: re.compile(pattern, re.ASCII) for card_type, pattern in PATTERNS.items()}
+
+
+def check_digit(first_17: str) -> str:
+    """The 18th character of a resident ID, 0-9 or X, from its first 17 digits."""
+    return _CHECK_DIGITS[sum(map(mul, map(int, first_17), _WEIGHTS)) % 11]
+
+
+def has_resident_shape(number: str) -> bool:
+    """15 digits, or 17 digits and a digit or X; a region (never 0 first); a birth date that is one."""
+    digits = number[:-1] if number.endswith("X") else number
+    if not (digits.isascii() and digits.isdigit() and digits[0] != "0"):
+        return False
+    if len(number) == 18:
+        return _is_date(number[6:14])
+    return len(number) == 15 and digits == number and _is_date("19" + number[6:12])
+
+
+def has_check_digit(number: str) -> bool:
+    """Whether the 18th character is the right one. The legacy form of 15 digits has none, so nothing is wrong with it.
+
+    Only for numbers that `has_resident_shape`.
+    """
+    return len(number) == 15 or check_digit(number[:17]) == number[17]
+
+
+def upgraded(number: str) -> str:
+    """A resident ID of 15 digits in its form of 18; anything else as it is."""
+    if len(number) != 15 or not has_resident_shape(number):
+        return number
+    first_17 = f"{number[:6]}19{number[6:]}"
+    return first_17 + check_digit(first_17)
+
+
+def looks_usual(card_type: str, number: str) -> bool:
+    """Whether a number looks like others of its document type. True where no convention is known."""
+    pattern = _COMPILED.get(card_type)
+    return pattern is None or pattern.fullmatch(number) is not None
+
+
+def _is_date(yyyymmdd: str) -> bool:
+    try:
+        date(int(yyyymmdd[:4]), int(yyyymmdd[4:6]), int(yyyymmdd[6:]))
+    except ValueError:
+        return False
+    return yyyymmdd >= _EARLIEST_BIRTH
