@@ -1,0 +1,58 @@
+# The front door. `make` alone lists the targets; each installs what it needs into .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+
+.PHONY: help install install-dev demo test check lint types format docs docs-check lock services bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: ## make .venv and install the pinned requirements (PYTHON=python3.12 picks the interpreter)
+	@scripts/bootstrap
+
+install-dev: ## the same with what tests and checks need
+	@scripts/bootstrap --dev
+
+demo: install ## a hospital's day from its HIS to the platform, embedded; DEMO_EXIT=1 leaves when done
+	@exec $(VENV)/python scripts/demo.py $(ARGS)
+
+test: install-dev ## all tests, fast ones first (ARGS="-k name" narrows them)
+	@$(PYTEST) $(ARGS)
+
+check: lint types docs-check test ## what CI runs: format, lint, types, import contracts, docs, tests
+
+lint: install-dev ## ruff format --check, ruff, import contracts
+	@$(VENV)/ruff format --check --quiet . || { echo 'lint: not formatted; make format mends it' >&2; exit 1; }
+	@$(VENV)/ruff check --quiet .
+	@$(VENV)/lint-imports --no-logo
+
+types: install-dev ## mypy --strict over include/
+	@$(VENV)/mypy
+
+format: install-dev ## ruff format, and the fixes ruff is sure of
+	@$(VENV)/ruff check --quiet --fix-only .
+	@$(VENV)/ruff format .
+
+docs: install-dev ## write the generated parts of the documents again
+	@$(VENV)/python scripts/docs.py
+
+docs-check: install-dev ## generated parts current, links and commands of the documents exist
+	@$(VENV)/python scripts/docs.py --check
+
+lock: install-dev ## compile requirements*.in to pinned requirements*.txt (ARGS=--upgrade takes new versions)
+	@$(VENV)/python scripts/lock.py $(ARGS)
+
+services: ## find or install the PostgreSQL server that the database tests start
+	@scripts/services
+
+bench: ## list the benchmarks and how to run them
+	@for file in benchmarks/[a-z]*.py; do [[ -e $$file ]] || continue; \
+	  printf '%s %s\n    %s\n' '$(VENV)/python' "$$file" "$$(sed -nE '1s/^"""(.*[^"])("*)$$/\1/p' "$$file")"; done
+
+clean: ## remove the environment, caches and everything the demo made
+	@rm -rf .venv var build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache include/*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,40 @@
+"""Compiles requirements.in and requirements-dev.in to their pinned .txt, for every supported Python and platform.
+
+Promises: pins that still fit stay as they are; `--upgrade` takes the newest that fit together; uses the index pip uses.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from install import ROOT, VENV, pip_settings, run, uv_arguments
+
+
+def main() -> None:
+    python = VENV / "bin" / "python"
+    listing = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
+    arguments, variables = uv_arguments(pip_settings(listing), os.environ)
+    compiler = [
+        python,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--no-header",
+        "--quiet",
+    ]
+    for name in ("requirements", "requirements-dev"):
+        run(
+            [*compiler, *arguments, *sys.argv[1:], f"{name}.in", "--output-file", f"{name}.txt"],
+            **variables,
+        )
+        print(f"lock: {(ROOT / name).with_suffix('.txt').relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What every test may ask for, and the surroundings each runs in.
+
+Promises: no setting of the developer's shell reaches a test, nothing is written to ~/airflow, quick tests run first,
+and a missing PostgreSQL is said aloud: a skip on a developer's machine, a failure in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import postgres as pg
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ORDER = ("unit", "dags", "integration", "simulation", "ui")
+
+# Airflow reads its surroundings when it is first imported, so they are laid out here, before any test module is.
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "CARD_USAGE_"))]:
+    del os.environ[name]
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="card_usage_airflow_"))
+os.environ |= {
+    "AIRFLOW_HOME": str(AIRFLOW_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+}
+
+
+def pytest_unconfigure() -> None:
+    """Here and not at interpreter exit, which children forked by Airflow reach too."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders in the order of their speed; inside each, pytest's own order."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[pg.Cluster]:
+    """A running PostgreSQL server that belongs to this test session alone."""
+    programs = pg.programs()
+    if programs is None:
+        reason = "NO POSTGRESQL: its server programs are not installed, so nothing was tested on it; run: make services"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    cluster = pg.Cluster(programs)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: pg.Cluster) -> Iterator[str]:
+    """SQLAlchemy URL (postgresql+psycopg://) of an empty database made for this test."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
