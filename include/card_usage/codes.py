@@ -25,10 +25,13 @@ ALIAS_COLUMNS: Final = ("local", "standard", "note")
 
 
 def fold(text: str) -> str:
-    """The form in which codes and local names are compared: NFKC, no control characters, no padding."""
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable())
-    return text.strip()
+    """The form in which codes and local names are compared: NFKC, no control characters, no padding. A fixed point."""
+    text = text.strip()
+    if text.isascii() and text.isprintable():
+        return text
+    folded = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable())
+    # What stood between two characters is gone, so that they may compose now.
+    return text if folded == text else fold(folded)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

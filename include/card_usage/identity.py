@@ -15,6 +15,7 @@ HEALTH_CARD: Final = "11"
 
 _EARLIEST_BIRTH: Final = "18000101"
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_OFFSET: Final = 48 * sum(_WEIGHTS)
 _CHECK_DIGITS: Final = "10X98765432"
 
 PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -33,7 +34,8 @@ _COMPILED: Final = {card_type: re.compile(pattern, re.ASCII) for card_type, patt
 
 def check_digit(first_17: str) -> str:
     """The 18th character of a resident ID, 0-9 or X, from its first 17 digits."""
-    return _CHECK_DIGITS[sum(map(mul, map(int, first_17), _WEIGHTS)) % 11]
+    # Over the bytes of the digits, each 48 more than its value: staging comes by here for every row.
+    return _CHECK_DIGITS[(sum(map(mul, first_17.encode(), _WEIGHTS)) - _OFFSET) % 11]
 
 
 def has_resident_shape(number: str) -> bool:
@@ -46,12 +48,9 @@ def has_resident_shape(number: str) -> bool:
     return len(number) == 15 and digits == number and _is_date("19" + number[6:12])
 
 
-def has_check_digit(number: str) -> bool:
-    """Whether the 18th character is the right one. The legacy form of 15 digits has none, so nothing is wrong with it.
-
-    Only for numbers that `has_resident_shape`.
-    """
-    return len(number) == 15 or check_digit(number[:17]) == number[17]
+def is_resident_id(number: str) -> bool:
+    """Whether this can be a resident ID: its shape, and of 18 characters the check digit. The legacy 15 have none."""
+    return has_resident_shape(number) and (len(number) == 15 or check_digit(number[:17]) == number[17])
 
 
 def upgraded(number: str) -> str:
@@ -70,7 +69,7 @@ def looks_usual(card_type: str, number: str) -> bool:
 
 def _is_date(yyyymmdd: str) -> bool:
     try:
-        date(int(yyyymmdd[:4]), int(yyyymmdd[4:6]), int(yyyymmdd[6:]))
+        date.fromisoformat(yyyymmdd)
     except ValueError:
         return False
     return yyyymmdd >= _EARLIEST_BIRTH
