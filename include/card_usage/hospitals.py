@@ -1,0 +1,138 @@
+"""Hospitals: one TOML file each, hospitals/<id>.toml, checked when read. No secrets live in it.
+
+A file names the HIS connection and its shape, the feeds, the platform's connection and what this hospital's contract
+with the platform says (document 2.7.4 leaves some of it open, see docs/rules.md).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from card_usage.errors import BadHospitalFile, UnknownHospital
+
+SQL = Path(__file__).resolve().parents[1] / "sql"
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
+class _Table(BaseModel):
+    """A table of the file: unknown keys are errors, so that a typing mistake is not silently a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class His(_Table):
+    """Where the card uses come from."""
+
+    connection: Name
+    shape: Name
+    feeds: tuple[Name, ...] = Field(min_length=1)
+    fetch_size: int = Field(default=5000, ge=1, le=100_000)
+    look_back_days: int = Field(default=3, ge=0, le=92)
+
+    @model_validator(mode="after")
+    def _sql_exists(self) -> His:
+        folder = SQL / self.shape
+        if not folder.is_dir():
+            shapes = ", ".join(sorted(p.name for p in SQL.iterdir() if p.is_dir()))
+            raise ValueError(f"shape '{self.shape}' has no folder in include/sql (there are: {shapes})")
+        missing = [feed for feed in self.feeds if not (folder / f"{feed}.sql").is_file()]
+        if missing:
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.sql")))
+            raise ValueError(f"shape '{self.shape}' has no feed {', '.join(missing)} (it has: {known})")
+        if len(set(self.feeds)) != len(self.feeds):
+            raise ValueError("a feed is listed twice")
+        return self
+
+
+class Platform(_Table):
+    """How to report, and how much of it a day. Rates are calls per second; 0 sets no limit of ours."""
+
+    connection: Name
+    hospital_id: str = Field(min_length=1, max_length=64)
+    profile: Literal["v2.1", "current"] = "v2.1"
+    department_format: Literal["code", "name", "his_name"] = "code"
+    live: bool = True
+    daily_quota: int = Field(default=100, ge=1)
+    backfill_order: Literal["newest", "oldest"] = "newest"
+    concurrency: int = Field(default=32, ge=1, le=1024)
+    requests_per_second: float = Field(default=0, ge=0)
+    app_requests_per_second: float = Field(default=0, ge=0)
+    call_timeout_seconds: float = Field(default=15, gt=0, le=120)
+
+
+class Normalize(_Table):
+    """Choices of normalization that differ between hospitals."""
+
+    upgrade_15_digit_ids: bool = False
+
+
+class Gate(_Table):
+    """When the check before delivery holds or stops a day, as a share of its events (0 to 1)."""
+
+    warn_quarantined_share: float = Field(default=0.02, ge=0, le=1)
+    hold_quarantined_share: float = Field(default=0.30, ge=0, le=1)
+
+
+class Report(_Table):
+    """How reports speak."""
+
+    language: Literal["zh", "en"] = "zh"
+
+
+class Hospital(_Table):
+    """One hospital's file."""
+
+    id: Name
+    name: str = Field(min_length=1)
+    name_en: str = ""
+    region: str = Field(default="", pattern=r"^(\d{6})?$")
+    cadence: Literal["daily", "hourly"] = "daily"
+    start: date | None = None
+    his: His
+    platform: Platform
+    normalize: Normalize = Normalize()
+    gate: Gate = Gate()
+    report: Report = Report()
+
+    @property
+    def label(self) -> str:
+        """The name in the language of its reports."""
+        return self.name if self.report.language == "zh" else self.name_en or self.name
+
+
+def load_hospital(directory: Path, hospital_id: str) -> Hospital:
+    """Read hospitals/<id>.toml. Raises UnknownHospital or BadHospitalFile (file, key, reason)."""
+    path = directory / f"{hospital_id}.toml"
+    if not path.is_file():
+        known = ", ".join(hospital_ids(directory)) or "none"
+        raise UnknownHospital(hospital=hospital_id, directory=directory.as_posix(), known=known)
+    try:
+        hospital = Hospital.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {error}") from None
+    except ValidationError as error:
+        # Values are left out: a misplaced secret must not reach a log.
+        first, *others = error.errors(include_input=False, include_url=False)
+        key = ".".join(str(part) for part in first["loc"]) or "(file)"
+        more = f" (and {len(others)} more)" if others else ""
+        raise BadHospitalFile(path=path.as_posix(), key=key, problem=first["msg"] + more) from None
+    if hospital.id != hospital_id:
+        problem = f"is '{hospital.id}', the file's name says '{hospital_id}'"
+        raise BadHospitalFile(path=path.as_posix(), key="id", problem=problem)
+    return hospital
+
+
+def load_hospitals(directory: Path) -> tuple[Hospital, ...]:
+    """Every hospital of the directory, by id."""
+    return tuple(load_hospital(directory, hospital_id) for hospital_id in hospital_ids(directory))
+
+
+def hospital_ids(directory: Path) -> tuple[str, ...]:
+    """The ids that have a file, sorted. An absent directory has none."""
+    return tuple(sorted(path.stem for path in directory.glob("*.toml")))

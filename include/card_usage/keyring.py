@@ -1,0 +1,86 @@
+"""Keys: seal patient fields (AES-256-GCM) and digest events (HMAC-SHA256).
+
+CARD_USAGE_KEY lists keys as `id:base64`, comma-separated, 32 bytes each. The first one seals; every one opens. The
+last one, the founding key, also keys the digests: request ids derive from digests, so it must stay in the list for as
+long as the ledger may have to be rebuilt. To rotate, put a new key in front.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from card_usage.errors import BadKey, WrongKey
+
+_NONCE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Bytes that only the key `key_id` opens: 12 bytes nonce, ciphertext, 16 bytes tag."""
+
+    key_id: str
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys by id, in the order of the setting."""
+
+    _ciphers: Mapping[str, AESGCM] = field(repr=False)
+    _digest_key: bytes = field(repr=False)
+    current: str
+
+    @classmethod
+    def parse(cls, setting: str) -> Keyring:
+        """Read `id:base64[,id:base64...]`. Raises BadKey, which never quotes the key."""
+        ciphers: dict[str, AESGCM] = {}
+        secret = b""
+        for position, part in enumerate(setting.split(","), start=1):
+            key_id, colon, text = part.strip().partition(":")
+            try:
+                secret = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                secret = b""
+            if not colon or not key_id or len(key_id) > 16 or len(secret) != 32 or key_id in ciphers:
+                raise BadKey(position=position)
+            ciphers[key_id] = AESGCM(secret)
+        founding = hmac.digest(secret, b"card-usage digest key v1", "sha256")
+        return cls(ciphers, founding, next(iter(ciphers)))
+
+    @staticmethod
+    def new_key(key_id: str) -> str:
+        """A fresh random key in the form of the setting."""
+        return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """Encrypt under the current key; the same `bound_to` is needed to open (so blobs cannot be swapped)."""
+        nonce = os.urandom(_NONCE)
+        return Sealed(self.current, nonce + self._ciphers[self.current].encrypt(nonce, plain, bound_to))
+
+    def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
+        """Decrypt. Raises WrongKey when the key is not in the list or does not fit."""
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            raise WrongKey(key_id=sealed.key_id)
+        try:
+            return cipher.decrypt(sealed.blob[:_NONCE], sealed.blob[_NONCE:], bound_to)
+        except InvalidTag:
+            raise WrongKey(key_id=sealed.key_id) from None
+
+    def digest(self, text: str) -> str:
+        """Keyed digest of `text`, 32 hex characters: equal text gives equal digests, nothing can be guessed back."""
+        return hmac.digest(self._digest_key, text.encode(), "sha256")[:16].hex()
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the founding key without giving it away, 16 hex characters."""
+        return hashlib.sha256(b"fingerprint" + self._digest_key).hexdigest()[:16]

@@ -1,0 +1,151 @@
+"""Open the ledger: SQLite (embedded) or PostgreSQL, migrated by Alembic, checked before use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
+from card_usage.keyring import Keyring
+from card_usage.ledger.schema import meta
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """An open ledger. `write()` commits at the end of the block or not at all; `read()` never writes."""
+
+    engine: Engine = field(repr=False)
+    keyring: Keyring = field(repr=False)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction. On SQLite it takes the write lock at its start, so it never fails half way on a lock."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view, no lock."""
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            yield connection
+
+    @property
+    def dialect(self) -> str:
+        """'sqlite' or 'postgresql'."""
+        return self.engine.dialect.name
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def open_ledger(url: str, keyring: Keyring) -> Ledger:
+    """Open and check. Raises BadLedgerUrl, LedgerUnreachable, LedgerBehind (migrate first) or WrongKey."""
+    engine = create_ledger_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        engine.dispose()
+        raise LedgerUnreachable(url=_where(engine.url), reason=type(error.orig).__name__) from None
+    if current != head_revision():
+        engine.dispose()
+        raise LedgerBehind(found=current or "empty", wanted=head_revision())
+    ledger = Ledger(engine, keyring)
+    _check_founding_key(ledger)
+    return ledger
+
+
+def create_ledger_engine(url: str) -> Engine:
+    """An engine fit for the ledger: parameters hidden from errors, SQLite with WAL and full sync."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise BadLedgerUrl(problem=parsed.get_backend_name())
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 60, "check_same_thread": False})
+    except (ArgumentError, NoSuchModuleError):
+        raise BadLedgerUrl(problem="not readable") from None
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin by itself; _begin_sqlite does
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _where(url: URL) -> str:
+    return f"{url.get_backend_name()} {url.host or url.database or ''}".strip()
+
+
+def _alembic(url: URL) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = url
+    return config
+
+
+def head_revision() -> str:
+    """The revision that this code needs."""
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert head is not None, "migrations ship with the code"  # noqa: S101
+    return head
+
+
+def migrate(url: str) -> str:
+    """Bring the ledger to this code's revision, creating it if need be; returns the revision. Safe to repeat."""
+    engine = create_ledger_engine(url)
+    config = _alembic(engine.url)
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                # Two starting containers must not migrate at once.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4827110)")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise LedgerUnreachable(url=_where(engine.url), reason=type(error.orig).__name__) from None
+    finally:
+        engine.dispose()
+    return head_revision()
+
+
+def _check_founding_key(ledger: Ledger) -> None:
+    """Digests made with another founding key would give every event a second request id: refuse to work."""
+    with ledger.read() as connection:
+        known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
+    if known is None:
+        with ledger.write() as connection:
+            known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
+            if known is None:
+                known = ledger.keyring.fingerprint
+                connection.execute(insert(meta).values(name="founding_key", setting=known))
+    if known != ledger.keyring.fingerprint:
+        ledger.close()
+        raise WrongKey(key_id="(founding, the last of the list)")

@@ -1,0 +1,243 @@
+"""The moves of a delivery: claim, settle, release, recover. Every move starts from the state it expects.
+
+    ready | held | unknown  --claim-->    in_flight
+    in_flight               --settle-->   whatever the outcome table says
+    in_flight               --release-->  as before the claim (never sent)
+    in_flight of the dead   --recover-->  unknown (perhaps sent)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, String, and_, func, insert, literal, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from card_usage.ledger.schema import OPEN, SETTLED_STATES, attempt, event
+from card_usage.outcome import Answer, Reply
+
+LIVE, BACKFILL = 0, 1
+
+
+class Claimed(NamedTuple):
+    """What a deliverer needs of one event. `before` is its state before the claim; `sealed` its patient fields."""
+
+    id: int
+    key: str
+    before: str
+    request_id: str
+    attempts: int
+    occurred_at: datetime
+    scene: str
+    department: str | None
+    department_name: str | None
+    card_type: str
+    channel: str
+    cost_type: str | None
+    key_id: str
+    sealed: bytes
+
+
+class Attempt(NamedTuple):
+    """One call and what came of it."""
+
+    at: datetime
+    reply: Reply
+    status: str
+
+
+class Settled(NamedTuple):
+    """An event's new state after its calls of this claim."""
+
+    claimed: Claimed
+    status: str
+    due_at: datetime | None
+    result_code: int | None
+    attempts: tuple[Attempt, ...]
+
+
+class Scope(NamedTuple):
+    """What one run may claim: a hospital's events of the days `first` to `last` (local), without `except_days`."""
+
+    hospital: str
+    first: date
+    last: date
+    except_days: tuple[date, ...] = ()
+
+
+def _due(scope: Scope, now: datetime | None) -> ColumnElement[bool]:
+    parts = [event.c.hospital == scope.hospital, OPEN, event.c.day.between(scope.first, scope.last)]
+    if scope.except_days:
+        parts.append(event.c.day.not_in(scope.except_days))
+    if now is not None:
+        parts.append(or_(event.c.due_at.is_(None), event.c.due_at <= now))
+    return and_(*parts)
+
+
+_CLAIMED = (
+    event.c.id,
+    event.c.key,
+    event.c.status,
+    event.c.request_id,
+    event.c.attempts,
+    event.c.occurred_at,
+    event.c.scene,
+    event.c.department,
+    event.c.department_name,
+    event.c.card_type,
+    event.c.channel,
+    event.c.cost_type,
+    event.c.key_id,
+    event.c.sealed,
+)
+
+
+def claim(
+    connection: Connection,
+    scope: Scope,
+    *,
+    worker: int,
+    limit: int,
+    now: datetime,
+    backfill_order: Literal["newest", "oldest"] = "oldest",
+) -> list[Claimed]:
+    """Take up to `limit` due events, live ones first and oldest first; no other deliverer gets them."""
+    found: list[Claimed] = []
+    for lane in (LIVE, BACKFILL):
+        if len(found) >= limit:
+            break
+        newest_first = lane == BACKFILL and backfill_order == "newest"
+        order = (event.c.occurred_at, event.c.id)
+        query = (
+            select(*_CLAIMED)
+            .where(_due(scope, now), event.c.lane == lane)
+            .order_by(*(column.desc() if newest_first else column for column in order))
+            .limit(limit - len(found))
+            .with_for_update(skip_locked=True)
+        )
+        found += [Claimed._make(row) for row in connection.execute(query)]
+    if found:
+        connection.execute(
+            update(event)
+            .where(event.c.id.in_([one.id for one in found]), OPEN)
+            .values(status="in_flight", claimed_by=worker)
+        )
+    return found
+
+
+def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, list[Answer]]:
+    """Earlier answers by event, to its present request id only. Events never sent before are left out."""
+    ids = [one.id for one in claimed if one.attempts]
+    answers: dict[int, list[Answer]] = defaultdict(list)
+    if ids:
+        query = (
+            select(attempt.c.event_id, attempt.c.answer)
+            .join(event, and_(event.c.id == attempt.c.event_id, event.c.request_id == attempt.c.request_id))
+            .where(attempt.c.event_id.in_(ids))
+        )
+        for event_id, answer in connection.execute(query):
+            answers[event_id].append(Answer(answer))
+    return answers
+
+
+def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, now: datetime) -> set[int]:
+    """Write outcomes; patient fields of settled events are erased. Returns the ids that moved: an event that is no
+    longer this deliverer's, or was settled by an earlier try of the same call, does not move."""
+    alike: dict[tuple[str, datetime | None, int | None, int], list[int]] = defaultdict(list)
+    for one in settled:
+        alike[one.status, one.due_at, one.result_code, len(one.attempts)].append(one.claimed.id)
+    moved: set[int] = set()
+    for (status, due_at, result_code, calls), ids in alike.items():
+        values: dict[str, Any] = {
+            "status": status,
+            "due_at": due_at,
+            "claimed_by": None,
+            "attempts": event.c.attempts + calls,
+        }
+        if result_code is not None:
+            values["result_code"] = result_code
+        if status in SETTLED_STATES:
+            values |= {"settled_at": now}
+        if status == "delivered":
+            values |= {"sealed": None, "key_id": None}
+        query = update(event).where(event.c.id.in_(ids), event.c.status == "in_flight", event.c.claimed_by == worker)
+        moved.update(connection.scalars(query.values(values).returning(event.c.id)))
+    rows = [
+        {
+            "event_id": one.claimed.id,
+            "request_id": one.claimed.request_id,
+            "deliverer": worker,
+            "at": call.at,
+            "answer": call.reply.answer.value,
+            "http_status": call.reply.http_status,
+            "result_code": call.reply.result_code,
+            "detail": call.reply.detail or None,
+            "status": call.status,
+        }
+        for one in settled
+        if one.claimed.id in moved
+        for call in one.attempts
+    ]
+    if rows:
+        connection.execute(insert(attempt), rows)
+    return moved
+
+
+def release(connection: Connection, claimed: Iterable[Claimed], *, worker: int) -> int:
+    """Give back what was never sent, each to the state it had."""
+    before: dict[str, list[int]] = defaultdict(list)
+    for one in claimed:
+        before[one.before].append(one.id)
+    moved = 0
+    for status, ids in before.items():
+        query = update(event).where(event.c.id.in_(ids), event.c.status == "in_flight", event.c.claimed_by == worker)
+        moved += connection.execute(query.values(status=status, claimed_by=None)).rowcount
+    return moved
+
+
+def recover(
+    connection: Connection, workers: Collection[int], *, now: datetime, detail: str, keep: Collection[int] = ()
+) -> int:
+    """Make the claims of these deliverers unknown: they may have been sent. `keep` names events to leave alone.
+
+    The lost call is written down as one without an answer, so that the outcome table knows of it.
+    """
+    theirs = and_(event.c.status == "in_flight", event.c.claimed_by.in_(workers))
+    if keep:
+        theirs = and_(theirs, event.c.id.not_in(keep))
+    lost = select(
+        event.c.id,
+        event.c.request_id,
+        event.c.claimed_by,
+        literal(now, attempt.c.at.type),
+        literal(Answer.NO_ANSWER.value, String),
+        literal(detail, String),
+        literal("unknown", String),
+    ).where(theirs)
+    columns = ["event_id", "request_id", "deliverer", "at", "answer", "detail", "status"]
+    connection.execute(insert(attempt).from_select(columns, lost))
+    return connection.execute(
+        update(event)
+        .where(theirs)
+        .values(status="unknown", claimed_by=None, due_at=None, attempts=event.c.attempts + 1)
+    ).rowcount
+
+
+class Backlog(NamedTuple):
+    """What is open in a scope: events due by now, all open ones, and when the next one falls due (None: none)."""
+
+    due: int
+    open: int
+    next_due: datetime | None
+
+
+def backlog(connection: Connection, scope: Scope, now: datetime) -> Backlog:
+    """Count what a run has before it."""
+    open_count = connection.scalar(select(func.count()).select_from(event).where(_due(scope, None))) or 0
+    due_count = connection.scalar(select(func.count()).select_from(event).where(_due(scope, now))) or 0
+    later = connection.scalar(select(func.min(event.c.due_at)).where(_due(scope, None), event.c.due_at > now))
+    return Backlog(due_count, open_count, later)
+

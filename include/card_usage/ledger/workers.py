@@ -1,0 +1,144 @@
+"""Deliverers: who is delivering, and whether it still lives.
+
+Nobody compares clocks of two machines. A deliverer raises its `beat` every few seconds; another one calls it dead only
+after it has itself watched that beat stand still for `DEAD_AFTER` on its own monotonic clock, or when the process is
+on the same host and gone. Being called dead is a guarded move, and a deliverer that finds it was made stops at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+from sqlalchemy import Connection, func, insert, select, update
+
+from card_usage.ledger.schema import deliverer
+
+BEAT_SECONDS: Final = 2.0
+DEAD_AFTER: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """A process, named so that a later process on the same host can tell whether it is gone."""
+
+    host: str
+    pid: int
+    process_start: str
+
+    @classmethod
+    def of_this_process(cls) -> Identity:
+        """Host (with boot and process namespace, so that containers do not confuse each other), pid and start time."""
+        namespace = Path("/proc/self/ns/pid")
+        inode = os.readlink(namespace) if namespace.exists() else ""
+        host = f"{platform.node()}/{int(psutil.boot_time())}/{inode}"
+        return cls(host=host, pid=os.getpid(), process_start=_start(os.getpid()))
+
+
+def _start(pid: int) -> str:
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}"
+    except psutil.Error:
+        return ""
+
+
+def gone(other: Identity, here: Identity) -> bool:
+    """Whether a process of this very host certainly no longer runs; False where that cannot be known."""
+    if other.host != here.host:
+        return False
+    return not psutil.pid_exists(other.pid) or _start(other.pid) != other.process_start
+
+
+def register(connection: Connection, *, hospital: str, app_id: str, identity: Identity, now: datetime) -> int:
+    """A new deliverer; its number is never given again."""
+    values = {
+        "hospital": hospital,
+        "app_id": app_id,
+        "host": identity.host,
+        "pid": identity.pid,
+        "process_start": identity.process_start,
+        "started_at": now,
+    }
+    return int(connection.execute(insert(deliverer).values(values).returning(deliverer.c.id)).scalar_one())
+
+
+def beat(connection: Connection, worker: int, done: int) -> bool:
+    """Say that this one lives. False: it was called dead, its claims are no longer its own."""
+    moved = connection.execute(
+        update(deliverer)
+        .where(deliverer.c.id == worker, deliverer.c.ended_at.is_(None))
+        .values(beat=deliverer.c.beat + 1, done=done)
+    )
+    return moved.rowcount == 1
+
+
+def end(connection: Connection, worker: int, now: datetime) -> None:
+    """This one stops by itself."""
+    connection.execute(
+        update(deliverer).where(deliverer.c.id == worker, deliverer.c.ended_at.is_(None)).values(ended_at=now)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A deliverer that has not ended, as another one sees it."""
+
+    worker: int
+    identity: Identity
+    beat: int
+
+
+def others(connection: Connection, *, hospital: str, worker: int) -> list[Living]:
+    """The hospital's deliverers that have not ended, other than `worker`."""
+    columns = deliverer.c
+    rows = connection.execute(
+        select(columns.id, columns.host, columns.pid, columns.process_start, columns.beat).where(
+            columns.hospital == hospital, columns.ended_at.is_(None), columns.id != worker
+        )
+    )
+    return [Living(r.id, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat) for r in rows]
+
+
+def sharing_app(connection: Connection, app_id: str) -> int:
+    """How many deliverers work with this appId now: they share its rate."""
+    count = select(func.count()).where(deliverer.c.app_id == app_id, deliverer.c.ended_at.is_(None))
+    return int(connection.execute(count).scalar_one())
+
+
+def call_dead(connection: Connection, living: Living, now: datetime) -> bool:
+    """Take a deliverer's claims away, unless it has beaten since. The caller recovers them in the same transaction."""
+    moved = connection.execute(
+        update(deliverer)
+        .where(deliverer.c.id == living.worker, deliverer.c.beat == living.beat, deliverer.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    return moved.rowcount == 1
+
+
+@dataclass(slots=True)
+class Watch:
+    """Remembers since when each beat stands still, on the watcher's own monotonic clock (seconds)."""
+
+    here: Identity
+    dead_after: float = DEAD_AFTER
+    _seen: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    def dead(self, living: Iterable[Living], monotonic: float) -> list[Living]:
+        """Those that are gone for certain, or stood still for `dead_after` seconds under this watch."""
+        found = list(living)
+        before, self._seen = self._seen, {}
+        lost = []
+        for one in found:
+            since = monotonic
+            if one.worker in before and before[one.worker][0] == one.beat:
+                since = before[one.worker][1]
+            self._seen[one.worker] = (one.beat, since)
+            if monotonic - since >= self.dead_after or gone(one.identity, self.here):
+                lost.append(one)
+        return lost

@@ -1,0 +1,48 @@
+"""Settings of one process, read from the environment once, at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from card_usage.errors import MissingSetting
+from card_usage.keyring import Keyring
+
+INCLUDE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Where things are. The ledger's URL may hold a password and never shows in a repr."""
+
+    ledger_url: str = field(repr=False)
+    keyring: Keyring
+    hospitals: Path
+    aliases: Path
+    reports: Path
+    code_tables: Path = INCLUDE / "code_tables"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read CARD_USAGE_*. Raises MissingSetting or BadKey."""
+        hospitals = hospitals_directory(environment)
+        return cls(
+            ledger_url=_required(environment, "CARD_USAGE_LEDGER_URL", "the delivery ledger"),
+            keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")),
+            hospitals=hospitals,
+            aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
+            reports=Path(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
+        )
+
+
+def hospitals_directory(environment: Mapping[str, str]) -> Path:
+    """CARD_USAGE_HOSPITALS, or the hospitals that ship with the project."""
+    return Path(environment.get("CARD_USAGE_HOSPITALS") or INCLUDE / "hospitals")
+
+
+def _required(environment: Mapping[str, str], variable: str, purpose: str) -> str:
+    value = environment.get(variable, "").strip()
+    if not value:
+        raise MissingSetting(setting=variable, purpose=purpose)
+    return value
