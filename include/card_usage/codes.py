@@ -175,7 +175,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[s
     except UnicodeDecodeError:
         _broken(path, 0, "(file)", "it is not UTF-8", "save it again as CSV UTF-8")
     except csv.Error as error:
-        _broken(path, reader.line_num, "(row)", str(error), "correct the quotes")
+        _broken(path, reader.reader.line_num, "(row)", str(error), "correct the quotes")
 
 
 def _demand(law: bool, path: Path, line: int, column: str, problem: str, remedy: str) -> None:

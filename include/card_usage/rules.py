@@ -224,19 +224,22 @@ def check(
     department_format: str = "code",
     department_name: str | None = None,
     found: tuple[Finding, ...] = (),
+    every_code: bool = True,
 ) -> tuple[Finding, ...]:
     """All findings about one event: those of normalization (`found`) and those of the rules, each field's once.
 
-    The answer includes `found`, so it stands alone; a finding about a field that is not sent sinks to "info" there.
-    `department_name` is asked for where `department_format` is "his_name". `window` is half-open.
+    The answer includes `found`, so it stands alone. An unknown code is critical; without `every_code` it sinks to
+    "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name". `window` is half-open.
     """
     his_department = department_format == "his_name"
     plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
     findings: list[Finding] = []
     spoken: set[str] = set()
     for finding in found:
-        sent = finding.field in plan.fields and not (his_department and finding.field == "department")
-        findings.append(finding if sent else replace(finding, severity="info"))
+        judged = every_code or finding.field in plan.fields
+        if his_department and finding.field == "department":
+            judged = False  # the HIS's own name is sent: it needs no mapping
+        findings.append(finding if judged else replace(finding, severity="info"))
         spoken.add(finding.field)
     for (missing, tests), value in zip(plan.asked, plan.values(card_use), strict=True):
         if value is None:
@@ -304,9 +307,9 @@ def markdown() -> str:
         ),
         "",
         (
-            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing (an unmapped code in "
-            "a field that this scene does not send). Only fields that a rule requires are sent, and a field that is not "
-            "sent is not judged. One finding a field: absent, else unmapped, else the first rule that its value breaks."
+            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing (an unmapped code "
+            "in a field that this scene does not send). Only fields that a rule requires are sent, and a field that is "
+            "not sent is not judged. One finding a field: absent, else unmapped, else the first rule that it breaks."
         ),
         "",
     ]
