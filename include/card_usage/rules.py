@@ -3,8 +3,9 @@
 Everything derives from `RULES`: the check of a row, the fields that leave the hospital (least data: what a rule
 requires, nothing more), the payload, the expectation suite and docs/rules.md (`python -m card_usage.rules` prints it).
 
-A field that is not sent is not judged. One field gives one finding: absent is `.required`, a code that stands in no
-table is `.code` and not also `.required`, and of the rules for a value the first that is broken speaks.
+A field that is not sent is not judged, but for codes: one that stands in no table is critical even there, unless the
+hospital's file says otherwise (`every_code`). One field gives one finding: absent is `.required`, an unknown code is
+`.code` and not also `.required`, and of the rules for a value the first that is broken speaks.
 """
 
 from collections.abc import Callable, Mapping
@@ -229,16 +230,16 @@ def check(
     """All findings about one event: those of normalization (`found`) and those of the rules, each field's once.
 
     The answer includes `found`, so it stands alone. An unknown code is critical; without `every_code` it sinks to
-    "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name". `window` is half-open.
+    "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name", and no
+    mapping then. `window` is half-open.
     """
     his_department = department_format == "his_name"
     plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
     findings: list[Finding] = []
     spoken: set[str] = set()
     for finding in found:
-        judged = every_code or finding.field in plan.fields
-        if his_department and finding.field == "department":
-            judged = False  # the HIS's own name is sent: it needs no mapping
+        mapped = not (his_department and finding.field == "department")
+        judged = mapped and (every_code or finding.field in plan.fields)
         findings.append(finding if judged else replace(finding, severity="info"))
         spoken.add(finding.field)
     for (missing, tests), value in zip(plan.asked, plan.values(card_use), strict=True):
@@ -302,14 +303,16 @@ def markdown() -> str:
         "由 `python -m card_usage.rules` 生成，请勿手改。 / Printed by `python -m card_usage.rules`; do not edit.",
         "",
         (
-            "`critical`：隔离，不上报；`warning`：照常上报并列入报告；`info`：仅供参考（代码未对照，但该字段在此环节不上报）。"
-            "只上报规则要求的字段；不上报的字段不检查。一个字段只给出一条发现：缺失、代码未对照、内容不合规则，依次取一。"
+            "`critical`：隔离，不上报；`warning`：照常上报并列入报告；`info`：仅供参考。只上报规则要求的字段；不上报的字段不检查，"
+            "但未对照的代码一律隔离，除非医院文件写明 `quarantine_every_unknown_code = false`（此时不上报的字段只记为 "
+            "`info`）。一个字段只给出一条发现：缺失、代码未对照、内容不合规则，依次取一。"
         ),
         "",
         (
-            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing (an unmapped code "
-            "in a field that this scene does not send). Only fields that a rule requires are sent, and a field that is "
-            "not sent is not judged. One finding a field: absent, else unmapped, else the first rule that it breaks."
+            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing. Only fields that "
+            "a rule requires are sent. A field that is not sent is not judged, but an unmapped code is quarantined even "
+            "there, unless the hospital's file says `quarantine_every_unknown_code = false` (`info` then). One finding "
+            "a field: absent, else unmapped, else the first rule that it breaks."
         ),
         "",
     ]
