@@ -90,8 +90,8 @@ class BadKey(SettingsError):
     """CARD_USAGE_KEY cannot be read. The key itself is never quoted."""
 
     says = (
-        "CARD_USAGE_KEY, entry {position}, is not `id:base64` with a unique id of 1 to 16 characters and 32 bytes: make "
-        "one with `python -m card_usage key`"
+        "CARD_USAGE_KEY, entry {position}, is not `id:base64` with a unique id of 1 to 16 characters and 32 bytes: "
+        "make one with `python -m card_usage key`"
     )
 
 
