@@ -113,7 +113,9 @@ def _load_table(table: str, path: Path) -> CodeTable:
         _demand(parent in names, path, lines[code], "parent", f"'{parent}' is no code of this table", "correct it")
         seen, step = {code}, parents.get(code)
         while step is not None:
-            _demand(step not in seen, path, lines[code], "parent", f"'{code}' is its own ancestor", "correct it")
+            _demand(
+                step not in seen, path, lines[code], "parent", f"the parents of '{code}' go in a circle", "correct it"
+            )
             seen.add(step)
             step = parents.get(step)
     return CodeTable(table=table, names=names, parents=parents, by_name=_by_name(names))

@@ -83,7 +83,7 @@ def _moment(value: object) -> datetime | None:
     # fromisoformat alone would also take a date without time, week dates and any separator.
     if not (len(text) >= 16 and text[4] == text[7] == "-" and text[10] in " T" and text[13] == ":"):
         return None
-    if text[11:13] == "24":
+    if text[11:13] == "24":  # newer Pythons read it as the next day
         return None
     try:
         return datetime.fromisoformat(text)

@@ -311,8 +311,8 @@ def markdown() -> str:
         (
             "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing. Only fields that "
             "a rule requires are sent. A field that is not sent is not judged, but an unmapped code is quarantined "
-            "even there, unless the hospital's file says `quarantine_every_unknown_code = false` (`info` then). One finding "
-            "a field: absent, else unmapped, else the first rule that it breaks."
+            "even there, unless the hospital's file says `quarantine_every_unknown_code = false` (`info` then). One "
+            "finding a field: absent, else unmapped, else the first rule that it breaks."
         ),
         "",
     ]

@@ -70,6 +70,13 @@ def test_a_wrong_shape_is_no_resident_id(number):
     assert not is_resident_id(number)
 
 
+@pytest.mark.parametrize(
+    "first_17", ["01010519491231002", "11010500010101002", "11010517991231002", "11010520230229002"]
+)
+def test_a_right_check_digit_does_not_excuse_a_region_or_a_birth_date_that_cannot_be(first_17):
+    assert not is_resident_id(first_17 + check_digit(first_17))
+
+
 @given(regions, st.dates(date(1900, 1, 1), date(1999, 12, 31)), sequences)
 def test_fifteen_digits_are_valid_as_they_are_and_upgrade_to_a_valid_number_of_the_same_person(region, birth, sequence):
     legacy = f"{region}{birth:%y%m%d}{sequence}"

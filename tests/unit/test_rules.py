@@ -160,6 +160,10 @@ def test_a_resident_id_must_be_one_and_other_numbers_only_look_unusual(use, prof
             assert not [finding for finding in found if finding.severity != "warning"]
 
 
+def test_a_value_that_breaks_two_rules_is_one_finding():
+    assert ids(check(replace(FULL, id_number="1" * 33), profile="v2.1", window=DAY)) == ["id_number.length"]
+
+
 def test_a_health_card_is_not_judged_by_an_id_that_is_not_sent():
     use = replace(full(card_type="11"), id_number="123", name="长" * 200)
     assert check(use, profile="v2.1", window=DAY) == ()
