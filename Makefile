@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# In the order written, also under -j: the cheap checks first, pytest's summary last.
+.NOTPARALLEL:
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
@@ -26,7 +28,7 @@ test: install-dev ## all tests, fast ones first (ARGS="-k name" narrows them)
 check: lint types docs-check test ## what CI runs: format, lint, types, import contracts, docs, tests
 
 lint: install-dev ## ruff format --check, ruff, import contracts
-	@$(VENV)/ruff format --check --quiet . || { echo 'lint: not formatted; make format mends it' >&2; exit 1; }
+	@$(VENV)/ruff format --check --output-format concise . || { echo 'lint: make format mends it' >&2; exit 1; }
 	@$(VENV)/ruff check --quiet .
 	@$(VENV)/lint-imports --no-logo
 

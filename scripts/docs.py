@@ -26,7 +26,7 @@ COMMAND = re.compile(r"python -m (card_usage|platform_sandbox|demo_his)\b(?: ([a
 
 def documents(root: Path = ROOT) -> list[Path]:
     """The project's Markdown files."""
-    return sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md")])
+    return sorted([*root.glob("*.md"), *root.glob("benchmarks/*.md"), *(root / "docs").rglob("*.md")])
 
 
 def regenerate(text: str) -> str:
