@@ -70,6 +70,8 @@ class Normalize(_Table):
     """Choices of normalization that differ between hospitals."""
 
     upgrade_15_digit_ids: bool = False
+    # False: an unknown code in a field that is not sent (say, the department of a payment) does not hold the event.
+    quarantine_every_unknown_code: bool = True
 
 
 class Gate(_Table):

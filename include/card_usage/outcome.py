@@ -43,7 +43,7 @@ class Answer(StrEnum):
 class Past(StrEnum):
     """What the earlier answers to this request id come to."""
 
-    CLEAN = "clean"  # none, or none that could have left a trace: not sent, token, quota, throttled, misconfigured, barred
+    CLEAN = "clean"  # none, or none that can have left a trace: the gateway turned each away
     DOUBT = "doubt"  # at least one went unanswered
     FAILED = "failed"  # the platform said at least once that it failed (busy, unlisted), whatever else
     REFUSED = "refused"  # it refused the event for good, and somebody sent it again under the same id

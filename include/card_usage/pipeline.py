@@ -7,24 +7,177 @@ out of here says who a patient is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
+from random import SystemRandom
 
+from card_usage.clock import SystemClock
+from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.connections import Connection
+from card_usage.deliver import Delivered, Delivery, Progress
 from card_usage.hospitals import Hospital, load_hospital
 from card_usage.ledger.database import Ledger, open_ledger
+from card_usage.ledger.delivery import Scope
+from card_usage.ledger.door import ThreadDoor
+from card_usage.ledger.workers import Identity
+from card_usage.platform import Credentials, Platform
+from card_usage.quality import Verdict, check, withheld_days
+from card_usage.reconcile import Reconciliation, SourceCount, reconcile_day
+from card_usage.report import publish
 from card_usage.settings import Settings
-from card_usage.windows import Window
+from card_usage.source import Source, connect
+from card_usage.stage import Staged, stage
+from card_usage.windows import Window, day_window
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """One hospital, ready to work."""
+    """One hospital, ready to work. Errors of all verbs are of the tree in errors.py."""
 
     hospital: Hospital
     settings: Settings
     ledger: Ledger
     connection_of: Callable[[str], Connection]
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, hospital_id: str, settings: Settings, connection_of: Callable[[str], Connection]
+    ) -> Iterator[Pipeline]:
+        """Read the hospital's file, open and check the ledger; closes both at the end of the block."""
+        hospital = load_hospital(settings.hospitals, hospital_id)
+        ledger = open_ledger(settings.ledger_url, settings.keyring)
+        try:
+            yield cls(hospital=hospital, settings=settings, ledger=ledger, connection_of=connection_of)
+        finally:
+            ledger.close()
+
+    @cached_property
+    def tables(self) -> Mapping[str, CodeTable]:
+        """The standard code tables."""
+        return load_tables(self.settings.code_tables)
+
+    @cached_property
+    def aliases(self) -> Aliases:
+        """The hospital's own codes."""
+        return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
+
+    @contextmanager
+    def _source(self) -> Iterator[Source]:
+        engine = connect(self.connection_of(self.hospital.his.connection))
+        try:
+            yield Source(engine, self.hospital)
+        finally:
+            engine.dispose()
+
+    def stage(
+        self,
+        feed: str,
+        window: Window,
+        *,
+        now: datetime,
+        backfill: bool = False,
+        on_rows: Callable[[int], None] | None = None,
+    ) -> Staged:
+        """Read one feed's window from the HIS into the ledger. `on_rows` hears of each batch's size."""
+        with self._source() as source:
+
+            def batches() -> Iterator[list[object]]:
+                for batch in source.rows(feed, window.start, window.end):
+                    yield batch  # type: ignore[misc]
+                    if on_rows is not None:
+                        on_rows(len(batch))
+
+            return stage(
+                batches(),  # type: ignore[arg-type]
+                hospital=self.hospital,
+                feed=feed,
+                window=window,
+                ledger=self.ledger,
+                tables=self.tables,
+                aliases=self.aliases,
+                backfill=backfill,
+                now=now,
+            )
+
+    def check(self, window: Window, *, now: datetime) -> Verdict:
+        """Let the quality gate look at the window's events; its verdict is kept in the ledger."""
+        return check(self.ledger, self.hospital, window, now=now)
+
+    def scope(self, window: Window) -> Scope:
+        """What a delivery for this window may claim: the window's days, without those that the gate withholds."""
+        first, last = window.days[0], window.days[-1]
+        return Scope(self.hospital.id, first, last, withheld_days(self.ledger, self.hospital.id, first, last))
+
+    def deliver(
+        self,
+        window: Window,
+        *,
+        now: datetime,
+        until: datetime | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Delivered:
+        """Send everything due of the window's days. `until`: leave by then, what is left stays due."""
+        connection = self.connection_of(self.hospital.platform.connection)
+        credentials = Credentials(app_id=connection.login, app_secret=connection.password)
+        settings = self.hospital.platform
+
+        async def run() -> Delivered:
+            door = ThreadDoor(self.ledger)
+            try:
+                async with Platform(
+                    connection.base_url(),
+                    credentials,
+                    connections=settings.concurrency + 1,
+                    call_timeout=settings.call_timeout_seconds,
+                ) as platform:
+                    return await Delivery(
+                        hospital=self.hospital,
+                        scope=self.scope(window),
+                        app_id=credentials.app_id,
+                        door=door,
+                        keyring=self.settings.keyring,
+                        caller=platform,
+                        tables=self.tables,
+                        clock=SystemClock(),
+                        random=SystemRandom(),
+                        identity=Identity.of_this_process(),
+                        until=until,
+                        on_progress=progress,
+                    ).run()
+            finally:
+                door.close()
+
+        return asyncio.run(run())
+
+    def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
+        """Count the window's days at the HIS and in the ledger, and name every difference."""
+        with self._source() as source:
+            return Reconciliation.of(
+                reconcile_day(self.ledger, self.hospital, day, self._source_counts(source, day), now=now)
+                for day in window.days
+            )
+
+    def _source_counts(self, source: Source, day: date) -> dict[str, SourceCount]:
+        window = day_window(day)
+        return {feed: source.tally(feed, window.start, window.end) for feed in self.hospital.his.feeds}
+
+    def publish(self, window: Window, *, now: datetime) -> tuple[Path, ...]:
+        """Write each day's report; returns the paths of HTML and JSON files."""
+        return tuple(
+            path
+            for day in window.days
+            for path in publish(
+                self.ledger,
+                self.hospital,
+                day,
+                self.settings.reports,
+                language=self.hospital.report.language,
+                now=now,
+            )
+        )

@@ -59,7 +59,9 @@ class Platform:
         # that two fixed endpoints need (docs/adr/0004).
         self._transport = AiohttpTransport(
             verify=_tls() if base_url.startswith("https") else True,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60),
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
+            ),
         )
         self._headers = httpx.Headers({**_HEADERS, "Host": self._report_url.netloc.decode()})
         # The platform's clock less ours, in seconds, from the Date header of its last answer: its day is its own.
@@ -85,9 +87,9 @@ class Platform:
         if reply.answer is not Answer.ACCEPTED:
             return reply
         token, expires_in = rsp.get("appToken"), rsp.get("expiresIn", 7200)
-        if not isinstance(token, str) or not token or not isinstance(expires_in, int | str) or not str(expires_in).isdigit():
+        if not isinstance(token, str) or not token or not str(expires_in).isdigit():
             return Reply(Answer.NO_ANSWER, 0, reply.http_status, "unreadable")
-        return Grant(token, int(expires_in))
+        return Grant(token, int(str(expires_in)))
 
     async def _call(
         self, url: httpx.URL, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime

@@ -1,9 +1,9 @@
 """The moves of a delivery: claim, settle, release, recover. Every move starts from the state it expects.
 
-    ready | held | unknown  --claim-->    in_flight
-    in_flight               --settle-->   whatever the outcome table says
-    in_flight               --release-->  as before the claim (never sent)
-    in_flight of the dead   --recover-->  unknown (perhaps sent)
+ready | held | unknown  --claim-->    in_flight
+in_flight               --settle-->   whatever the outcome table says
+in_flight               --release-->  as before the claim (never sent)
+in_flight of the dead   --recover-->  unknown (perhaps sent)
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, String, and_, func, insert, literal, or_, select, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import ColumnElement, Connection, String, TextClause, and_, func, insert, literal, or_, select, update
 
 from card_usage.ledger.schema import OPEN, SETTLED_STATES, attempt, event
 from card_usage.outcome import Answer, Reply
@@ -69,7 +68,11 @@ class Scope(NamedTuple):
 
 
 def _due(scope: Scope, now: datetime | None) -> ColumnElement[bool]:
-    parts = [event.c.hospital == scope.hospital, OPEN, event.c.day.between(scope.first, scope.last)]
+    parts: list[ColumnElement[bool] | TextClause] = [
+        event.c.hospital == scope.hospital,
+        OPEN,
+        event.c.day.between(scope.first, scope.last),
+    ]
     if scope.except_days:
         parts.append(event.c.day.not_in(scope.except_days))
     if now is not None:
@@ -240,4 +243,3 @@ def backlog(connection: Connection, scope: Scope, now: datetime) -> Backlog:
     due_count = connection.scalar(select(func.count()).select_from(event).where(_due(scope, now))) or 0
     later = connection.scalar(select(func.min(event.c.due_at)).where(_due(scope, None), event.c.due_at > now))
     return Backlog(due_count, open_count, later)
-

@@ -58,9 +58,7 @@ def lift(connection: Connection, *, hospital: str, kinds: tuple[str, ...] = BLOC
 def active(connection: Connection, hospital: str, now: datetime) -> list[Hold]:
     """Holds and notices in force for a hospital, its own and everyone's."""
     rows = connection.execute(
-        select(hold).where(
-            hold.c.hospital.in_((hospital, EVERYONE)), or_(hold.c.until.is_(None), hold.c.until > now)
-        )
+        select(hold).where(hold.c.hospital.in_((hospital, EVERYONE)), or_(hold.c.until.is_(None), hold.c.until > now))
     )
     return [Hold(**row) for row in rows.mappings()]
 

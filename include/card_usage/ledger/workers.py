@@ -36,7 +36,7 @@ class Identity:
     def of_this_process(cls) -> Identity:
         """Host (with boot and process namespace, so that containers do not confuse each other), pid and start time."""
         namespace = Path("/proc/self/ns/pid")
-        inode = os.readlink(namespace) if namespace.exists() else ""
+        inode = str(namespace.readlink()) if namespace.exists() else ""
         host = f"{platform.node()}/{int(psutil.boot_time())}/{inode}"
         return cls(host=host, pid=os.getpid(), process_start=_start(os.getpid()))
 

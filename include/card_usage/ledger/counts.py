@@ -1,0 +1,220 @@
+"""Counts: what reconciliation, the quality check and reports read of the ledger.
+
+Promises: one grouped query each, whatever the size of the day; days are local and inclusive, `first` to `last`. No
+sealed field, source id or key is ever selected, so nothing that comes out of here says who a patient is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    and_,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    null,
+    select,
+    text,
+)
+
+from card_usage.events import CODE_TABLES
+from card_usage.ledger.schema import attempt, event, feed_window, finding
+from card_usage.windows import Window
+
+CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
+"""Rules that a missing alias breaks."""
+
+
+class StateCount(NamedTuple):
+    """Events of one day, feed and state, and how many of them carry each mark of reconciliation.
+
+    `unexplained`: quarantined ones without a rule that says why.
+    """
+
+    day: date
+    feed: str
+    status: str
+    events: int
+    voided: int
+    changed: int
+    vanished: int
+    unexplained: int
+
+
+class CauseCount(NamedTuple):
+    """Quarantined events by the first critical rule that they break; each event counts once.
+
+    For rules about codes also by the local code and, for departments, the local name (None: the HIS gives none).
+    """
+
+    feed: str
+    rule: str
+    code: str | None
+    local_name: str | None
+    events: int
+
+
+class WarningCount(NamedTuple):
+    """Events that were not held back although a rule has something to say (severity warning)."""
+
+    feed: str
+    rule: str
+    events: int
+
+
+class HourCount(NamedTuple):
+    """Valid uses (not refunded) by local hour, 0 to 23, and scene; None: the HIS says no readable one."""
+
+    hour: int | None
+    scene: str | None
+    events: int
+
+
+class UseCount(NamedTuple):
+    """Valid uses (not refunded) by everything that they are told apart by, in standard codes; None: unknown."""
+
+    scene: str | None
+    channel: str | None
+    card_type: str | None
+    department: str | None
+    events: int
+
+
+class AnswerCount(NamedTuple):
+    """Calls by feed and class of answer (`card_usage.outcome.Answer`) and result code (None: none came)."""
+
+    feed: str
+    answer: str
+    result_code: int | None
+    calls: int
+
+
+# Written out, not bound: only so does either database see that the partial index fits.
+_QUARANTINED: Final = text("event.status = 'quarantined'")
+_VALID: Final = event.c.voided_at.is_(None)
+
+
+def _of(hospital: str, first: date, last: date) -> ColumnElement[bool]:
+    return and_(
+        event.c.hospital == hospital, event.c.day == first if first == last else event.c.day.between(first, last)
+    )
+
+
+def _marked(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def states(connection: Connection, hospital: str, first: date, last: date) -> list[StateCount]:
+    """Events by day, feed and state, with their marks."""
+    groups = (event.c.day, event.c.feed, event.c.status)
+    query = (
+        select(
+            *groups,
+            func.count(),
+            _marked(event.c.voided_at.is_not(None)),
+            _marked(event.c.changed_at.is_not(None)),
+            _marked(event.c.vanished_at.is_not(None)),
+            _marked(and_(event.c.status == "quarantined", event.c.reason.is_(None))),
+        )
+        .where(_of(hospital, first, last))
+        .group_by(*groups)
+        .order_by(*groups)
+    )
+    return [StateCount._make(row) for row in connection.execute(query)]
+
+
+def acknowledged(connection: Connection, hospital: str, first: date, last: date) -> dict[tuple[date, str], int]:
+    """Delivered events for which an answer stands in the record that proves it, by day and feed."""
+    proof = exists().where(attempt.c.event_id == event.c.id, attempt.c.status == "delivered")
+    query = (
+        select(event.c.day, event.c.feed, func.count())
+        .where(_of(hospital, first, last), event.c.status == "delivered", proof)
+        .group_by(event.c.day, event.c.feed)
+    )
+    return {(day, feed): events for day, feed, events in connection.execute(query)}
+
+
+def causes(connection: Connection, hospital: str, first: date, last: date) -> list[CauseCount]:
+    """Why events are quarantined, the most frequent cause first."""
+    of_code = and_(finding.c.event_id == event.c.id, finding.c.rule == event.c.reason, finding.c.rule.in_(CODE_RULES))
+    name: ColumnElement[str | None] = case(
+        (finding.c.code_table == "department", event.c.department_name), else_=cast(null(), String)
+    )
+    groups = (event.c.feed, event.c.reason, finding.c.code, name)
+    query = (
+        select(*groups, func.count())
+        .select_from(event.outerjoin(finding, of_code))
+        .where(_of(hospital, first, last), _QUARANTINED, event.c.reason.is_not(None))
+        .group_by(*groups)
+    )
+    found = [CauseCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (-one.events, one.rule, one.code or "", one.local_name or "", one.feed))
+
+
+def warnings(connection: Connection, hospital: str, first: date, last: date) -> list[WarningCount]:
+    """Findings of severity warning on events that are not quarantined, the most frequent first."""
+    query = (
+        select(event.c.feed, finding.c.rule, func.count())
+        .select_from(event.join(finding, finding.c.event_id == event.c.id))
+        .where(_of(hospital, first, last), event.c.status != "quarantined", finding.c.severity == "warning")
+        .group_by(event.c.feed, finding.c.rule)
+    )
+    found = [WarningCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (-one.events, one.rule, one.feed))
+
+
+def hours(connection: Connection, hospital: str, first: date, last: date) -> list[HourCount]:
+    """Valid uses by hour of the day and scene."""
+    groups = (cast(extract("hour", event.c.occurred_at), Integer), event.c.scene)
+    query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
+    found = [HourCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (-1 if one.hour is None else one.hour, one.scene or ""))
+
+
+def uses(connection: Connection, hospital: str, first: date, last: date) -> list[UseCount]:
+    """Valid uses by scene, channel, card type and department at once; roll up with `rolled_up`."""
+    groups = (event.c.scene, event.c.channel, event.c.card_type, event.c.department)
+    query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
+    return [UseCount._make(row) for row in connection.execute(query)]
+
+
+def rolled_up(found: Iterable[UseCount], by: str) -> dict[str | None, int]:
+    """Uses by one of the fields of `UseCount`, the most frequent first, the unknown last."""
+    sums: dict[str | None, int] = {}
+    for one in found:
+        value = getattr(one, by)
+        sums[value] = sums.get(value, 0) + one.events
+    return dict(sorted(sums.items(), key=lambda pair: (pair[0] is None, -pair[1], pair[0] or "")))
+
+
+def answers(connection: Connection, hospital: str, first: date, last: date) -> list[AnswerCount]:
+    """Calls ever made for the events of these days, by what came back."""
+    groups = (event.c.feed, attempt.c.answer, attempt.c.result_code)
+    query = (
+        select(*groups, func.count())
+        .select_from(attempt.join(event, event.c.id == attempt.c.event_id))
+        .where(_of(hospital, first, last))
+        .group_by(*groups)
+    )
+    found = [AnswerCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (one.feed, -one.calls, one.answer, one.result_code or 0))
+
+
+def provisional_feeds(connection: Connection, hospital: str, window: Window) -> set[str]:
+    """Feeds with a part of the window that was staged before it had passed."""
+    query = select(feed_window.c.feed).where(
+        feed_window.c.hospital == hospital,
+        feed_window.c.start < window.end,
+        feed_window.c.end > window.start,
+        feed_window.c.status != "closed",
+    )
+    return set(connection.scalars(query))

@@ -1,0 +1,265 @@
+"""Intake: what staging brings, against what the ledger knows. The same rows again change nothing.
+
+    known as                 the HIS now says
+                             the same   changed                 voided
+    (not known)              --         new row                 new row, voided
+    ready held quarantined   --         replaced, due anew      voided: never sent
+    rejected                 --         replaced, due anew      marked
+    in_flight unknown        --         marked, sent unchanged  marked
+    delivered unconfirmed    --         marked                  marked
+    voided                   --         replaced, due anew      --
+
+A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from card_usage.events import CardUse, Finding
+from card_usage.keyring import Sealed
+from card_usage.ledger.schema import event, feed_window, finding
+
+REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
+_VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
+
+
+class Draft(NamedTuple):
+    """One card use as staging sees it now. `seal` makes its sealed part, called only if it has to be written."""
+
+    key: str
+    source_id: str
+    day: date
+    card_use: CardUse
+    department_name: str | None
+    status: Literal["ready", "quarantined", "voided"]
+    digest: str
+    request_id: str
+    findings: tuple[Finding, ...]
+    seal: Callable[[], Sealed | None]
+
+
+class Known(NamedTuple):
+    """What the ledger holds of an event that staging meets again."""
+
+    id: int
+    key: str
+    status: str
+    digest: str
+    voided: bool
+    changed: bool
+    plain: tuple[Any, ...]
+
+
+_PLAIN: Final = ("scene", "department", "department_name", "card_type", "channel", "cost_type")
+
+
+def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
+    """The events of these keys that the ledger has."""
+    columns = (event.c.id, event.c.key, event.c.status, event.c.digest, event.c.voided_at, event.c.changed_at)
+    found: dict[str, Known] = {}
+    # SQLite takes at most 32,766 bound values in one statement.
+    for start in range(0, len(keys), 10_000):
+        some = event.c.key.in_(keys[start : start + 10_000])
+        for row in connection.execute(select(*columns, *(event.c[name] for name in _PLAIN)).where(some)):
+            of_id, key, status, digest, voided_at, changed_at, *plain = row
+            marks = (voided_at is not None, changed_at is not None)
+            found[key] = Known(of_id, key, status, digest, *marks, tuple(plain))
+    return found
+
+
+def take_in(
+    connection: Connection, hospital: str, feed: str, drafts: Iterable[Draft], *, lane: int, now: datetime
+) -> Counter[str]:
+    """Bring one batch in. Counts: read, new, unchanged, changed, voided, marked, duplicate, quarantined."""
+    counts: Counter[str] = Counter()
+    fresh: dict[str, Draft] = {}
+    for draft in drafts:
+        counts["read"] += 1
+        if draft.key in fresh:
+            counts["duplicate"] += 1
+        fresh.setdefault(draft.key, draft)
+    have = known(connection, list(fresh))
+    new = [draft for key, draft in fresh.items() if key not in have]
+    replaced: list[tuple[int, Draft]] = []
+    voided: list[int] = []
+    marks: dict[tuple[str, bool], list[int]] = {}
+    plain: list[dict[str, Any]] = []
+    for key, one in have.items():
+        draft = fresh[key]
+        if draft.status == "voided":
+            if one.status in _VOIDABLE:
+                voided.append(one.id)
+            elif one.status != "voided" and not one.voided:
+                marks.setdefault(("voided_at", True), []).append(one.id)
+            else:
+                counts["unchanged"] += 1
+        elif one.status == "voided" or (draft.digest != one.digest and one.status in REPLACEABLE):
+            replaced.append((one.id, draft))
+        elif draft.digest != one.digest:
+            if one.changed:
+                counts["unchanged"] += 1
+            else:
+                marks.setdefault(("changed_at", True), []).append(one.id)
+        elif one.voided or one.changed:
+            # A refund or a change was itself taken back: the mark is no longer true.
+            marks.setdefault(("voided_at" if one.voided else "changed_at", False), []).append(one.id)
+        else:
+            counts["unchanged"] += 1
+            if one.plain != _plain(draft):
+                # Only what is not sent differs (say, the department of a payment): follow the HIS.
+                plain.append({"of_id": one.id, **dict(zip(_PLAIN, _plain(draft), strict=True))})
+    _insert(connection, hospital, feed, new, lane=lane, now=now)
+    _replace(connection, replaced, now=now)
+    if voided:
+        counts["voided"] += _void(connection, voided, now=now)
+    for (column, present), ids in marks.items():
+        connection.execute(update(event).where(event.c.id.in_(ids)).values({column: now if present else None}))
+        counts["marked"] += len(ids)
+    if plain:
+        connection.execute(_update_plain, plain)
+    counts["new"] += len(new)
+    counts["changed"] += len(replaced)
+    counts["voided"] += sum(draft.status == "voided" for draft in new)
+    counts["quarantined"] += sum(draft.status == "quarantined" for draft in new)
+    counts["quarantined"] += sum(draft.status == "quarantined" for _, draft in replaced)
+    return counts
+
+
+def _plain(draft: Draft) -> tuple[Any, ...]:
+    use = draft.card_use
+    return (use.scene, use.department, draft.department_name, use.card_type, use.channel, use.cost_type)
+
+
+_update_plain = update(event).where(event.c.id == bindparam("of_id")).values({name: bindparam(name) for name in _PLAIN})
+_replaced_columns = (
+    *_PLAIN,
+    "day",
+    "occurred_at",
+    "status",
+    "reason",
+    "digest",
+    "request_id",
+    "key_id",
+    "sealed",
+    "staged_at",
+)
+_update_replaced = (
+    update(event)
+    .where(event.c.id == bindparam("of_id"), event.c.status.in_(sorted(REPLACEABLE)))
+    .values(
+        {name: bindparam(name) for name in _replaced_columns}
+        | {"generation": 0, "attempts": 0, "due_at": None, "result_code": None, "settled_at": None}
+        | {"voided_at": None, "changed_at": None, "vanished_at": None}
+    )
+)
+
+
+def _row(draft: Draft, now: datetime) -> dict[str, Any]:
+    use = draft.card_use
+    sealed = draft.seal()
+    critical = next((one.rule for one in draft.findings if one.severity == "critical"), None)
+    return {
+        "day": draft.day,
+        "occurred_at": use.occurred_at,
+        "scene": use.scene,
+        "department": use.department,
+        "department_name": draft.department_name,
+        "card_type": use.card_type,
+        "channel": use.channel,
+        "cost_type": use.cost_type,
+        "status": draft.status,
+        "reason": critical,
+        "digest": draft.digest,
+        "request_id": draft.request_id,
+        "key_id": sealed.key_id if sealed else None,
+        "sealed": sealed.blob if sealed else None,
+        "staged_at": now,
+    }
+
+
+def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft], *, lane: int, now: datetime) -> None:
+    if not drafts:
+        return
+    rows = [
+        {
+            "key": draft.key,
+            "hospital": hospital,
+            "feed": feed,
+            "source_id": draft.source_id,
+            "lane": lane,
+            "voided_at": now if draft.status == "voided" else None,
+            **_row(draft, now),
+        }
+        for draft in drafts
+    ]
+    # Two runs may stage the same window at once: whoever comes second changes nothing.
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(event).on_conflict_do_nothing(index_elements=["key"]), rows)
+    found = {draft.key: draft.findings for draft in drafts if draft.findings}
+    if found:
+        ids = select(event.c.id, event.c.key).where(event.c.key.in_(found))
+        _write_findings(connection, {row.id: found[row.key] for row in connection.execute(ids)})
+
+
+def _replace(connection: Connection, replaced: list[tuple[int, Draft]], *, now: datetime) -> None:
+    if not replaced:
+        return
+    connection.execute(_update_replaced, [{"of_id": of_id, **_row(draft, now)} for of_id, draft in replaced])
+    _write_findings(connection, {of_id: draft.findings for of_id, draft in replaced})
+
+
+def _write_findings(connection: Connection, found: Mapping[int, tuple[Finding, ...]]) -> None:
+    connection.execute(delete(finding).where(finding.c.event_id.in_(list(found))))
+    rows = [
+        {
+            "event_id": event_id,
+            "position": position,
+            "rule": one.rule,
+            "field": one.field,
+            "severity": one.severity,
+            "code_table": one.table,
+            "code": one.code,
+        }
+        for event_id, findings in found.items()
+        for position, one in enumerate(findings)
+    ]
+    if rows:
+        connection.execute(insert(finding), rows)
+
+
+def _void(connection: Connection, ids: list[int], *, now: datetime) -> int:
+    query = update(event).where(event.c.id.in_(ids), event.c.status.in_(sorted(_VOIDABLE)))
+    values = {"status": "voided", "voided_at": now, "settled_at": now, "key_id": None, "sealed": None, "reason": None}
+    connection.execute(delete(finding).where(finding.c.event_id.in_(ids)))
+    return connection.execute(query.values(values)).rowcount
+
+
+def record_window(
+    connection: Connection,
+    *,
+    hospital: str,
+    feed: str,
+    start: datetime,
+    end: datetime,
+    status: Literal["open", "provisional", "closed"],
+    source_rows: int,
+    now: datetime,
+) -> None:
+    """Note that a feed's window was staged, and whether the HIS can still add to it."""
+    named = {"hospital": hospital, "feed": feed, "start": start, "end": end}
+    same = and_(*(feed_window.c[column] == value for column, value in named.items()))
+    values = {
+        "status": status,
+        "source_rows": source_rows,
+        "staged_at": now,
+        "closed_at": now if status == "closed" else None,
+    }
+    if connection.execute(update(feed_window).where(same).values(values)).rowcount == 0:
+        connection.execute(insert(feed_window).values(**named, **values))
