@@ -119,7 +119,7 @@ def install(venv: Path, files: Sequence[str]) -> str:
     wanted = [part for name in files for part in ("-r", name)]
     if os.environ.get("INSTALLER") != "pip":
         try:
-            run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV])
+            run([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", UV])
             listing = subprocess.run(
                 [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
             )
@@ -130,7 +130,7 @@ def install(venv: Path, files: Sequence[str]) -> str:
             return "uv"
         except subprocess.CalledProcessError:
             print("install: uv could not do it (see above); trying pip, which takes longer", flush=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     try:
         # The lists are complete: without --no-deps pip would only resolve again what is already pinned.
         run([*pip, "--no-deps", *wanted])
