@@ -28,12 +28,17 @@ class Settings:
         """Read CARD_USAGE_*. Raises MissingSetting or BadKey."""
         hospitals = hospitals_directory(environment)
         return cls(
-            ledger_url=_required(environment, "CARD_USAGE_LEDGER_URL", "the delivery ledger"),
+            ledger_url=cls.ledger_url_from(environment),
             keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")),
             hospitals=hospitals,
             aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
             reports=Path(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
         )
+
+    @staticmethod
+    def ledger_url_from(environment: Mapping[str, str]) -> str:
+        """CARD_USAGE_LEDGER_URL alone: migrating needs no key. Raises MissingSetting."""
+        return _required(environment, "CARD_USAGE_LEDGER_URL", "the delivery ledger")
 
 
 def hospitals_directory(environment: Mapping[str, str]) -> Path:

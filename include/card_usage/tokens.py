@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -73,6 +74,7 @@ class Tokens:
         hospital: str,
         hospital_id: str,
         worker: int,
+        reserve: Callable[[Connection], bool] = lambda _: True,
     ) -> None:
         self.refreshes = 0
         self._door = door
@@ -84,6 +86,7 @@ class Tokens:
         self._hospital = hospital
         self._hospital_id = hospital_id
         self._worker = worker
+        self._reserve = reserve
         self._held: Held | None = None
         self._lost = 0
         self._one_at_a_time = asyncio.Lock()
@@ -110,7 +113,10 @@ class Tokens:
             if pause > 0:
                 await self._clock.sleep(pause)
             serial = stored.serial if stored else 0
-            if not await self._door.write(partial(self._take, serial=serial)):
+            taken = await self._door.write(partial(self._take, serial=serial))
+            if taken is None:
+                raise NoToken(Reply(Answer.QUOTA, detail="own count"))
+            if not taken:
                 await self._clock.sleep(self._random.uniform(0.05, 0.25))
                 continue
             grant = await self._ask()
@@ -147,12 +153,18 @@ class Tokens:
     def _recent(self, moment: datetime | None) -> bool:
         return moment is not None and abs(self._clock.now() - moment) < CONTESTED_WITHIN
 
-    def _take(self, connection: Connection, serial: int) -> bool:
-        """Become the one that asks for the successor of `serial`; False if another living deliverer already is."""
+    def _take(self, connection: Connection, serial: int) -> bool | None:
+        """Become the one that asks for the successor of `serial`. False: another living deliverer already is; None:
+        the hospital has no such call left today."""
         alive = select(deliverer.c.id).where(deliverer.c.ended_at.is_(None))
         free = or_(token.c.refresher.is_(None), token.c.refresher == self._worker, token.c.refresher.not_in(alive))
         mine = update(token).where(token.c.app_id == self._app_id, token.c.serial == serial, free)
-        return connection.execute(mine.values(refresher=self._worker)).rowcount == 1
+        if connection.execute(mine.values(refresher=self._worker)).rowcount == 0:
+            return False
+        if not self._reserve(connection):
+            self._let_go(connection, serial)
+            return None
+        return True
 
     async def _ask(self) -> Grant | Reply:
         self.refreshes += 1

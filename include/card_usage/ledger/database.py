@@ -38,8 +38,11 @@ class Ledger:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view, no lock."""
-        with self.engine.connect().execution_options(read_only=True) as connection:
+        """A consistent view, no lock: every statement of the block sees the ledger as the first one did."""
+        options: dict[str, Any] = {"read_only": True}
+        if self.dialect == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"
+        with self.engine.connect().execution_options(**options) as connection:
             yield connection
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, TextClause, and_, func, insert, literal, or_, select, update
 
@@ -27,6 +27,7 @@ class Claimed(NamedTuple):
     id: int
     key: str
     before: str
+    lane: int
     request_id: str
     attempts: int
     occurred_at: datetime
@@ -84,6 +85,7 @@ _CLAIMED = (
     event.c.id,
     event.c.key,
     event.c.status,
+    event.c.lane,
     event.c.request_id,
     event.c.attempts,
     event.c.occurred_at,
@@ -102,32 +104,25 @@ def claim(
     connection: Connection,
     scope: Scope,
     *,
+    lane: int,
     worker: int,
     limit: int,
     now: datetime,
-    backfill_order: Literal["newest", "oldest"] = "oldest",
+    newest_first: bool = False,
 ) -> list[Claimed]:
-    """Take up to `limit` due events, live ones first and oldest first; no other deliverer gets them."""
-    found: list[Claimed] = []
-    for lane in (LIVE, BACKFILL):
-        if len(found) >= limit:
-            break
-        newest_first = lane == BACKFILL and backfill_order == "newest"
-        order = (event.c.occurred_at, event.c.id)
-        query = (
-            select(*_CLAIMED)
-            .where(_due(scope, now), event.c.lane == lane)
-            .order_by(*(column.desc() if newest_first else column for column in order))
-            .limit(limit - len(found))
-            .with_for_update(skip_locked=True)
-        )
-        found += [Claimed._make(row) for row in connection.execute(query)]
+    """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them."""
+    order = (event.c.occurred_at, event.c.id)
+    query = (
+        select(*_CLAIMED)
+        .where(_due(scope, now), event.c.lane == lane)
+        .order_by(*(column.desc() if newest_first else column for column in order))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = [Claimed._make(row) for row in connection.execute(query)]
     if found:
-        connection.execute(
-            update(event)
-            .where(event.c.id.in_([one.id for one in found]), OPEN)
-            .values(status="in_flight", claimed_by=worker)
-        )
+        mine = and_(event.c.id.in_([one.id for one in found]), OPEN)
+        connection.execute(update(event).where(mine).values(status="in_flight", claimed_by=worker))
     return found
 
 

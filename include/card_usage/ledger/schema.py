@@ -247,7 +247,8 @@ quota_day = Table(
     Column("hospital", String(64), primary_key=True),
     Column("interface", String(32), primary_key=True),
     Column("day", Date, primary_key=True),
-    Column("used", Integer, nullable=False),
+    Column("used", Integer, nullable=False, server_default=text("0")),
+    Column("used_live", Integer, nullable=False, server_default=text("0")),
     Column("exhausted_at", Instant),
 )
 

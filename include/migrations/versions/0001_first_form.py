@@ -139,7 +139,8 @@ def upgrade() -> None:
         sa.Column("hospital", sa.String(length=64), nullable=False),
         sa.Column("interface", sa.String(length=32), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("used_live", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("exhausted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("hospital", "interface", "day", name=op.f("pk_quota_day")),
     )

@@ -1,0 +1,7 @@
+"""`python -m card_usage`: see cli.py."""
+
+import sys
+
+from card_usage.cli import main
+
+sys.exit(main())

@@ -1,0 +1,136 @@
+"""Claims: what one deliverer has taken from the ledger, and the calls it may make for it today.
+
+For a hospital that is not yet live every call is reserved before it is made, in the transaction that claims the event:
+the platform's day never sees more calls than its quota, whoever crashes. Live events come first; backfill gets what
+the recent need of live events leaves over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from card_usage.clock import Clock
+from card_usage.hospitals import Hospital
+from card_usage.ledger import quota
+from card_usage.ledger.delivery import BACKFILL, LIVE, Attempt, Claimed, Scope, Settled, claim, history, recover
+from card_usage.ledger.delivery import release as give_up
+from card_usage.ledger.delivery import settle as write_down
+from card_usage.ledger.door import Door
+from card_usage.outcome import Answer
+from card_usage.windows import instant, local
+
+BATCH = 256
+
+
+@dataclass(slots=True)
+class Open:
+    """A claimed event on its way: earlier answers to its request id, and the calls of this claim."""
+
+    claimed: Claimed
+    past: list[Answer]
+    calls: list[Attempt] = field(default_factory=list)
+
+
+class Claims:
+    """Taken events of one deliverer `worker`. Its methods run inside the caller's transaction."""
+
+    def __init__(
+        self, *, hospital: Hospital, scope: Scope, worker: int, door: Door, clock: Clock, offset: Callable[[], float]
+    ) -> None:
+        self.out_of_quota = False
+        self._hospital, self._scope, self._worker = hospital, scope, worker
+        self._door, self._clock, self._offset = door, clock, offset
+        self._taken: dict[int, Open] = {}
+        self._stumbles = door.stumbles
+        self._reserved_day: date | None = None
+
+    def take(self, connection: Connection) -> list[Open]:
+        """Claim the next batch: live events before backfill."""
+        now = self._clock.now()
+        if self._door.stumbles != self._stumbles:
+            # A claim whose commit was never confirmed may stand in our name: nobody else would ever touch it.
+            self._stumbles = self._door.stumbles
+            recover(connection, [self._worker], now=now, detail="ledger lost", keep=list(self._taken))
+        claimed: list[Claimed] = []
+        self.out_of_quota = False
+        for lane in (LIVE, BACKFILL):
+            room = self._room(connection, lane, BATCH - len(claimed))
+            if room:
+                found = claim(
+                    connection,
+                    self._scope,
+                    lane=lane,
+                    worker=self._worker,
+                    limit=room,
+                    now=now,
+                    newest_first=lane == BACKFILL and self._hospital.platform.backfill_order == "newest",
+                )
+                self._refund(connection, lane, room - len(found))
+                claimed += found
+        past = history(connection, claimed)
+        opened = [Open(one, past.get(one.id, [])) for one in claimed]
+        self._taken.update((one.claimed.id, one) for one in opened)
+        return opened
+
+    def release(self, connection: Connection, unsent: Iterable[Open]) -> None:
+        """Give back events whose turn did not come. One that was tried goes to where its last answer left it."""
+        unsent = list(unsent)
+        now = self._clock.now()
+        tried = [
+            Settled(one.claimed, one.calls[-1].status, None, None, tuple(one.calls)) for one in unsent if one.calls
+        ]
+        write_down(connection, tried, worker=self._worker, now=now)
+        for lane in (LIVE, BACKFILL):
+            fresh = [one.claimed for one in unsent if not one.calls and one.claimed.lane == lane]
+            self._refund(connection, lane, give_up(connection, fresh, worker=self._worker))
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """These are settled or released, and committed."""
+        for event_id in ids:
+            self._taken.pop(event_id, None)
+
+    def platform_day(self) -> date:
+        """The platform's calendar day now, by its own clock as far as its answers told it."""
+        return local(self._clock.now() + timedelta(seconds=self._offset())).date()
+
+    def next_platform_day(self) -> datetime:
+        """When the platform's next day begins, plus a little for what the offset does not say."""
+        tomorrow = self.platform_day() + timedelta(days=1)
+        midnight = instant(datetime(tomorrow.year, tomorrow.month, tomorrow.day))  # noqa: DTZ001 - local by design
+        return midnight - timedelta(seconds=self._offset()) + timedelta(seconds=5)
+
+    @property
+    def reservation_is_stale(self) -> bool:
+        """Whether calls were reserved on a platform day that is over: they must not be made on the next one."""
+        return not self._hospital.platform.live and self.platform_day() != self._reserved_day
+
+    def _room(self, connection: Connection, lane: int, wanted: int) -> int:
+        if self._hospital.platform.live or not wanted:
+            return wanted
+        self._reserved_day = self.platform_day()
+        granted = quota.reserve(
+            connection,
+            wanted,
+            hospital=self._hospital.id,
+            interface=quota.REPORT,
+            day=self._reserved_day,
+            limit=self._hospital.platform.daily_quota,
+            for_live=lane == LIVE,
+        )
+        self.out_of_quota = granted == 0
+        return granted
+
+    def _refund(self, connection: Connection, lane: int, calls: int) -> None:
+        if calls and self._reserved_day is not None:
+            quota.give_back(
+                connection,
+                calls,
+                hospital=self._hospital.id,
+                interface=quota.REPORT,
+                day=self._reserved_day,
+                for_live=lane == LIVE,
+            )
