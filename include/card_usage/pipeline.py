@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -165,7 +165,8 @@ class Pipeline:
 
     def _source_counts(self, source: Source, day: date) -> dict[str, SourceCount]:
         window = day_window(day)
-        return {feed: source.tally(feed, window.start, window.end) for feed in self.hospital.his.feeds}
+        tally = partial(source.tally, window_start=window.start, window_end=window.end)
+        return {feed: SourceCount(*tally(feed)) for feed in self.hospital.his.feeds}
 
     def publish(self, window: Window, *, now: datetime) -> tuple[Path, ...]:
         """Write each day's report; returns the paths of HTML and JSON files."""

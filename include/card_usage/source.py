@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import URL, DateTime, Engine, TextClause, bindparam, create_engine, make_url, text
@@ -59,6 +59,13 @@ class Feed:
         return moment.strftime(_CHAR16) if self.bounds == "char16" else moment
 
 
+class Tally(NamedTuple):
+    """What the HIS has of a feed's window: all rows, and how many of them are voided."""
+
+    rows: int
+    voided: int
+
+
 @lru_cache(maxsize=256)
 def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     """Read include/sql/<shape>/<name>.sql. Raises ValueError if it breaks the conventions of these files.
@@ -83,7 +90,7 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
         name=name,
         bounds=bounds,
         select=text(statement).bindparams(*edges),
-        counted=text(f"SELECT COUNT(*) FROM (\n{selected}) counted").bindparams(*edges),  # noqa: S608
+        counted=text(f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted").bindparams(*edges),  # noqa: S608
     )
 
 
@@ -144,10 +151,15 @@ class Source:
 
     def count(self, feed: str, window_start: datetime, window_end: datetime) -> int:
         """Rows that `rows` would return now, counted by the database."""
+        return self.tally(feed, window_start, window_end).rows
+
+    def tally(self, feed: str, window_start: datetime, window_end: datetime) -> Tally:
+        """Rows that `rows` would return now, and how many of them are voided, counted by the database in one query."""
         sql = self._sql(feed)
         edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
         with self._explained(feed, lambda: None), self._engine.connect() as connection:
-            return int(connection.execute(sql.counted, edges).scalar_one())
+            rows, voided = connection.execute(sql.counted, edges).one()
+            return Tally(int(rows), int(voided))
 
     def _sql(self, feed: str) -> Feed:
         if feed not in self._hospital.his.feeds:
