@@ -20,7 +20,7 @@ from getpass import getuser
 from typing import Any
 
 from card_usage.connections import Connection, connection_from_environment
-from card_usage.errors import CardUsageError
+from card_usage.errors import CardUsageError, PlatformUnreachable
 from card_usage.hospitals import load_hospital
 from card_usage.keyring import Keyring
 from card_usage.ledger import holds
@@ -33,12 +33,25 @@ from card_usage.windows import Window, day_window
 Result = tuple[dict[str, Any], bool]
 
 
+class _Stopped(Exception):
+    """A delivery ended early for a reason that somebody has to mend; `told` is what it came to, `error` says what."""
+
+    def __init__(self, told: dict[str, Any], error: CardUsageError) -> None:
+        super().__init__(str(error))
+        self.told, self.error = told, error
+
+
 def _stage(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     staged = []
     for feed in pipeline.hospital.his.feeds:
         with rows_bar(f"stage {feed}") as on_rows:
             staged.append(pipeline.stage(feed, window, now=now, on_rows=on_rows).summary())
     return {"stage": staged}, True
+
+
+def _preview(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    with rows_bar("preview") as on_rows:
+        return {"preview": pipeline.preview(window, now=now, on_rows=on_rows).summary()}, True
 
 
 def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
@@ -49,7 +62,14 @@ def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
 def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     with delivery_bar("deliver") as on_progress:
         delivered = pipeline.deliver(window, now=now, progress=on_progress)
-    return {"deliver": delivered.summary()}, delivered.settled
+    told = {"deliver": delivered.summary()}
+    if delivered.stopped_by == "unreachable":
+        host = pipeline.connection_of(pipeline.hospital.platform.connection).host
+        answers = ", ".join(f"{count} x {answer}" for answer, count in delivered.answers.items()) or "no call made"
+        raise _Stopped(told, PlatformUnreachable(host=host, reason=answers))
+    if delivered.stopped_by == "misconfigured":
+        raise _Stopped(told, pipeline.misconfiguration(now=now))
+    return told, delivered.settled
 
 
 def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:
@@ -65,15 +85,22 @@ def _run(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     """All steps in order; a verdict of the gate keeps its window from being delivered, not from being reported."""
     told: dict[str, Any] = {}
     good = True
+    stopped: _Stopped | None = None
     for step in (_stage, _check, _deliver, _reconcile, _report):
-        summary, well = step(pipeline, window, now)
+        try:
+            summary, well = step(pipeline, window, now)
+        except _Stopped as early:
+            stopped, summary, well = early, early.told, False
         told |= summary
         good = good and well
+    if stopped is not None:
+        raise _Stopped(told, stopped.error)
     return told, good
 
 
 _VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]] = {
     "run": (_run, "all of the following, in order"),
+    "preview": (_preview, "say what a range of days would send and how long it takes; sends nothing"),
     "stage": (_stage, "read the HIS, normalize, judge, write the ledger"),
     "check": (_check, "let the quality gate look at what is staged"),
     "deliver": (_deliver, "send everything due to the platform"),
@@ -146,6 +173,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     now = datetime.now(UTC)
+    problem: CardUsageError | None = None
     try:
         if args.verb == "key":
             print(Keyring.new_key(args.id))
@@ -161,7 +189,10 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
             parser.error("--to is before --from")
         connection_of: Callable[[str], Connection] = partial(connection_from_environment, environment=environment)
         with Pipeline.open(args.hospital, settings, connection_of) as pipeline:
-            told, good = _VERBS[args.verb][0](pipeline, _window(args.first, args.last), now)
+            try:
+                told, good = _VERBS[args.verb][0](pipeline, _window(args.first, args.last), now)
+            except _Stopped as early:
+                told, good, problem = early.told, False, early.error
     except CardUsageError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -173,6 +204,8 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     else:
         print("\n".join(_plain(told)))
         print("settled" if good else "NOT settled: see above for what is left")
+    if problem is not None:
+        print(f"{parser.prog}: {problem}", file=sys.stderr)
     return 0 if good else 1
 
 

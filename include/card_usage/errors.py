@@ -23,6 +23,7 @@
     |   |-- PlatformUnreachable
     |   |-- Misconfigured
     |   `-- TokenContested
+    |-- CheckBroken              the quality check itself could not be made
     `-- GateStopped              quality says that nothing of this window may leave
 
 The text comes from `says`, filled with the keyword arguments that it names: a missing or a stray one is a TypeError at
@@ -204,6 +205,15 @@ class TokenContested(PlatformError):
     says = (
         "{hospital}: the appToken was replaced {times} times by somebody else who uses the same appId: find the other "
         "system and let only one of the two ask for tokens"
+    )
+
+
+class CheckBroken(CardUsageError):
+    """An expectation could not be computed; that says nothing about the day, so nothing is concluded from it."""
+
+    says = (
+        "{hospital}, window {window}: the quality check could not be made ({expectation}: {reason}): check the ledger "
+        "database, then check the window again; nothing was decided"
     )
 
 

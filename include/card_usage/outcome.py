@@ -153,6 +153,13 @@ def result_classes(path: Path = RESULT_CODES) -> Mapping[int, Answer]:
     return classes
 
 
+@cache
+def meanings(path: Path = RESULT_CODES) -> Mapping[int, str]:
+    """Result code -> what the document says it means, in Chinese."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {int(row["code"]): row["meaning"] for row in csv.DictReader(lines)}
+
+
 def _broken(path: Path, line: int, column: str, problem: str) -> CodeTableError:
     return CodeTableError(path=path.as_posix(), line=line, column=column, problem=problem, remedy="see document 3.2.12")
 

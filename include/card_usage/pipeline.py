@@ -8,6 +8,8 @@ out of here says who a patient is.
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,19 +22,24 @@ from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.connections import Connection
 from card_usage.deliver import Delivered, Delivery, Progress
+from card_usage.errors import Misconfigured
+from card_usage.events import SourceRow
 from card_usage.hospitals import Hospital, load_hospital
+from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.delivery import Scope
 from card_usage.ledger.door import ThreadDoor
 from card_usage.ledger.workers import Identity
+from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
+from card_usage.preview import Preview, forecast, look
 from card_usage.quality import Verdict, check, withheld_days
 from card_usage.reconcile import Reconciliation, SourceCount, reconcile_day
 from card_usage.report import publish
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
-from card_usage.stage import Staged, stage
-from card_usage.windows import Window, day_window
+from card_usage.stage import Drafter, Staged, stage
+from card_usage.windows import Window, day_window, local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +93,8 @@ class Pipeline:
     ) -> Staged:
         """Read one feed's window from the HIS into the ledger. `on_rows` hears of each batch's size."""
         with self._source() as source:
-
-            def batches() -> Iterator[list[object]]:
-                for batch in source.rows(feed, window.start, window.end):
-                    yield batch  # type: ignore[misc]
-                    if on_rows is not None:
-                        on_rows(len(batch))
-
             return stage(
-                batches(),  # type: ignore[arg-type]
+                _heard(source.rows(feed, window.start, window.end), on_rows),
                 hospital=self.hospital,
                 feed=feed,
                 window=window,
@@ -104,6 +104,27 @@ class Pipeline:
                 backfill=backfill,
                 now=now,
             )
+
+    def preview(self, window: Window, *, now: datetime, on_rows: Callable[[int], None] | None = None) -> Preview:
+        """What reporting the window's days would send, and how long it would take. Writes nothing."""
+        found: Counter[str] = Counter()
+        with self._source() as source, self.ledger.read() as connection:
+            for feed in self.hospital.his.feeds:
+                drafter = Drafter(self.hospital, feed, self.tables, self.aliases, self.settings.keyring)
+                for day in window.days:
+                    part = day_window(day)
+                    rows = _heard(source.rows(feed, part.start, part.end), on_rows)
+                    found += look(connection, drafter, rows, part)
+            expected = forecast(
+                connection,
+                self.hospital.id,
+                self.hospital.platform,
+                new=found["new"],
+                due=found["due"],
+                today=local(now).date(),
+            )
+        names = ("read", "new", "due", "delivered", "quarantined", "changed_since_delivery", "voided", "undecided")
+        return Preview(window=str(window), forecast=expected, **{name: found[name] for name in names})
 
     def check(self, window: Window, *, now: datetime) -> Verdict:
         """Let the quality gate look at the window's events; its verdict is kept in the ledger."""
@@ -155,6 +176,15 @@ class Pipeline:
 
         return asyncio.run(run())
 
+    def misconfiguration(self, *, now: datetime) -> Misconfigured:
+        """The error that says why the platform refuses this hospital, from the hold that a delivery placed."""
+        with self.ledger.read() as connection:
+            found = [hold for hold in holds.active(connection, self.hospital.id, now) if hold.kind == "misconfigured"]
+        reason = found[0].reason if found else "no hold on record"
+        code = re.search(r"-?\d+$", reason)
+        meaning = meanings().get(int(code[0])) if code else None
+        return Misconfigured(hospital=self.hospital.id, code=code[0] if code else "no code", meaning=meaning or reason)
+
     def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
         """Count the window's days at the HIS and in the ledger, and name every difference."""
         with self._source() as source:
@@ -182,3 +212,11 @@ class Pipeline:
                 now=now,
             )
         )
+
+
+def _heard(batches: Iterator[list[SourceRow]], on_rows: Callable[[int], None] | None) -> Iterator[list[SourceRow]]:
+    """The same batches, each reported by its size once it has been worked off."""
+    for batch in batches:
+        yield batch
+        if on_rows is not None:
+            on_rows(len(batch))

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
@@ -74,6 +75,44 @@ def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
     return found
 
 
+class Change(StrEnum):
+    """What one draft means for the ledger."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    REPLACED = "replaced"
+    VOIDED = "voided"
+    VOIDED_LATE = "voided_late"  # after it was sent: marked
+    CHANGED_LATE = "changed_late"  # after it was sent: marked
+    UNVOIDED = "unvoided"  # the refund was itself taken back: the mark is no longer true
+    RESTORED = "restored"  # the change was itself taken back
+
+
+_MARKS: Final = {
+    Change.VOIDED_LATE: ("voided_at", True),
+    Change.CHANGED_LATE: ("changed_at", True),
+    Change.UNVOIDED: ("voided_at", False),
+    Change.RESTORED: ("changed_at", False),
+}
+
+
+def compare(one: Known | None, draft: Draft) -> Change:
+    """The table at the top of this file."""
+    if one is None:
+        return Change.NEW
+    if draft.status == "voided":
+        if one.status in _VOIDABLE:
+            return Change.VOIDED
+        return Change.UNCHANGED if one.status == "voided" or one.voided else Change.VOIDED_LATE
+    if one.status == "voided" or (draft.digest != one.digest and one.status in REPLACEABLE):
+        return Change.REPLACED
+    if draft.digest != one.digest:
+        return Change.UNCHANGED if one.changed else Change.CHANGED_LATE
+    if one.voided:
+        return Change.UNVOIDED
+    return Change.RESTORED if one.changed else Change.UNCHANGED
+
+
 def take_in(
     connection: Connection, hospital: str, feed: str, drafts: Iterable[Draft], *, lane: int, now: datetime
 ) -> Counter[str]:
@@ -86,33 +125,30 @@ def take_in(
             counts["duplicate"] += 1
         fresh.setdefault(draft.key, draft)
     have = known(connection, list(fresh))
-    new = [draft for key, draft in fresh.items() if key not in have]
+    new: list[Draft] = []
     replaced: list[tuple[int, Draft]] = []
     voided: list[int] = []
     marks: dict[tuple[str, bool], list[int]] = {}
     plain: list[dict[str, Any]] = []
-    for key, one in have.items():
-        draft = fresh[key]
-        if draft.status == "voided":
-            if one.status in _VOIDABLE:
-                voided.append(one.id)
-            elif one.status != "voided" and not one.voided:
-                marks.setdefault(("voided_at", True), []).append(one.id)
-            else:
-                counts["unchanged"] += 1
-        elif one.status == "voided" or (draft.digest != one.digest and one.status in REPLACEABLE):
-            replaced.append((one.id, draft))
-        elif draft.digest != one.digest:
-            if one.changed:
-                counts["unchanged"] += 1
-            else:
-                marks.setdefault(("changed_at", True), []).append(one.id)
-        elif one.voided or one.changed:
-            # A refund or a change was itself taken back: the mark is no longer true.
-            marks.setdefault(("voided_at" if one.voided else "changed_at", False), []).append(one.id)
+    for key, draft in fresh.items():
+        one = have.get(key)
+        match compare(one, draft):
+            case Change.NEW:
+                new.append(draft)
+                continue
+            case Change.REPLACED:
+                assert one is not None  # noqa: S101 - compare says NEW for what is not known
+                replaced.append((one.id, draft))
+                continue
+            case change:
+                assert one is not None  # noqa: S101
+        if change is Change.VOIDED:
+            voided.append(one.id)
+        elif change in _MARKS:
+            marks.setdefault(_MARKS[change], []).append(one.id)
         else:
             counts["unchanged"] += 1
-            if one.plain != _plain(draft):
+            if draft.status != "voided" and one.plain != _plain(draft):
                 # Only what is not sent differs (say, the department of a payment): follow the HIS.
                 plain.append({"of_id": one.id, **dict(zip(_PLAIN, _plain(draft), strict=True))})
     _insert(connection, hospital, feed, new, lane=lane, now=now)
