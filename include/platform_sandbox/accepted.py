@@ -70,8 +70,12 @@ class Accepted:
         self.journal = journal
         self._clear()
         if journal is not None:
-            for record in journal.read():
-                self._count(record)
+            try:
+                for record in journal.read():
+                    self._count(record)
+            except JournalError:
+                journal.close()
+                raise
 
     def _clear(self) -> None:
         self.records: list[Record] = []
@@ -161,13 +165,16 @@ class Journal:
 
     def read(self) -> Iterator[Record]:
         """Every record; a last line torn by a crash (never acknowledged) is cut off."""
-        with self._path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                yield self._record(line, number)
-                self._size += len(line)
-        os.ftruncate(self._file, self._size)
+        try:
+            with self._path.open("rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if not line.endswith(b"\n"):
+                        break
+                    yield self._record(line, number)
+                    self._size += len(line)
+            os.ftruncate(self._file, self._size)
+        except OSError as error:
+            raise JournalError(f"cannot use the journal {self._path}: {error.strerror}; it must be a file") from None
 
     def _record(self, line: bytes, number: int) -> Record:
         try:
