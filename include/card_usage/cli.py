@@ -25,6 +25,7 @@ from card_usage.hospitals import load_hospital
 from card_usage.keyring import Keyring
 from card_usage.ledger import holds
 from card_usage.ledger.database import migrate, open_ledger
+from card_usage.ledger.decisions import Undecided
 from card_usage.pipeline import Pipeline
 from card_usage.progress import delivery_bar, rows_bar
 from card_usage.settings import Settings
@@ -109,6 +110,17 @@ _VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]]
 }
 
 
+def _redeliver(pipeline: Pipeline, window: Window, args: argparse.Namespace, now: datetime) -> Result:
+    """Refused events again: without --yes only a count."""
+    states: tuple[Undecided, ...] = ("rejected", "unconfirmed") if args.unconfirmed else ("rejected",)
+    told: dict[str, Any] = {"undecided": pipeline.undecided(window, states)}
+    if not args.yes:
+        return told | {"sent": "nothing: add --yes to send these again under new request ids"}, True
+    told["made due"] = pipeline.send_again(window, states)
+    summary, good = _deliver(pipeline, window, now)
+    return told | summary, good
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="card_usage", description="Report card uses to the electronic health card open platform, once each."
@@ -121,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     ranged.add_argument("--json", action="store_true", help="print the result as JSON")
     for verb, (_, text) in _VERBS.items():
         verbs.add_parser(verb, parents=[ranged], help=text, description=text)
+    text = "send refused events again under new request ids, after a count of them"
+    again = verbs.add_parser("redeliver", parents=[ranged], help=text, description=text)
+    again.add_argument("--yes", action="store_true", help="really do it; without it only a count is shown")
+    again.add_argument(
+        "--unconfirmed", action="store_true", help="unconfirmed ones too: the platform may have them already"
+    )
     for verb, text in (
         ("pause", "stop sending; a running delivery waits for resume"),
         ("drain", "finish what is under way, then end the running delivery"),
@@ -190,7 +208,11 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         connection_of: Callable[[str], Connection] = partial(connection_from_environment, environment=environment)
         with Pipeline.open(args.hospital, settings, connection_of) as pipeline:
             try:
-                told, good = _VERBS[args.verb][0](pipeline, _window(args.first, args.last), now)
+                window = _window(args.first, args.last)
+                if args.verb == "redeliver":
+                    told, good = _redeliver(pipeline, window, args, now)
+                else:
+                    told, good = _VERBS[args.verb][0](pipeline, window, now)
             except _Stopped as early:
                 told, good, problem = early.told, False, early.error
     except CardUsageError as error:

@@ -27,6 +27,7 @@ from card_usage.events import SourceRow
 from card_usage.hospitals import Hospital, load_hospital
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger, open_ledger
+from card_usage.ledger.decisions import Undecided, send_again, undecided
 from card_usage.ledger.delivery import Scope
 from card_usage.ledger.door import ThreadDoor
 from card_usage.ledger.workers import Identity
@@ -175,6 +176,19 @@ class Pipeline:
                 door.close()
 
         return asyncio.run(run())
+
+    def undecided(self, window: Window, states: tuple[Undecided, ...]) -> dict[str, int]:
+        """Events that wait for a person, as 'state code' -> count."""
+        scope = Scope(self.hospital.id, window.days[0], window.days[-1])
+        with self.ledger.read() as connection:
+            found = undecided(connection, scope, states)
+        return {f"{state} {code if code is not None else '-'}": count for (state, code), count in sorted(found.items(), key=str)}
+
+    def send_again(self, window: Window, states: tuple[Undecided, ...]) -> int:
+        """Somebody decided: make these events due under a new request id; returns how many."""
+        scope = Scope(self.hospital.id, window.days[0], window.days[-1])
+        with self.ledger.write() as connection:
+            return send_again(connection, scope, states)
 
     def misconfiguration(self, *, now: datetime) -> Misconfigured:
         """The error that says why the platform refuses this hospital, from the hold that a delivery placed."""
