@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,30 @@ def test_development_and_runtime_pin_the_same_versions() -> None:
     runtime, development = names(ROOT / "requirements.txt"), names(ROOT / "requirements-dev.txt")
     shared = runtime.keys() & development.keys()
     assert {p for p in shared if runtime[p].partition(" ")[0] != development[p].partition(" ")[0]} == set()
+
+
+def imported(*patterns: str) -> dict[str, str]:
+    """Distribution -> a file that imports it directly, ours and the standard library left out."""
+    ours = {"card_usage", "platform_sandbox", "demo_his", "card_usage_airflow"} | {p.stem for p in tracked("dags/*.py")}
+    providers = packages_distributions()
+    found = {}
+    for path in tracked(*patterns):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules = [node.module]
+            for top in {module.partition(".")[0] for module in modules} - ours - set(sys.stdlib_module_names):
+                names = {re.sub(r"[-_.]+", "-", name).lower() for name in providers.get(top, [top])}
+                found["apache-airflow" if any(n.startswith("apache-airflow") for n in names) else min(names)] = str(
+                    path
+                )
+    return found
+
+
+def test_what_is_imported_is_asked_for_by_name_and_not_found_by_luck() -> None:
+    used = imported("include/**/*.py", "include/*/*.py", "dags/*.py", "plugins/**/*.py", "plugins/*/*.py")
+    missing = used.keys() - names(ROOT / "requirements.in").keys()
+    assert {name: used[name] for name in missing} == {}
 
 
 def test_every_dependency_has_its_reason() -> None:
