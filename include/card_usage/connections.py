@@ -7,6 +7,7 @@ database, a secrets backend) in the same form.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,10 @@ _DRIVERS = {
     "oracle": "oracle+oracledb",
     "sqlite": "sqlite",
 }
+
+_PORT = re.compile(r":\d{1,5}$")
+_PLACE = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+_PATH = re.compile(r"[\w.~/-]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +51,11 @@ class Connection:
         if driver is None:
             raise _bad(self.conn_id, f"has type '{self.conn_type}', which is no database known here")
         if driver == "sqlite":
-            return URL.create("sqlite", database=self.schema or self.host or None)
+            if not (self.schema or self.host):
+                raise _bad(self.conn_id, "names no database file")
+            return URL.create("sqlite", database=self.schema or self.host)
+        if not self.host:
+            raise _bad(self.conn_id, "names no host")
         query = {"charset": str(self.extra.get("charset", "utf8"))} if self.conn_type == "mssql" else {}
         return URL.create(
             driver,
@@ -59,16 +68,24 @@ class Connection:
         )
 
     def base_url(self) -> str:
-        """Scheme, host and port of the platform, without a trailing slash.
+        """Scheme, host and port of the platform (and a gateway's path, if the host has one), no slash at the end.
 
-        https unless the connection's schema says http: patient data goes over this wire.
+        https unless the host begins with http:// or the connection's schema says http: patient data goes over this
+        wire. Raises BadConnection.
         """
         if not self.host:
             raise _bad(self.conn_id, "names no host")
-        if "://" in self.host:
-            return self.host.rstrip("/")
-        scheme = self.schema if self.schema in {"http", "https"} else "https"
-        return f"{scheme}://{self.host}" + (f":{self.port}" if self.port else "")
+        scheme, separator, rest = self.host.rpartition("://")
+        if not separator:
+            scheme = self.schema if self.schema in {"http", "https"} else "https"
+        place, slash, path = rest.rstrip("/").partition("/")
+        if place.count(":") > 1 and not place.startswith("["):
+            place = f"[{place}]"  # an IPv6 address
+        if self.port and not _PORT.search(place):
+            place += f":{self.port}"
+        if scheme not in {"http", "https"} or not _PLACE.fullmatch(place) or not _PATH.fullmatch(path):
+            raise _bad(self.conn_id, "names no host that can be called: write https://platform.example or its address")
+        return f"{scheme}://{place}{slash}{path}"
 
 
 def connection_from_environment(conn_id: str, environment: Mapping[str, str]) -> Connection:
@@ -85,39 +102,63 @@ def connection_from_environment(conn_id: str, environment: Mapping[str, str]) ->
 
 def _from_json(conn_id: str, text: str) -> Connection:
     fields = json.loads(text)
-    extra = fields.get("extra") or {}
-    if isinstance(extra, str):
-        extra = json.loads(extra)
     return Connection(
         conn_id=conn_id,
-        conn_type=str(fields["conn_type"] if "conn_type" in fields else fields.get("connType", "")).lower(),
-        host=fields.get("host") or "",
+        conn_type=_conn_type(_text(fields, "conn_type") or _text(fields, "connType")),
+        host=_text(fields, "host"),
         port=int(fields["port"]) if fields.get("port") else None,
-        login=fields.get("login") or "",
-        password=fields.get("password") or "",
-        schema=fields.get("schema") or "",
-        extra=extra,
+        login=_text(fields, "login"),
+        password=_text(fields, "password"),
+        schema=_text(fields, "schema"),
+        extra=_extra(fields.get("extra")),
     )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is no text")
+    return value or ""
+
+
+def _extra(value: object) -> Mapping[str, Any]:
+    extra = json.loads(value) if value and isinstance(value, str) else value or {}
+    if not isinstance(extra, dict):
+        raise ValueError("extra is no object")
+    return extra
 
 
 def _from_uri(conn_id: str, text: str) -> Connection:
-    parts = urlsplit(text)
-    if not parts.scheme:
+    """As Airflow reads its own URIs: `http://https://login:password@host` says that the host carries a scheme."""
+    conn_type, separator, rest = text.partition("://")
+    if not conn_type or not separator:
         raise ValueError("no scheme")
-    query = dict(parse_qsl(parts.query))
-    extra = json.loads(query["__extra__"]) if "__extra__" in query else query
-    # sqlite:////var/his.db has an empty host and an absolute path after three slashes, as in SQLAlchemy.
-    path = unquote(parts.path[1:] if parts.path.startswith("/") else parts.path)
+    carries_scheme = "://" in rest.partition("?")[0]
+    parts = urlsplit(rest if carries_scheme else f"//{rest}")
+    host = _host(parts.netloc)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return Connection(
         conn_id=conn_id,
-        conn_type=parts.scheme.lower().replace("-", "_"),
-        host=unquote(parts.hostname or ""),
+        conn_type=_conn_type(conn_type),
+        host=f"{parts.scheme}://{host}" if carries_scheme and host else host,
         port=parts.port,
         login=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        schema=path,
-        extra=extra,
+        # sqlite:////var/his.db has an empty host and an absolute path after three slashes, as in SQLAlchemy.
+        schema=unquote(parts.path.removeprefix("/")),
+        extra=_extra(query.get("__extra__")) if "__extra__" in query else query,
     )
+
+
+def _host(netloc: str) -> str:
+    """The host as it is written: `urlsplit().hostname` is in lower case, and a SQLite file may stand here."""
+    place = netloc.rpartition("@")[2]
+    bracketed, closed, _ = place.partition("]")
+    return unquote(bracketed.removeprefix("[") if closed else place.partition(":")[0])
+
+
+def _conn_type(text: str) -> str:
+    return text.lower().replace("-", "_")
 
 
 def _bad(conn_id: str, problem: str) -> BadConnection:
