@@ -182,7 +182,8 @@ class Pipeline:
         scope = Scope(self.hospital.id, window.days[0], window.days[-1])
         with self.ledger.read() as connection:
             found = undecided(connection, scope, states)
-        return {f"{state} {code if code is not None else '-'}": count for (state, code), count in sorted(found.items(), key=str)}
+        in_order = sorted(found.items(), key=str)
+        return {f"{state} {'-' if code is None else code}": count for (state, code), count in in_order}
 
     def send_again(self, window: Window, states: tuple[Undecided, ...]) -> int:
         """Somebody decided: make these events due under a new request id; returns how many."""
