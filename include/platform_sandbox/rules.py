@@ -122,7 +122,7 @@ def text(fields: Fields, name: str) -> str:
 def check_channel_number(common: Fields) -> None:
     """channelNum in the `current` profile: absent, or one of 0, 1, 3, 4 as number or text."""
     value = common.get("channelNum")
-    if value is not None and value != "" and (type(value) is bool or str(value) not in CHANNEL_NUMBERS):
+    if value is not None and value != "" and str(value) not in CHANNEL_NUMBERS:
         raise Refusal(10042, "channelNum")
 
 

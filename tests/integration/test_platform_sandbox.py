@@ -244,8 +244,9 @@ def test_the_life_of_a_token_can_be_set(clock: Clock) -> None:
 
 
 def test_the_date_header_tells_the_platforms_clock(caller: Caller, clock: Clock) -> None:
-    clock.move(days=400)
-    assert caller.send().headers["date"] == clock.now.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    for _ in range(2):
+        clock.move(days=200, seconds=1)
+        assert caller.send().headers["date"] == clock.now.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 # Fields of reportHISData
