@@ -73,7 +73,7 @@ class Keyring:
             raise WrongKey(key_id=sealed.key_id)
         try:
             return cipher.decrypt(sealed.blob[:_NONCE], sealed.blob[_NONCE:], bound_to)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: torn, not even a whole nonce
             raise WrongKey(key_id=sealed.key_id) from None
 
     def digest(self, text: str) -> str:

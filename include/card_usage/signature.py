@@ -19,7 +19,7 @@ def signature(common: Mapping[str, Any], req: Mapping[str, Any], secret: str) ->
     """
     merged = {**common, **req}
     pairs = [
-        f"{key}={value if type(value) is str else _text(value)}"
+        f"{key}={value if isinstance(value, str) else _text(value)}"
         for key, value in sorted(merged.items())
         if value is not None and value != "" and key != "sign"
     ]
