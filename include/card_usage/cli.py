@@ -27,7 +27,7 @@ from card_usage.ledger import holds
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.decisions import Undecided
 from card_usage.pipeline import Pipeline
-from card_usage.progress import delivery_bar, rows_bar
+from card_usage.progress import delivery_bar, rows_bar, show
 from card_usage.settings import Settings
 from card_usage.windows import Window, day_window
 
@@ -224,27 +224,8 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     if args.json:
         print(json.dumps({"hospital": args.hospital, "settled": good, **told}, ensure_ascii=False, default=str))
     else:
-        print("\n".join(_plain(told)))
+        show(told)
         print("settled" if good else "NOT settled: see above for what is left")
     if problem is not None:
         print(f"{parser.prog}: {problem}", file=sys.stderr)
     return 0 if good else 1
-
-
-def _plain(told: Mapping[str, Any], indent: str = "") -> list[str]:
-    """A result as indented lines."""
-    lines: list[str] = []
-    for name, value in told.items():
-        if isinstance(value, Mapping):
-            lines += [f"{indent}{name}:", *_plain(value, indent + "  ")] if value else []
-        elif isinstance(value, list | tuple):
-            lines.append(f"{indent}{name}:")
-            for one in value:
-                if isinstance(one, Mapping):
-                    text = "  ".join(f"{key}={part}" for key, part in one.items() if part not in (None, [], {}, ()))
-                else:
-                    text = str(one)
-                lines.append(f"{indent}  {text}")
-        else:
-            lines.append(f"{indent}{name}: {value}")
-    return lines

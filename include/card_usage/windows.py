@@ -33,8 +33,9 @@ class Window:
         return self.start <= moment < self.end
 
     def __str__(self) -> str:
-        if self.start.time() == time() and self.end - self.start == DAY:
-            return self.start.date().isoformat()
+        if self.start.time() == self.end.time() == time():
+            first, last = self.days[0], self.days[-1]
+            return first.isoformat() if first == last else f"{first}..{last}"
         return f"{self.start:%Y-%m-%dT%H:%M}/{self.end:%Y-%m-%dT%H:%M}"
 
     @property
