@@ -1,0 +1,164 @@
+"""# Redeliver card uses by hand · 手工补报
+
+For one hospital and a range of local days: shows what waits and, if asked to, reads these days from the HIS again and
+delivers what is due. **Dry run by default**: it changes nothing and sends nothing.
+
+对一家医院的一段日期：先试运行（默认），列出待报数量；确认后关闭 `dry_run`，重新读取 HIS 并补报。已上报的不会重复上报。
+
+| task | what it does | dry run |
+|---|---|---|
+| `preview` | compares HIS and ledger: what would be sent, what is set aside, how long it takes | yes |
+| `feeds` | which feeds to read; a dry run ends here | skipped |
+| `stage` | one per feed: reads the days again, with the code aliases as they are now | skipped |
+| `check` | the gate, day by day | skipped |
+| `deliver` | lifts the hold of a refusing platform, sends what is due on the days that the gate lets pass | skipped |
+| `reconcile_and_publish` | counts again, writes the days' reports anew | skipped |
+
+## When to use it
+
+- **A mapping was mended** (new rows in `code_aliases`): the quarantined events of these days are judged again.
+- **The platform refused us** (`Misconfigured`) and the cause is mended: this run lifts the hold.
+- **Events were refused** and the cause is mended: with `refused` on, they go again under new request ids.
+- **Events were left open** by an outage that outlasted the retries.
+
+Run it dry, read the log of `preview`, then *Trigger* again with `dry_run` off. It may be run twice, or while the daily
+DAG runs: the ledger lets each event go once.
+
+## A task is red
+
+Its log's last lines say what to do; the table of causes is in the docs of the hospital's `report_card_usage` DAG.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import date
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from card_usage.hospitals import hospital_ids
+from card_usage.settings import hospitals_directory
+from card_usage.windows import Window, day_window
+from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
+from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.runs import present
+from card_usage_airflow.verbs import deliver_window, publish_window, reconcile_window, resume
+
+log = logging.getLogger(__name__)
+HOSPITALS = list(hospital_ids(hospitals_directory(os.environ)))
+
+
+def asked_for(params: Any) -> Window:
+    """The days that somebody asked for, both ends inside."""
+    first, last = date.fromisoformat(params["from"]), date.fromisoformat(params["to"])
+    if last < first:
+        raise AirflowFailException(f"'to' ({last}) is before 'from' ({first}): trigger again with the days in order")
+    return Window(day_window(first).start, day_window(last).end)
+
+
+@task
+def preview(params: Any) -> dict[str, object]:
+    """What these days would send, and how long it would take. Changes nothing."""
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        found = pipeline.preview(asked_for(params), now=present()).summary()
+        for name, figure in found.items():
+            log.info("%s: %s", name, figure)
+    return found
+
+
+@task
+def feeds(params: Any) -> list[str]:
+    """The feeds to read again. Ends a dry run here."""
+    if params["dry_run"]:
+        raise AirflowSkipException("dry run: nothing is read and nothing is sent; see the log of preview")
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        known = pipeline.hospital.his.feeds
+    wanted = params["feeds"] or list(known)
+    if strangers := sorted(set(wanted) - set(known)):
+        raise AirflowFailException(f"{params['hospital']} has no feed {', '.join(strangers)}: take {', '.join(known)}")
+    return wanted
+
+
+@task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
+def stage(feed: str, params: Any) -> dict[str, object]:
+    """One feed's days from the HIS replica to the ledger, again."""
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        staged = pipeline.stage(feed, asked_for(params), backfill=True, now=present()).summary()
+        log.info("staged %s", staged)
+        return staged
+
+
+@task
+def check(params: Any) -> dict[str, str]:
+    """The gate's verdict of each day, kept in the ledger; the delivery leaves out the days that it withholds."""
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        verdicts = {str(day): pipeline.check(day_window(day), now=present()) for day in asked_for(params).days}
+        for day, verdict in verdicts.items():
+            log.info("checked %s %s", day, verdict.summary())
+        return {day: verdict.verdict for day, verdict in verdicts.items()}
+
+
+@task(max_active_tis_per_dag=1)
+def deliver(params: Any) -> dict[str, object]:
+    """Everything that is due in these days."""
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        resume(pipeline)
+        if params["refused"]:
+            log.info("refused events made due again: %d", pipeline.send_again(asked_for(params), ("rejected",)))
+        return deliver_window(pipeline, asked_for(params))
+
+
+@task
+def reconcile_and_publish(params: Any) -> dict[str, object]:
+    """The days counted again, their reports written anew."""
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        reconciled = reconcile_window(pipeline, asked_for(params))
+        publish_window(pipeline, asked_for(params))
+        return reconciled
+
+
+@dag(
+    dag_display_name="手工补报",
+    description="By hand: what waits for a hospital's days (dry run), then read them again and deliver what is due",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags={Tag.CARD_USAGE, Tag.BY_HAND},
+    params={
+        "hospital": Param(HOSPITALS[0] if HOSPITALS else None, type="string", enum=HOSPITALS, title="医院 · Hospital"),
+        "from": Param(type="string", format="date", title="首日 · First local day"),
+        "to": Param(type="string", format="date", title="末日 · Last local day", description="含当日 / included"),
+        "dry_run": Param(
+            True,
+            type="boolean",
+            title="试运行 · Dry run",
+            description="只统计，不读取、不上报 / counts only, sends nothing",
+        ),
+        "refused": Param(
+            False,
+            type="boolean",
+            title="含被平台拒绝的 · Refused too",
+            description="以新的请求号重报被拒绝的数据 / send refused events again under new request ids",
+        ),
+        "feeds": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="数据来源 · Feeds",
+            description="要重新读取的来源，留空为全部 / feeds to read again; empty: all",
+        ),
+    },
+    on_failure_callback=run_failed,
+)
+def redeliver_card_usage() -> None:
+    wanted = feeds()
+    preview() >> wanted
+    stage.expand(feed=wanted) >> check() >> deliver() >> reconcile_and_publish()
+
+
+redeliver_card_usage()

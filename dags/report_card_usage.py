@@ -1,0 +1,213 @@
+"""# Report card uses · 用卡数据上报
+
+One DAG a hospital, from its file in `CARD_USAGE_HOSPITALS`: every local day (or hour) of card uses goes from the HIS
+replica through the ledger to the open platform, once each, and the report proves it.
+
+一家医院一个 DAG：每个自然日（或小时）的用卡数据，从 HIS 副本经台账上报开放平台，不漏不重，并出具对账报告。
+
+| task | what it does | again? |
+|---|---|---|
+| `wait` | waits until the window has ended; holds no worker while it does | yes |
+| `stage` | one per feed: HIS rows to the ledger, normalized, judged; scheduled runs also look at the last days | yes |
+| `check` | the gate: pass, warn, hold or stop | yes |
+| `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds the window | yes |
+| `reconcile` | counts HIS, ledger and acknowledgements against each other | yes |
+| `publish` | writes the day's report (HTML, JSON); its log names the files | yes |
+
+Everything may be cleared and run again, alone or together: what was delivered is not sent a second time.
+
+## A run has failed: what to do at night
+
+Open the red task, read the **last lines of its log**: they say what happened and what to do next.
+
+- `SourceUnreachable`, `SourceInterrupted`: the HIS replica is down or restarting. It retries for about an hour by
+  itself; only then call hospital IT.
+- `SourceDrift`: the HIS was upgraded and a column is gone. Nothing was staged; call hospital IT.
+- `PlatformUnreachable`, `StillOpen`: the platform or the line to it is down. It retries for about an hour by itself;
+  what was in flight keeps its request ids.
+- `Misconfigured`: the platform refuses us (appId, appSecret, hospital id, rights). Mend the connection or the
+  hospital's file, then run `redeliver_card_usage` with `dry_run` off, or `python -m card_usage resume` and clear
+  `deliver`: until then the ledger holds everything back.
+- `TokenContested`: another system takes tokens with our appId. Find it; only one of the two may.
+- `GateStopped`: the day is so bad that nothing may leave; the line says why. Mend mapping or data, then clear `stage`
+  with downstream.
+- `BadHospitalFile`, `MissingSetting`, `BadConnection`, `CodeTableError`: set-up. Correct what the line names, clear the
+  task.
+- `LedgerUnreachable`, `LedgerBehind`, `WrongKey`: the ledger's database, schema or key. The line says which; clear the
+  task when it is mended.
+
+`deliver` **skipped** is no failure: the gate holds the window, its events wait in the ledger. Mend the cause (usually
+unmapped codes), then clear `stage` with downstream.
+
+## A day again, or days of the past
+
+*Trigger* takes a `day`; empty means the last complete one. *Backfill* takes a range of local days, both ends inside:
+
+    airflow backfill create --dag-id report_card_usage__<hospital> --from-date 2026-01-05 --to-date 2026-01-07
+
+needs `core.default_timezone = Asia/Shanghai`. Backfilled events go after live ones where the platform rations calls.
+
+## A red DAG with the tag `broken`
+
+Its hospital's file cannot be read; the DAG's description and its one task say file, key and reason. The other
+hospitals go on. Correct the file: the real DAG is back within a minute; then clear the failed runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, PokeReturnValue, TriggerRule, get_parsing_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from card_usage.errors import BadHospitalFile, GateStopped
+from card_usage.hospitals import Hospital, hospital_ids, load_hospital
+from card_usage.settings import hospitals_directory
+from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
+from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.look_back import windows_of_run
+from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.runs import is_backfill, present, window_from
+from card_usage_airflow.verbs import deliver_window, publish_window, reconcile_window
+
+log = logging.getLogger(__name__)
+
+DIRECTORY = hospitals_directory(os.environ)
+
+
+@task.sensor(mode="reschedule", poke_interval=60, timeout=timedelta(days=2).total_seconds())
+def wait(hospital_id: str, **context: Any) -> PokeReturnValue:
+    """Until the window has ended; between two looks it holds no worker. Returns the windows that the run works on."""
+    with hospital_pipeline(hospital_id) as pipeline:
+        own, *earlier = windows_of_run(pipeline, context)
+    log.info("window %s, looking back on %s", own, ", ".join(map(str, earlier)) or "no earlier day")
+    return PokeReturnValue(is_done=own.ended_by(present()), xcom_value=[str(window) for window in (own, *earlier)])
+
+
+# Two at a time over all runs of a hospital: its replica serves doctors first.
+@task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
+def stage(hospital_id: str, windows: list[str], feed: str, **context: Any) -> list[dict[str, object]]:
+    """One feed from the HIS replica to the ledger."""
+    staged = []
+    with hospital_pipeline(hospital_id) as pipeline:
+        for window in map(window_from, windows):
+            result = pipeline.stage(feed, window, backfill=is_backfill(context), now=present()).summary()
+            log.info("staged %s", result)
+            staged.append(result)
+    return staged
+
+
+@task
+def check(hospital_id: str, windows: list[str]) -> dict[str, str]:
+    """The gate before delivery: a verdict for each window. Stops the run if nothing of its own window may leave."""
+    verdicts = {}
+    with hospital_pipeline(hospital_id) as pipeline:
+        for window in windows:
+            result = pipeline.check(window_from(window), now=present())
+            log.info("%s: %s, %d events", window, result.verdict, result.events)
+            reasons = [reason.text(pipeline.hospital.report.language) for reason in result.reasons]
+            for reason in reasons:
+                log.warning("%s: %s", window, reason)
+            verdicts[window] = result.verdict
+            if result.verdict == "stop" and window == windows[0]:
+                raise GateStopped(hospital=hospital_id, window=window, reasons="; ".join(reasons))
+    return verdicts
+
+
+# One at a time a hospital: a second deliverer would only share the first one's rate.
+@task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=12))
+def deliver(hospital_id: str, verdicts: dict[str, str]) -> list[dict[str, object]]:
+    """Everything that is due in the windows that the gate lets pass."""
+    passed = [window for window, verdict in verdicts.items() if verdict in ("pass", "warn")]
+    held = [window for window in verdicts if window not in passed]
+    with hospital_pipeline(hospital_id) as pipeline:
+        delivered = [deliver_window(pipeline, window_from(window)) for window in passed]
+    if held:
+        log.warning("held by the gate, nothing sent of %s", ", ".join(held))
+    if not passed:
+        raise AirflowSkipException("the gate holds this window; its events wait in the ledger")
+    return delivered
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def reconcile(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
+    """HIS, ledger and acknowledgements, counted against each other."""
+    with hospital_pipeline(hospital_id) as pipeline:
+        return [reconcile_window(pipeline, window_from(window)) for window in windows]
+
+
+@task
+def publish(hospital_id: str, windows: list[str]) -> list[str]:
+    """The report of each window: HTML for people, JSON for programs. The log names the files."""
+    with hospital_pipeline(hospital_id) as pipeline:
+        return [path for window in windows for path in publish_window(pipeline, window_from(window))]
+
+
+@task(retries=0)
+def read_hospital_file(hospital_id: str) -> None:
+    """Fails with file, key and reason for as long as the file is broken."""
+    load_hospital(DIRECTORY, hospital_id)
+    log.info("the file is in order again; the DAG takes its usual form at the next parse")
+
+
+def report_card_usage(hospital: Hospital) -> None:
+    """The DAG of one hospital."""
+    with DAG(
+        f"report_card_usage__{hospital.id}",
+        dag_display_name=f"用卡上报 · {hospital.name}",
+        description=f"{hospital.name_en or hospital.id}: card uses to the open platform, {hospital.cadence}",
+        doc_md=__doc__,
+        schedule=timetable(hospital.cadence),
+        start_date=start_of(hospital),
+        catchup=False,
+        max_active_runs=3,
+        default_args=DEFAULT_ARGS,
+        tags={Tag.CARD_USAGE, Tag.REPORT},
+        params={
+            "day": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="日期 · Local day",
+                description="要上报的自然日；留空为最近一个完整的自然日 / empty: the last complete one",
+            )
+        },
+        on_failure_callback=run_failed,
+    ):
+        windows = wait(hospital.id)
+        staged = stage.partial(hospital_id=hospital.id, windows=windows).expand(feed=list(hospital.his.feeds))
+        checked = check(hospital.id, windows)
+        staged >> checked
+        deliver(hospital.id, checked) >> reconcile(hospital.id, windows) >> publish(hospital.id, windows)
+
+
+def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
+    """A DAG in the place of one whose hospital file is broken: same id, so runs and history stay, and it says why.
+
+    dags/hospital_files.py shows the same as an import error; raised here, it would take all hospitals' DAGs down.
+    """
+    with DAG(
+        f"report_card_usage__{hospital_id}",
+        dag_display_name=f"用卡上报 · {hospital_id}（配置有误）",
+        description=f"BROKEN: {problem}",
+        doc_md=f"# The hospital's file is broken · 医院配置有误\n\n{problem}\n\n{__doc__}",
+        schedule=timetable("daily"),
+        start_date=EARLIEST,
+        catchup=False,
+        default_args=DEFAULT_ARGS,
+        tags={Tag.CARD_USAGE, Tag.REPORT, Tag.BROKEN},
+        on_failure_callback=run_failed,
+    ):
+        read_hospital_file(hospital_id)
+
+
+# A task needs its own DAG only; a fleet's other files need not be read for it.
+wanted = get_parsing_context().dag_id
+for found in hospital_ids(DIRECTORY):
+    if wanted in (None, f"report_card_usage__{found}"):
+        try:
+            report_card_usage(load_hospital(DIRECTORY, found))
+        except BadHospitalFile as problem:
+            broken_hospital(found, problem)

@@ -1,0 +1,55 @@
+"""What every DAG of this project has in common: owner, retries, limits, tags, local timetables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import pendulum
+from airflow.sdk import CronDataIntervalTimetable
+from card_usage.hospitals import Hospital
+from card_usage.windows import ZONE
+
+from card_usage_airflow.retries import RETRY_BY_MEANING
+
+OWNER: Final = "card-usage"
+"""The team that answers for the DAGs."""
+
+
+class Tag(StrEnum):
+    """The only tags there are, so that the filter of the DAG list stays short."""
+
+    CARD_USAGE = "card-usage"
+    REPORT = "report"
+    RECONCILE = "reconcile"
+    BY_HAND = "by-hand"
+    BROKEN = "broken"
+
+
+DEFAULT_ARGS: Final[dict[str, Any]] = {
+    "owner": OWNER,
+    # 1 min doubling to 30 min: an outage of an hour heals by itself, a longer one is a failed run.
+    "retries": 6,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "retry_policy": RETRY_BY_MEANING,
+    "execution_timeout": timedelta(hours=2),
+}
+
+LOCAL: Final = pendulum.timezone(ZONE.key)
+EARLIEST: Final = pendulum.datetime(2020, 1, 1, tz=LOCAL)
+_CRON: Final = {"daily": "0 0 * * *", "hourly": "0 * * * *"}
+
+
+def timetable(cadence: str) -> CronDataIntervalTimetable:
+    """Half-open local days or hours, each run at its end. A bare cron string would give empty intervals."""
+    return CronDataIntervalTimetable(_CRON.get(cadence, cadence), timezone=ZONE.key)
+
+
+def start_of(hospital: Hospital) -> pendulum.DateTime:
+    """Local midnight of the hospital's first day; no run and no backfill goes before it."""
+    if hospital.start is None:
+        return EARLIEST
+    return pendulum.datetime(hospital.start.year, hospital.start.month, hospital.start.day, tz=LOCAL)

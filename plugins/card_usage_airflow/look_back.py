@@ -1,0 +1,45 @@
+"""The windows a run works on: its own, and for scheduled runs the last days again, for what came late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from card_usage.windows import DAY, HOUR, Window, day_windows
+
+from card_usage_airflow.runs import is_scheduled, window_of
+
+if TYPE_CHECKING:
+    from card_usage.pipeline import Pipeline
+
+
+def windows_of_run(pipeline: Pipeline, context: Mapping[str, Any]) -> tuple[Window, ...]:
+    """The run's own window first, then the days it looks back on, oldest first.
+
+    Only days that were staged before: a new hospital's first run is no backfill. An hourly hospital looks back once a
+    day, in the run of its first hour.
+    """
+    own = window_of(context, pipeline.hospital.cadence)
+    days = pipeline.hospital.his.look_back_days
+    hourly_but_not_first = own.end - own.start <= HOUR and own.start.time() != time()
+    if not is_scheduled(context) or not days or hourly_but_not_first:
+        return (own,)
+    first, last = own.day - timedelta(days=days), own.day - timedelta(days=1)
+    staged = _days_staged(pipeline, first, last)
+    return (own, *(window for window in day_windows(first, last) if window.day in staged))
+
+
+def _days_staged(pipeline: Pipeline, first: date, last: date) -> set[date]:
+    """Days, `first` to `last`, of which some window was staged."""
+    from card_usage.ledger.schema import feed_window
+    from sqlalchemy import select
+
+    midnight = datetime.combine(first, time())
+    query = select(feed_window.c.start).where(
+        feed_window.c.hospital == pipeline.hospital.id,
+        feed_window.c.start >= midnight,
+        feed_window.c.start < datetime.combine(last, time()) + DAY,
+    )
+    with pipeline.ledger.read() as connection:
+        return {start.date() for start in connection.scalars(query.distinct())}

@@ -1,0 +1,56 @@
+"""Which local time a run is about, and why it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, local
+
+
+def present() -> datetime:
+    """The present instant. Tasks are the edge: here the clock is read, below it time is an argument."""
+    return datetime.now(UTC)
+
+
+def window_of(context: Mapping[str, Any], cadence: str = "daily") -> Window:
+    """The window of a run: the `day` somebody asked for, else its data interval, else the last complete one.
+
+    A run triggered without a date has no data interval; it takes the last day (or hour) before it was triggered.
+    """
+    if day := context["params"].get("day"):
+        return day_window(date.fromisoformat(day))
+    start, end = context["dag_run"].data_interval_start, context["dag_run"].data_interval_end
+    if start and end:
+        return between(start, end)
+    until = local(context["dag_run"].run_after)
+    if cadence == "hourly":
+        until = until.replace(minute=0, second=0, microsecond=0)
+        return Window(until - HOUR, until)
+    return day_window(until.date() - DAY)
+
+
+def window_from(text: str) -> Window:
+    """The inverse of `str(window)`: windows travel between tasks as text that a reader of the UI understands."""
+    start, _, end = text.partition("/")
+    if not end:
+        return day_window(date.fromisoformat(start))
+    return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+
+
+def is_backfill(context: Mapping[str, Any]) -> bool:
+    """Whether the run was made by a backfill: its events go after the live ones where calls are rationed."""
+    return context["dag_run"].run_type == "backfill"
+
+
+def is_scheduled(context: Mapping[str, Any]) -> bool:
+    """Whether the timetable made the run. Only these look back; a run for a chosen date is about that date alone."""
+    return context["dag_run"].run_type == "scheduled"
+
+
+def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
+    """One window for each of the last complete local days before the run, oldest first."""
+    end = context["dag_run"].data_interval_end or context["dag_run"].run_after
+    yesterday = local(end).date() - timedelta(days=1)
+    return tuple(day_windows(yesterday - timedelta(days=days - 1), yesterday))

@@ -1,0 +1,72 @@
+"""The pipeline's verbs as tasks use them: the result logged in counts, and what it means for the task."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from card_usage.errors import PlatformError, PlatformUnreachable
+
+from card_usage_airflow.runs import present
+
+if TYPE_CHECKING:
+    from card_usage.pipeline import Pipeline
+    from card_usage.windows import Window
+
+log = logging.getLogger(__name__)
+
+
+class StillOpen(PlatformError):
+    """A delivery ended with events that it could not settle, for a reason that passes."""
+
+    says = (
+        "{hospital}, {window}: {left} events are still open ({answers}); they keep their request ids and go again "
+        "with the next try"
+    )
+
+
+def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
+    """Send what is due; returns the counts.
+
+    Raises Misconfigured if the platform refuses us, PlatformUnreachable or StillOpen if events are left for another
+    try. A quota that is used up and a drain that somebody asked for are no failures: the rest stays due.
+    """
+    result = pipeline.deliver(window, now=present())
+    summary: dict[str, object] = {"window": str(window), **result.summary()}
+    log.info("delivered %s", summary)
+    answers = ", ".join(f"{count} x {answer}" for answer, count in sorted(result.answers.items())) or "no call made"
+    if result.stopped_by == "misconfigured":
+        raise pipeline.misconfiguration(now=present())
+    if result.stopped_by == "unreachable":
+        host = pipeline.connection_of(pipeline.hospital.platform.connection).base_url()
+        raise PlatformUnreachable(host=host, reason=answers)
+    if result.stopped_by in ("quota", "drain"):
+        log.warning("stopped by %s: %d events stay due", result.stopped_by, result.left)
+    elif result.left:
+        raise StillOpen(hospital=pipeline.hospital.id, window=window, left=result.left, answers=answers)
+    return summary
+
+
+def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
+    """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it."""
+    result = pipeline.reconcile(window, now=present())
+    summary: dict[str, object] = {"window": str(window), **result.summary()}
+    log.log(logging.INFO if result.clean else logging.WARNING, "reconciled %s", summary)
+    return summary
+
+
+def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
+    """Write the window's reports; returns their paths."""
+    paths = [path.as_posix() for path in pipeline.publish(window, now=present())]
+    for path in paths:
+        log.info("report %s", path)
+    return paths
+
+
+def resume(pipeline: Pipeline) -> None:
+    """Take away the hold that a refusing platform caused: somebody who runs the DAG by hand has mended the cause."""
+    from card_usage.ledger import holds
+
+    with pipeline.ledger.write() as connection:
+        if holds.lift(connection, hospital=pipeline.hospital.id, kinds=("misconfigured",)):
+            log.info("the hold 'misconfigured' is lifted")

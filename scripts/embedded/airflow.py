@@ -1,0 +1,161 @@
+"""A whole Airflow in one folder: SQLite, LocalExecutor, its components as leashed children, and its REST interface."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import sqlite3
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from embedded.children import Child, Children, answers, clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+COMPONENTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+LOGIN = "admin"
+
+
+class Embedded:
+    """Airflow at http://127.0.0.1:port with its home in `home` and logs of its components in `logs`.
+
+    `settings` are further environment variables for tasks: CARD_USAGE_*, AIRFLOW_CONN_*.
+    """
+
+    def __init__(self, home: Path, *, port: int, logs: Path, settings: Mapping[str, str], workers: int = 3) -> None:
+        self.home, self.port, self.logs = home, port, logs
+        self.url = f"http://127.0.0.1:{port}"
+        self.password = secrets.token_urlsafe(6)
+        self.env = clean_environment() | _airflow_settings(home, port, workers) | dict(settings)
+        self._token = ""
+
+    def migrate(self, children: Children) -> Child:
+        """Make the one user's password, and the metadata database in a child that ends when it stands."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        passwords = Path(self.env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({LOGIN: self.password}))
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            # Readers and the writer do not block each other then; the setting stays with the file.
+            database.execute("PRAGMA journal_mode=WAL")
+        database.close()
+        command = [BIN / "airflow", "db", "migrate"]
+        return children.start("airflow db migrate", command, env=self.env, log=self.logs / "airflow-migrate.log")
+
+    def start(self, children: Children) -> None:
+        """Start all components; returns when the REST interface answers. Raises ChildFailed."""
+        started = {}
+        for name in COMPONENTS:
+            # Logs are read from the shared folder: nobody needs the log servers, whose ports are fixed.
+            extra = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
+            log = self.logs / f"airflow-{name}.log"
+            started[name] = children.start(name, [BIN / "airflow", name, *extra], env=self.env, log=log)
+        started["api-server"].wait_until(lambda: answers(self.port), seconds=120)
+
+    # -- REST ---------------------------------------------------------------------------------------------------
+
+    def ask(self, path: str, body: object = None, method: str | None = None) -> dict[str, Any]:
+        """One call of /api/v2; a body makes it a POST. Raises urllib.error.HTTPError."""
+        if not self._token:
+            login = {"username": LOGIN, "password": self.password}
+            self._token = self._call("/auth/token", login, "POST", {})["access_token"]
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return self._call(f"/api/v2{path}", body, method or ("GET" if body is None else "POST"), headers)
+
+    def _call(self, path: str, body: object, method: str, headers: dict[str, str]) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 - always http to 127.0.0.1
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", **headers},
+            method=method,
+        )
+        # No proxy, whatever the environment says: it is this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"{}")
+
+    def knows(self, dag_id: str) -> bool:
+        """Whether the DAG was parsed and can be worked with."""
+        try:
+            return bool(self.ask(f"/dags/{dag_id}/details"))
+        except urllib.error.HTTPError as refusal:
+            if refusal.code == 404:
+                return False
+            raise
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler make its runs."""
+        self.ask(f"/dags/{dag_id}", {"is_paused": False}, "PATCH")
+
+    def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
+        """A run by hand; returns its id."""
+        run = self.ask(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+        return str(run["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Its runs as the REST interface shows them, newest first."""
+        return self.ask(f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run."""
+        return self.ask(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+
+    def results(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task returned."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
+        return self.ask(path)["value"]
+
+    def log_of(self, task: Mapping[str, Any]) -> Path:
+        """The log file of a task instance's latest try."""
+        index = [] if task["map_index"] < 0 else [f"map_index={task['map_index']}"]
+        parts = [f"dag_id={task['dag_id']}", f"run_id={task['dag_run_id']}", f"task_id={task['task_id']}", *index]
+        return self.home.joinpath("logs", *parts, f"attempt={max(1, task['try_number'])}.log")
+
+    def backfill(self, children: Children, dag_id: str, first: date, last: date, **options: str) -> Child:
+        """`airflow backfill create` over local days, both inside; the child that does it."""
+        command = ["backfill", "create", "--dag-id", dag_id, "--from-date", f"{first}", "--to-date", f"{last}"]
+        for name, choice in options.items():
+            command += [f"--{name.replace('_', '-')}", choice]
+        return Child(
+            "airflow backfill create", [BIN / "airflow", *command], env=self.env, log=self.logs / "backfill.log"
+        )
+
+
+def _airflow_settings(home: Path, port: int, workers: int) -> dict[str, str]:
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    settings = {
+        "core.dags_folder": ROOT / "dags",
+        "core.plugins_folder": ROOT / "plugins",
+        "core.load_examples": False,
+        "core.executor": "LocalExecutor",
+        "core.parallelism": workers,
+        "core.default_timezone": "Asia/Shanghai",
+        "core.dags_are_paused_at_creation": True,
+        "core.fernet_key": key,
+        "core.execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
+        "core.simple_auth_manager_users": f"{LOGIN}:ADMIN",
+        "core.simple_auth_manager_passwords_file": home / "passwords.json",
+        "database.sql_alchemy_conn": f"sqlite:///{home}/airflow.db",
+        "logging.base_log_folder": home / "logs",
+        "dag_processor.refresh_interval": 10,
+        "dag_processor.parsing_processes": 1,
+        "scheduler.scheduler_idle_sleep_time": 0.5,
+        "api.host": "127.0.0.1",
+        "api.port": port,
+        "api.base_url": f"http://127.0.0.1:{port}",
+        "api.workers": 1,
+        "api.secret_key": secrets.token_hex(16),
+        "api.expose_config": False,
+        "api_auth.jwt_secret": secrets.token_hex(32),
+        "usage_data_collection.enabled": False,
+    }
+    environment = {"AIRFLOW__" + name.replace(".", "__").upper(): str(value) for name, value in settings.items()}
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    return environment | {"AIRFLOW_HOME": str(home), "PATH": path, "TZ": "Asia/Shanghai"}
