@@ -79,6 +79,7 @@ class Gate(_Table):
 
     warn_quarantined_share: float = Field(default=0.02, ge=0, le=1)
     hold_quarantined_share: float = Field(default=0.30, ge=0, le=1)
+    warn_unmapped_share: float = Field(default=0.005, ge=0, le=1)
 
 
 class Report(_Table):

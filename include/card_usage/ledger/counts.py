@@ -89,6 +89,13 @@ class UseCount(NamedTuple):
     events: int
 
 
+class RefusalCount(NamedTuple):
+    """Refused events by the platform's result code (document 3.2.12; None: it gave none)."""
+
+    result_code: int | None
+    events: int
+
+
 class AnswerCount(NamedTuple):
     """Calls by feed and class of answer (`card_usage.outcome.Answer`) and result code (None: none came)."""
 
@@ -194,6 +201,17 @@ def rolled_up(found: Iterable[UseCount], by: str) -> dict[str | None, int]:
         value = getattr(one, by)
         sums[value] = sums.get(value, 0) + one.events
     return dict(sorted(sums.items(), key=lambda pair: (pair[0] is None, -pair[1], pair[0] or "")))
+
+
+def refusals(connection: Connection, hospital: str, first: date, last: date) -> list[RefusalCount]:
+    """Why events were refused, the most frequent code first."""
+    query = (
+        select(event.c.result_code, func.count())
+        .where(_of(hospital, first, last), event.c.status == "rejected")
+        .group_by(event.c.result_code)
+    )
+    found = [RefusalCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (-one.events, one.result_code or 0))
 
 
 def answers(connection: Connection, hospital: str, first: date, last: date) -> list[AnswerCount]:

@@ -1,0 +1,71 @@
+"""English names of standard codes: the document's tables (3.3) are Chinese, reports may be English.
+
+Complete for scenes, card types and channels, which a test holds; departments keep their Chinese names.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+ENGLISH_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "scene": {
+        "010101": "registration",
+        "0101011": "booked registration",
+        "0101012": "same-day registration",
+        "0101013": "registration records",
+        "0101014": "guidance for booking",
+        "0101015": "same-day check-in",
+        "010102": "diagnosis",
+        "0101021": "waiting in line",
+        "0101022": "outpatient records",
+        "0101023": "printing of records",
+        "010103": "dispensing",
+        "0101031": "dispensing records",
+        "010104": "examination",
+        "0101041": "booked examination",
+        "0101042": "examination bookings",
+        "010105": "payment",
+        "0101051": "outpatient payment",
+        "0101052": "outpatient payments",
+        "0101053": "inpatient payment",
+        "0101054": "inpatient payments",
+        "0101055": "outpatient top-up",
+        "0101056": "inpatient top-up",
+        "010106": "prescribing",
+        "010108": "reports",
+        "0101081": "examination reports",
+        "0101082": "laboratory reports",
+        "0101083": "check-up reports",
+        "010109": "admission",
+        "00000": "other",
+        "00001": "services",
+        "00002": "pregnancy care",
+        "00003": "child care",
+        "00004": "family doctor",
+        "00005": "online consultation",
+        "00006": "immunization",
+        "00007": "personal details",
+    },
+    "card_type": {
+        "01": "resident ID card",
+        "02": "household register",
+        "03": "passport",
+        "04": "officer's card",
+        "05": "driving licence",
+        "06": "Hong Kong/Macao permit",
+        "07": "Taiwan permit",
+        "08": "birth certificate",
+        "09": "insurance card",
+        "10": "hospital card",
+        "11": "health card",
+        "99": "other document",
+    },
+    "channel": {
+        "0100": "staffed window",
+        "0200": "self-service machine",
+        "0300": "doctor's desk",
+        "0400": "WeChat",
+        "0401": "service account",
+        "0402": "mini program",
+        "0000": "other",
+    },
+}
