@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, TextClause, and_, func, insert, literal, or_, select, update
@@ -68,11 +68,18 @@ class Scope(NamedTuple):
     except_days: tuple[date, ...] = ()
 
 
-def _due(scope: Scope, now: datetime | None) -> ColumnElement[bool]:
+def _due(scope: Scope, now: datetime | None, *lanes: int) -> ColumnElement[bool]:
+    """Open events of the scope; with `now`, those that are due by then.
+
+    An open event has a time, and its day is that time's: bounds on the time let the index of open events, in the order
+    of claiming, lead straight to the scope, however much is open or settled around it.
+    """
     parts: list[ColumnElement[bool] | TextClause] = [
         event.c.hospital == scope.hospital,
         OPEN,
-        event.c.day.between(scope.first, scope.last),
+        event.c.lane.in_(lanes or (LIVE, BACKFILL)),
+        event.c.occurred_at >= datetime.combine(scope.first, time()),
+        event.c.occurred_at < datetime.combine(scope.last + timedelta(days=1), time()),
     ]
     if scope.except_days:
         parts.append(event.c.day.not_in(scope.except_days))
@@ -114,7 +121,7 @@ def claim(
     order = (event.c.occurred_at, event.c.id)
     query = (
         select(*_CLAIMED)
-        .where(_due(scope, now), event.c.lane == lane)
+        .where(_due(scope, now, lane))
         .order_by(*(column.desc() if newest_first else column for column in order))
         .limit(limit)
         .with_for_update(skip_locked=True)
