@@ -128,7 +128,9 @@ def claim(
     )
     found = [Claimed._make(row) for row in connection.execute(query)]
     if found:
-        mine = and_(event.c.id.in_([one.id for one in found]), OPEN)
+        # Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its
+        # statistics know a large ledger with hardly anything open, through all that is open to find these.
+        mine = and_(event.c.id.in_([one.id for one in found]), event.c.claimed_by.is_(None))
         connection.execute(update(event).where(mine).values(status="in_flight", claimed_by=worker))
     return found
 
