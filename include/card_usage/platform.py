@@ -11,6 +11,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -66,6 +67,7 @@ class Platform:
         self._headers = httpx.Headers({**_HEADERS, "Host": self._report_url.netloc.decode()})
         # The platform's clock less ours, in seconds, from the Date header of its last answer: its day is its own.
         self.clock_offset: float | None = None
+        self._date = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,12 +120,11 @@ class Platform:
         return read_reply(response.status_code, content, request_id)
 
     def _note_clock(self, date: str | None, now: datetime) -> None:
-        # Parsing costs more than the call's own work; the offset only matters to the day, so once is enough for now.
-        if date and self.clock_offset is None:
-            try:
+        # The header has whole seconds: parsed once for each, not for each call.
+        if date and date != self._date:
+            self._date = date
+            with suppress(ValueError, TypeError):
                 self.clock_offset = (parsedate_to_datetime(date).astimezone(UTC) - now).total_seconds()
-            except (ValueError, TypeError):
-                self.clock_offset = 0.0
 
 
 def _tls() -> ssl.SSLContext:

@@ -123,21 +123,28 @@ def call_dead(connection: Connection, living: Living, now: datetime) -> bool:
 
 @dataclass(slots=True)
 class Watch:
-    """Remembers since when each beat stands still, on the watcher's own monotonic clock (seconds)."""
+    """Remembers since when each beat stands still, on the watcher's own monotonic clock (seconds).
+
+    `doubtful`: those that have not ended, and whose beat this watch has never seen move.
+    """
 
     here: Identity
     dead_after: float = DEAD_AFTER
+    doubtful: set[int] = field(default_factory=set)
     _seen: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def dead(self, living: Iterable[Living], monotonic: float) -> list[Living]:
         """Those that are gone for certain, or stood still for `dead_after` seconds under this watch."""
         found = list(living)
         before, self._seen = self._seen, {}
+        self.doubtful = {one.worker for one in found if one.worker not in before or one.worker in self.doubtful}
         lost = []
         for one in found:
             since = monotonic
             if one.worker in before and before[one.worker][0] == one.beat:
                 since = before[one.worker][1]
+            elif one.worker in before:
+                self.doubtful.discard(one.worker)
             self._seen[one.worker] = (one.beat, since)
             if monotonic - since >= self.dead_after or gone(one.identity, self.here):
                 lost.append(one)
