@@ -183,9 +183,14 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _asset(ledger: Ledger, query: str) -> Iterator[Any]:
     """The query as a GX batch definition over a read-only connection of its own, in a context that lives in memory."""
-    context = import_module("great_expectations").get_context(mode="ephemeral")
-    context.enable_analytics(False)
-    context.variables.progress_bars = {"globally": False}
+    base: Any = import_module("great_expectations.data_context.types.base")
+    config = base.DataContextConfig(
+        # Without this it makes a directory for pages that nobody asked for.
+        store_backend_defaults=base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        analytics_enabled=False,
+        progress_bars=base.ProgressBarsConfig(globally=False),
+    )
+    context = import_module("great_expectations").get_context(mode="ephemeral", project_config=config)
     sources: Any = context.data_sources
     url = ledger.engine.url
     kwargs: dict[str, Any] = {"hide_parameters": True}

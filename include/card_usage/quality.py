@@ -60,7 +60,7 @@ class Reason:
             f"reason.{self.code}",
             count=self.count,
             of=self.of,
-            share=words.share(self.count, self.of),
+            share=f"{100 * self.count / self.of:.3g}%" if self.of else "",
             limit="" if self.limit is None else f"{100 * self.limit:g}%",
             rule="" if self.rule is None else getattr(BY_ID[self.rule], language),
             feed="" if self.feed is None else words.known("feed", self.feed),

@@ -58,12 +58,9 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "section.gate": ("上报前质检", "Quality check before delivery"),
     "section.warnings": ("已上报、建议核对", "Reported, worth checking"),
     "section.calls": ("平台接口应答（次）", "Answers of the platform (calls)"),
-    # --- units and heads
-    "unit.records": ("{n} 笔", "{n}"),
-    "unit.calls": ("{n} 次", "{n}"),
+    # --- heads
     "head.what": ("事项", "What"),
     "head.records": ("笔数", "Records"),
-    "head.calls": ("次数", "Calls"),
     "head.todo": ("怎么办", "What to do"),
     "head.who": ("谁来办", "Who"),
     "head.table": ("代码表", "Table"),
@@ -72,7 +69,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "head.feed": ("业务", "Feed"),
     "head.state": ("状态", "State"),
     "head.meaning": ("说明", "Meaning"),
-    "head.answer": ("应答", "Answer"),
     "head.total": ("合计", "Total"),
     "head.difference": ("不明差异", "Unexplained"),
     "head.others": ("其他", "Others"),
@@ -98,6 +94,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "verdict.open": (
         "尚未办结：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{open} 笔仍在处理，下次运行自动继续。",
         "Not finished: {source} records in the HIS, {delivered} accepted, {open} under way for the next run.",
+    ),
+    "verdict.withheld": (
+        "质检未放行，{open} 笔暂不上报：请查看质检原因后决定。平台已接收 {delivered} 笔。",
+        "The quality check withholds {open} records until somebody decides; {delivered} accepted so far.",
     ),
     "verdict.provisional": (
         "当日数据尚未完整，以下为截至制表时的暂定数字：平台已接收 {delivered} 笔。",
@@ -162,7 +162,6 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "医院系统新增的退费，下次采集补上",
         "new refunds in the HIS; the next run stages them",
     ),
-    "class.other": ("其他状态", "Other states"),
     # --- equations
     "equation.source": (
         "医院系统 {left} = 台账 {staged} + 迟到 {late} − 消失 {vanished}",
@@ -175,6 +174,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "equation.holds": ("成立", "holds"),
     "equation.broken": ("相差 {gap}", "off by {gap}"),
     # --- quality check
+    "gate.withheld": ("质检未放行", "Withheld by the quality check"),
     "gate.pass": ("通过", "passed"),
     "gate.warn": ("通过，有提醒", "passed with warnings"),
     "gate.hold": ("暂缓，等待人工确认", "held for a person to decide"),
@@ -255,6 +255,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "todo.due": (
         "等待下次运行；若持续不减，检查平台连接",
         "wait for the next run; if they stay, check the platform's connection",
+    ),
+    "todo.withheld": (
+        "查看质检原因，修正后重新质检，或人工放行",
+        "see why, mend it and check again, or release by hand",
     ),
     "todo.held": ("限额恢复后自动上报；上线后不再受限", "sent when the quota is free again; a live hospital has none"),
     "todo.unknown": ("下次运行自动确认，无需操作", "the next run asks again, nothing to do"),

@@ -195,7 +195,7 @@ def flow(
         x, below = (columns[1] + node + 6, y + 6) if column else (columns[0], y + size + 14)
         parts.append(_text(one.name, x=x, y=below, class_="name over"))
         parts.append(_text(words.number(one.events), x=x, y=below + 18, class_="small count over"))
-        foot = max(foot, below + 26)
+        foot = max(foot, y + size, below + 26)
     y, start = float(top), float(top)
     for one in shown:
         size = max(one.events * scale, 4)

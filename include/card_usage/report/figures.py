@@ -43,6 +43,7 @@ def figures(connection: Connection, hospital: Hospital, day: date, *, language: 
     kept = last_counts(connection, hospital.id, day)
     weighed = weigh_day(connection, hospital, day, kept.source, now=now)
     gate = standing_verdicts(connection, hospital.id, day_window(day))
+    withheld = any(one.withholds for one in gate)
     totals = _totals(weighed)
     quarantine = _quarantine(counts.causes(connection, hospital.id, day, day), words)
     refusals = _refusals(counts.refusals(connection, hospital.id, day, day))
@@ -58,13 +59,13 @@ def figures(connection: Connection, hospital: Hospital, day: date, *, language: 
         "day": day.isoformat(),
         "made_at": _stamp(now),
         "counted_at": None if kept.at is None else _stamp(kept.at),
-        "verdict": _verdict(weighed, totals, words),
+        "verdict": _verdict(weighed, totals, withheld, words),
         "totals": totals,
         "classes": dict(weighed.classes),
         "differences": dict(weighed.differences),
         "equations": _equations(weighed),
         "feeds": [part.summary() for part in weighed.parts],
-        "actions": _actions(weighed, quarantine, refusals, words),
+        "actions": _actions(weighed, quarantine, refusals, withheld, words),
         "quarantine": quarantine,
         "refusals": refusals,
         "warnings": _warnings(counts.warnings(connection, hospital.id, day, day), words),
@@ -96,12 +97,14 @@ def _totals(weighed: Reconciliation) -> Figures:
     }
 
 
-def _verdict(weighed: Reconciliation, totals: Figures, words: Words) -> Figures:
+def _verdict(weighed: Reconciliation, totals: Figures, withheld: bool, words: Words) -> Figures:
     """The level and its sentence. The first that applies: what is wrong comes before what is unfinished."""
     if weighed.remainder:
         level = "broken"
     elif totals["source"] is None:
         level = "uncounted"
+    elif withheld and weighed.open:
+        level = "withheld"
     elif weighed.provisional:
         level = "provisional"
     elif not weighed.clean:
@@ -202,7 +205,7 @@ def _warnings(found: list[counts.WarningCount], words: Words) -> list[Figures]:
 
 
 def _actions(
-    weighed: Reconciliation, quarantine: list[Figures], refusals: list[Figures], words: Words
+    weighed: Reconciliation, quarantine: list[Figures], refusals: list[Figures], withheld: bool, words: Words
 ) -> list[Figures]:
     """What somebody has to do, the most affected first; then what the next run does by itself."""
     found = [
@@ -233,6 +236,9 @@ def _actions(
     found += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
     found.sort(key=lambda action: (-action["events"], action["kind"]))
     found += [_action(name, standing[name], "automatic", words) for name in _BY_ITSELF]
+    if withheld and weighed.classes["due"]:
+        found = [action for action in found if action["kind"] != "due"]
+        found.insert(0, _action("withheld", weighed.classes["due"], "mapping", words))
     if weighed.remainder:
         remainder = _action("remainder", weighed.remainder, "engineer", words)
         found.insert(0, remainder)
@@ -240,7 +246,8 @@ def _actions(
 
 
 def _action(name: str, events: int, who: str, words: Words) -> Figures:
-    what = words("head.difference") if name == "remainder" else words(f"class.{name}")
+    named = {"remainder": "head.difference", "withheld": "gate.withheld"}
+    what = words(named.get(name, f"class.{name}"))
     return {"what": what, "events": events, "to_do": words(f"todo.{name}"), "who": words(f"who.{who}"), "kind": name}
 
 
