@@ -6,18 +6,9 @@ so), and an import error would drop every DAG of its file; so the error is raise
 
 from __future__ import annotations
 
-import os
-
 from card_usage.errors import BadHospitalFile, SettingsError
-from card_usage.hospitals import hospital_ids, load_hospital
-from card_usage.settings import hospitals_directory
+from card_usage_airflow import fleet
 
-directory = hospitals_directory(os.environ)
-problems = []
-for hospital_id in hospital_ids(directory):
-    try:
-        load_hospital(directory, hospital_id)
-    except BadHospitalFile as problem:
-        problems.append(str(problem))
+problems = [found for found in map(fleet.read, fleet.ids()) if isinstance(found, BadHospitalFile)]
 if problems:
-    raise SettingsError(problem="\n".join(problems), remedy="the other hospitals' DAGs are not affected")
+    raise SettingsError(problem="\n".join(map(str, problems)), remedy="the other hospitals' DAGs are not affected")

@@ -25,12 +25,10 @@ ledger (`Ledger...`). Clear the one red task when the cause is gone; the other h
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from card_usage.hospitals import hospital_ids
-from card_usage.settings import hospitals_directory
+from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
 from card_usage_airflow.incidents import run_failed
 from card_usage_airflow.opening import hospital_pipeline
@@ -69,7 +67,7 @@ def recount(hospital_id: str, **context: Any) -> list[dict[str, object]]:
     on_failure_callback=run_failed,
 )
 def reconcile_card_usage() -> None:
-    recount.expand(hospital_id=list(hospital_ids(hospitals_directory(os.environ))))
+    recount.expand(hospital_id=list(fleet.ids()))
 
 
 reconcile_card_usage()

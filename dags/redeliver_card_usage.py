@@ -32,23 +32,29 @@ Its log's last lines say what to do; the table of causes is in the docs of the h
 from __future__ import annotations
 
 import logging
-import os
 from datetime import date
 from typing import Any
 
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from card_usage.hospitals import hospital_ids
-from card_usage.settings import hospitals_directory
 from card_usage.windows import Window, day_window
+from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
 from card_usage_airflow.incidents import run_failed
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present
-from card_usage_airflow.verbs import deliver_window, publish_window, reconcile_window, resume
+from card_usage_airflow.verbs import (
+    check_window,
+    deliver_window,
+    publish_window,
+    reconcile_window,
+    resume,
+    stage_window,
+)
 
 log = logging.getLogger(__name__)
-HOSPITALS = list(hospital_ids(hospitals_directory(os.environ)))
+HOSPITALS = list(fleet.ids())
+FEEDS = sorted({feed for hospital in fleet.hospitals() for feed in hospital.his.feeds})
 
 
 def asked_for(params: Any) -> Window:
@@ -86,19 +92,14 @@ def feeds(params: Any) -> list[str]:
 def stage(feed: str, params: Any) -> dict[str, object]:
     """One feed's days from the HIS replica to the ledger, again."""
     with hospital_pipeline(params["hospital"]) as pipeline:
-        staged = pipeline.stage(feed, asked_for(params), backfill=True, now=present()).summary()
-        log.info("staged %s", staged)
-        return staged
+        return stage_window(pipeline, feed, asked_for(params), backfill=True)
 
 
 @task
 def check(params: Any) -> dict[str, str]:
     """The gate's verdict of each day, kept in the ledger; the delivery leaves out the days that it withholds."""
     with hospital_pipeline(params["hospital"]) as pipeline:
-        verdicts = {str(day): pipeline.check(day_window(day), now=present()) for day in asked_for(params).days}
-        for day, verdict in verdicts.items():
-            log.info("checked %s %s", day, verdict.summary())
-        return {day: verdict.verdict for day, verdict in verdicts.items()}
+        return {str(day): check_window(pipeline, day_window(day)).verdict for day in asked_for(params).days}
 
 
 @task(max_active_tis_per_dag=1)
@@ -148,7 +149,7 @@ def reconcile_and_publish(params: Any) -> dict[str, object]:
         "feeds": Param(
             None,
             type=["null", "array"],
-            items={"type": "string"},
+            examples=FEEDS,
             title="数据来源 · Feeds",
             description="要重新读取的来源，留空为全部 / feeds to read again; empty: all",
         ),

@@ -56,47 +56,30 @@ hospitals go on. Correct the file: the real DAG is back within a minute; then cl
 from __future__ import annotations
 
 import logging
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, PokeReturnValue, TriggerRule, get_parsing_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.errors import BadHospitalFile, GateStopped
-from card_usage.hospitals import Hospital, hospital_ids, load_hospital
-from card_usage.settings import hospitals_directory
+from card_usage.hospitals import Hospital
+from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
 from card_usage_airflow.incidents import run_failed
-from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.opening import hospital_pipeline
-from card_usage_airflow.runs import is_backfill, present, window_from
-from card_usage_airflow.verbs import deliver_window, publish_window, reconcile_window
+from card_usage_airflow.runs import is_backfill, window_from
+from card_usage_airflow.sensors import WindowEnded
+from card_usage_airflow.verbs import check_window, deliver_window, publish_window, reconcile_window, stage_window
 
 log = logging.getLogger(__name__)
-
-DIRECTORY = hospitals_directory(os.environ)
-
-
-@task.sensor(mode="reschedule", poke_interval=60, timeout=timedelta(days=2).total_seconds())
-def wait(hospital_id: str, **context: Any) -> PokeReturnValue:
-    """Until the window has ended; between two looks it holds no worker. Returns the windows that the run works on."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        own, *earlier = windows_of_run(pipeline, context)
-    log.info("window %s, looking back on %s", own, ", ".join(map(str, earlier)) or "no earlier day")
-    return PokeReturnValue(is_done=own.ended_by(present()), xcom_value=[str(window) for window in (own, *earlier)])
 
 
 # Two at a time over all runs of a hospital: its replica serves doctors first.
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
 def stage(hospital_id: str, windows: list[str], feed: str, **context: Any) -> list[dict[str, object]]:
     """One feed from the HIS replica to the ledger."""
-    staged = []
     with hospital_pipeline(hospital_id) as pipeline:
-        for window in map(window_from, windows):
-            result = pipeline.stage(feed, window, backfill=is_backfill(context), now=present()).summary()
-            log.info("staged %s", result)
-            staged.append(result)
-    return staged
+        return [stage_window(pipeline, feed, window_from(window), backfill=is_backfill(context)) for window in windows]
 
 
 @task
@@ -105,14 +88,11 @@ def check(hospital_id: str, windows: list[str]) -> dict[str, str]:
     verdicts = {}
     with hospital_pipeline(hospital_id) as pipeline:
         for window in windows:
-            result = pipeline.check(window_from(window), now=present())
-            log.info("%s: %s, %d events", window, result.verdict, result.events)
-            reasons = [reason.text(pipeline.hospital.report.language) for reason in result.reasons]
-            for reason in reasons:
-                log.warning("%s: %s", window, reason)
+            result = check_window(pipeline, window_from(window))
             verdicts[window] = result.verdict
             if result.verdict == "stop" and window == windows[0]:
-                raise GateStopped(hospital=hospital_id, window=window, reasons="; ".join(reasons))
+                reasons = "; ".join(reason.text(pipeline.hospital.report.language) for reason in result.reasons)
+                raise GateStopped(hospital=hospital_id, window=window, reasons=reasons)
     return verdicts
 
 
@@ -148,7 +128,8 @@ def publish(hospital_id: str, windows: list[str]) -> list[str]:
 @task(retries=0)
 def read_hospital_file(hospital_id: str) -> None:
     """Fails with file, key and reason for as long as the file is broken."""
-    load_hospital(DIRECTORY, hospital_id)
+    if isinstance(found := fleet.read(hospital_id), BadHospitalFile):
+        raise found
     log.info("the file is in order again; the DAG takes its usual form at the next parse")
 
 
@@ -176,7 +157,8 @@ def report_card_usage(hospital: Hospital) -> None:
         },
         on_failure_callback=run_failed,
     ):
-        windows = wait(hospital.id)
+        wait = WindowEnded(task_id="wait", hospital_id=hospital.id, poke_interval=60, timeout=timedelta(days=2))
+        windows = wait.output
         staged = stage.partial(hospital_id=hospital.id, windows=windows).expand(feed=list(hospital.his.feeds))
         checked = check(hospital.id, windows)
         staged >> checked
@@ -205,9 +187,10 @@ def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
 
 # A task needs its own DAG only; a fleet's other files need not be read for it.
 wanted = get_parsing_context().dag_id
-for found in hospital_ids(DIRECTORY):
-    if wanted in (None, f"report_card_usage__{found}"):
-        try:
-            report_card_usage(load_hospital(DIRECTORY, found))
-        except BadHospitalFile as problem:
-            broken_hospital(found, problem)
+for hospital_id in fleet.ids():
+    if wanted in (None, f"report_card_usage__{hospital_id}"):
+        found = fleet.read(hospital_id)
+        if isinstance(found, Hospital):
+            report_card_usage(found)
+        else:
+            broken_hospital(hospital_id, found)

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 import pendulum
-from airflow.sdk import CronDataIntervalTimetable
 from card_usage.hospitals import Hospital
 from card_usage.windows import ZONE
 
 from card_usage_airflow.retries import RETRY_BY_MEANING
+from card_usage_airflow.timetable import LocalIntervals
 
 OWNER: Final = "card-usage"
 """The team that answers for the DAGs."""
@@ -43,9 +43,9 @@ EARLIEST: Final = pendulum.datetime(2020, 1, 1, tz=LOCAL)
 _CRON: Final = {"daily": "0 0 * * *", "hourly": "0 * * * *"}
 
 
-def timetable(cadence: str) -> CronDataIntervalTimetable:
-    """Half-open local days or hours, each run at its end. A bare cron string would give empty intervals."""
-    return CronDataIntervalTimetable(_CRON.get(cadence, cadence), timezone=ZONE.key)
+def timetable(cadence: str) -> LocalIntervals:
+    """Local intervals of a hospital's cadence, or of a cron expression."""
+    return LocalIntervals(_CRON.get(cadence, cadence), timezone=LOCAL)
 
 
 def start_of(hospital: Hospital) -> pendulum.DateTime:

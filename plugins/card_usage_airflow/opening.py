@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ def hospital_pipeline(hospital_id: str) -> Iterator[Pipeline]:
     from card_usage.pipeline import Pipeline
     from card_usage.settings import Settings
 
+    for chatty in ("alembic", "great_expectations"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     with Pipeline.open(hospital_id, Settings.from_environment(os.environ), connection_of) as pipeline:
         yield pipeline
 

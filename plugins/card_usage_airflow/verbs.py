@@ -11,6 +11,7 @@ from card_usage_airflow.runs import present
 
 if TYPE_CHECKING:
     from card_usage.pipeline import Pipeline
+    from card_usage.quality import Verdict
     from card_usage.windows import Window
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,26 @@ class StillOpen(PlatformError):
     )
 
 
+def stage_window(pipeline: Pipeline, feed: str, window: Window, *, backfill: bool) -> dict[str, object]:
+    """Bring one feed's window into the ledger; returns the counts."""
+    result = pipeline.stage(feed, window, backfill=backfill, now=present())
+    log.info(
+        "%s %s: %d rows read, %d new, %d changed, %d unchanged; %d refunded, %d quarantined; %.1f s",
+        *(window, feed, result.read, result.new, result.changed, result.unchanged),
+        *(result.voided, result.quarantined, result.seconds),
+    )
+    return result.summary()
+
+
+def check_window(pipeline: Pipeline, window: Window) -> Verdict:
+    """The gate's verdict, each of its reasons logged in the language of the hospital's reports."""
+    result = pipeline.check(window, now=present())
+    log.info("%s: %s, %d events", window, result.verdict, result.events)
+    for reason in result.reasons:
+        log.warning("%s: %s", window, reason.text(pipeline.hospital.report.language))
+    return result
+
+
 def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     """Send what is due; returns the counts.
 
@@ -33,8 +54,9 @@ def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     """
     result = pipeline.deliver(window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
-    log.info("delivered %s", summary)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items())) or "nothing was due"
     answers = ", ".join(f"{count} x {answer}" for answer, count in sorted(result.answers.items())) or "no call made"
+    log.info("%s: %s; answers: %s; %d left; %.1f s", window, states, answers, result.left, result.seconds)
     if result.stopped_by == "misconfigured":
         raise pipeline.misconfiguration(now=present())
     if result.stopped_by == "unreachable":
@@ -51,7 +73,9 @@ def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it."""
     result = pipeline.reconcile(window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
-    log.log(logging.INFO if result.clean else logging.WARNING, "reconciled %s", summary)
+    found = {name: count for name, count in summary.items() if count and isinstance(count, int) and count is not True}
+    level, verdict = (logging.INFO, "clean") if result.clean else (logging.WARNING, "DIFFERENCES")
+    log.log(level, "%s: %s; %s", window, verdict, ", ".join(f"{name} {count}" for name, count in found.items()))
     return summary
 
 

@@ -158,4 +158,6 @@ def _airflow_settings(home: Path, port: int, workers: int) -> dict[str, str]:
     }
     environment = {"AIRFLOW__" + name.replace(".", "__").upper(): str(value) for name, value in settings.items()}
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    return environment | {"AIRFLOW_HOME": str(home), "PATH": path, "TZ": "Asia/Shanghai"}
+    # What Airflow's own parts deprecate of each other is of no use to whoever reads a task's log.
+    quiet = "ignore::DeprecationWarning,ignore::UserWarning"
+    return environment | {"AIRFLOW_HOME": str(home), "PATH": path, "TZ": "Asia/Shanghai", "PYTHONWARNINGS": quiet}
