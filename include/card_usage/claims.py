@@ -39,11 +39,18 @@ class Claims:
     """Taken events of one deliverer `worker`. Its methods run inside the caller's transaction."""
 
     def __init__(
-        self, *, hospital: Hospital, scope: Scope, worker: int, door: Door, clock: Clock, offset: Callable[[], float]
+        self,
+        *,
+        hospital: Hospital,
+        scope: Scope,
+        worker: int,
+        door: Door,
+        clock: Clock,
+        clock_seen: Callable[[], tuple[datetime, float] | None],
     ) -> None:
         self.out_of_quota = False
         self._hospital, self._scope, self._worker = hospital, scope, worker
-        self._door, self._clock, self._offset = door, clock, offset
+        self._door, self._clock, self._seen = door, clock, clock_seen
         self._taken: dict[int, Open] = {}
         self._stumbles = door.stumbles
         self._reserved_day: date | None = None
@@ -93,31 +100,51 @@ class Claims:
         for event_id in ids:
             self._taken.pop(event_id, None)
 
+    def platform_now(self) -> datetime:
+        """The platform's own time, aware: what its last answer said, and what has passed since on a clock that does not
+        jump. Before any answer, ours."""
+        seen = self._seen()
+        if seen is None:
+            return self._clock.now()
+        return seen[0] + timedelta(seconds=self._clock.monotonic() - seen[1])
+
     def platform_day(self) -> date:
-        """The platform's calendar day now, by its own clock as far as its answers told it."""
-        return local(self._clock.now() + timedelta(seconds=self._offset())).date()
+        """The platform's calendar day now."""
+        return local(self.platform_now()).date()
 
     def next_platform_day(self) -> datetime:
-        """When the platform's next day begins, plus a little for what the offset does not say."""
-        tomorrow = self.platform_day() + timedelta(days=1)
+        """When the platform's next day begins, by our clock, and a little later."""
+        now = self.platform_now()
+        tomorrow = local(now).date() + timedelta(days=1)
         midnight = instant(datetime(tomorrow.year, tomorrow.month, tomorrow.day))  # noqa: DTZ001 - local by design
-        return midnight - timedelta(seconds=self._offset()) + timedelta(seconds=5)
+        return self._clock.now() + (midnight - now) + timedelta(seconds=5)
 
     @property
     def reservation_is_stale(self) -> bool:
-        """Whether calls were reserved on a platform day that is over: they must not be made on the next one."""
-        return not self._hospital.platform.live and self.platform_day() != self._reserved_day
+        """Whether the calls reserved may no longer be made: their platform day is over, or so nearly that they might
+        arrive on the next one."""
+        if self._hospital.platform.live:
+            return False
+        return self._arrival_day() != self._reserved_day or self.platform_day() != self._reserved_day
+
+    def _arrival_day(self) -> date:
+        """The day on which a call made now arrives at the latest."""
+        longest = timedelta(seconds=2 * self._hospital.platform.call_timeout_seconds)
+        return local(self.platform_now() + longest).date()
 
     def _room(self, connection: Connection, lane: int, wanted: int) -> int:
         if self._hospital.platform.live or not wanted:
             return wanted
-        self._reserved_day = self.platform_day()
+        today = self.platform_day()
+        if self._arrival_day() != today or (self._taken and self._reserved_day != today):
+            return 0  # just before midnight, or what was reserved for yesterday is not yet given back
+        self._reserved_day = today
         granted = quota.reserve(
             connection,
             wanted,
             hospital=self._hospital.id,
             interface=quota.REPORT,
-            day=self._reserved_day,
+            day=today,
             limit=self._hospital.platform.daily_quota,
             for_live=lane == LIVE,
         )

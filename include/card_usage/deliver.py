@@ -117,7 +117,7 @@ class Delivery:
         )
         self._call_timeout = hospital.platform.call_timeout_seconds
         self._dead_after = max(workers.DEAD_AFTER, 2 * self._call_timeout + 10)
-        self._watch = workers.Watch(identity, self._dead_after)
+        self._watch = workers.Watch(identity, hospital.id, self._dead_after)
         self._worker = 0
         self._last_beat = 0.0
         self._queue: deque[Open] = deque()
@@ -140,6 +140,8 @@ class Delivery:
         await self._sign_on()
         try:
             await self._look_around()
+            if not self._hospital.platform.live:
+                await self._caller.read_clock()  # the platform's day rations its calls
             self._open_at_start = (await self._door.write(self._count)).open
             async with asyncio.TaskGroup() as group:
                 heart = group.create_task(self._heart(began))
@@ -183,7 +185,7 @@ class Delivery:
             worker=self._worker,
             door=self._door,
             clock=self._clock,
-            offset=lambda: self._caller.clock_offset or 0.0,
+            clock_seen=lambda: self._caller.clock_seen,
         )
         self._tokens = Tokens(
             door=self._door,
@@ -227,6 +229,7 @@ class Delivery:
     async def _feeder(self) -> None:
         """Keep the queue filled until nothing more is due within the linger, or the run must stop."""
         low_water = max(64, 2 * self._hospital.platform.concurrency)
+        pause = 0.01
         while not self._over():
             if self._paused:
                 await self._release_queue()
@@ -236,8 +239,11 @@ class Delivery:
             elif claimed := await self._door.write(self._claims.take):
                 self._queue.extend(claimed)
                 self._turn.set()
+                pause = 0.01
             elif self._queue or self._calls or self._outcomes:
-                await self._clock.sleep(0.01)
+                # Nothing to claim now; asking the ledger at once again would only keep it busy.
+                await self._clock.sleep(pause)
+                pause = min(0.5, 2 * pause)
             elif not await self._something_falls_due():
                 return
 
@@ -460,7 +466,7 @@ class Delivery:
         now = self._clock.now()
         if not workers.beat(connection, self._worker, sum(self._states.values())):
             raise Fenced
-        living = workers.others(connection, hospital=self._hospital.id, worker=self._worker)
+        living = workers.others(connection, hospital=self._hospital.id, app_id=self._app_id, worker=self._worker)
         for lost in self._watch.dead(living, monotonic):
             if workers.call_dead(connection, lost, now):
                 found = recover(connection, [lost.worker], now=now, detail="deliverer died")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -65,8 +66,8 @@ class Platform:
             ),
         )
         self._headers = httpx.Headers({**_HEADERS, "Host": self._report_url.netloc.decode()})
-        # The platform's clock less ours, in seconds, from the Date header of its last answer: its day is its own.
-        self.clock_offset: float | None = None
+        # From the Date header of its last answer, with our monotonic seconds then: the platform's day is its own.
+        self.clock_seen: tuple[datetime, float] | None = None
         self._date = ""
 
     async def __aenter__(self) -> Self:
@@ -116,15 +117,24 @@ class Platform:
             return _broken(error.__cause__ or error), {}
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
             return _broken(error), {}
-        self._note_clock(response.headers.get("date"), now)
+        self._note_clock(response.headers.get("date"))
         return read_reply(response.status_code, content, request_id)
 
-    def _note_clock(self, date: str | None, now: datetime) -> None:
+    async def read_clock(self) -> None:
+        """Look at the platform's clock: any HTTP answer of its server carries it, and a HEAD counts as no call."""
+        request = httpx.Request("HEAD", self._report_url, headers=self._headers)
+        with suppress(TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(self.call_timeout):
+                response = await self._transport.handle_async_request(request)
+                await response.aclose()
+            self._note_clock(response.headers.get("date"))
+
+    def _note_clock(self, date: str | None) -> None:
         # The header has whole seconds: parsed once for each, not for each call.
         if date and date != self._date:
             self._date = date
             with suppress(ValueError, TypeError):
-                self.clock_offset = (parsedate_to_datetime(date).astimezone(UTC) - now).total_seconds()
+                self.clock_seen = parsedate_to_datetime(date).astimezone(UTC), time.monotonic()
 
 
 def _tls() -> ssl.SSLContext:

@@ -25,9 +25,14 @@ _NOT_THERE = frozenset({Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, Answer.U
 
 
 class Caller(TokenSource, Protocol):
-    """What a deliverer needs of the platform. `clock_offset`: the platform's clock less ours, seconds, once known."""
+    """What a deliverer needs of the platform. `clock_seen`: its clock (aware) by its last answer, and our monotonic
+    seconds at that moment; None before the first one."""
 
-    clock_offset: float | None
+    clock_seen: tuple[datetime, float] | None
+
+    async def read_clock(self) -> None:
+        """Look at the platform's clock without a call that counts. Silent where that fails."""
+        ...
 
     async def report(
         self, *, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime

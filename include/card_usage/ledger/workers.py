@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from card_usage.ledger.schema import deliverer
 
@@ -90,19 +90,25 @@ class Living:
     """A deliverer that has not ended, as another one sees it."""
 
     worker: int
+    hospital: str
     identity: Identity
     beat: int
 
 
-def others(connection: Connection, *, hospital: str, worker: int) -> list[Living]:
-    """The hospital's deliverers that have not ended, other than `worker`."""
+def others(connection: Connection, *, hospital: str, app_id: str, worker: int) -> list[Living]:
+    """Deliverers that have not ended, other than `worker`: the hospital's, and those under the same appId, one of which
+    may be asking for everybody's token."""
     columns = deliverer.c
     rows = connection.execute(
-        select(columns.id, columns.host, columns.pid, columns.process_start, columns.beat).where(
-            columns.hospital == hospital, columns.ended_at.is_(None), columns.id != worker
+        select(columns.id, columns.hospital, columns.host, columns.pid, columns.process_start, columns.beat).where(
+            or_(columns.hospital == hospital, columns.app_id == app_id),
+            columns.ended_at.is_(None),
+            columns.id != worker,
         )
     )
-    return [Living(r.id, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat) for r in rows]
+    return [
+        Living(r.id, r.hospital, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat) for r in rows
+    ]
 
 
 def sharing_app(connection: Connection, app_id: str) -> int:
@@ -125,10 +131,11 @@ def call_dead(connection: Connection, living: Living, now: datetime) -> bool:
 class Watch:
     """Remembers since when each beat stands still, on the watcher's own monotonic clock (seconds).
 
-    `doubtful`: those that have not ended, and whose beat this watch has never seen move.
+    `doubtful`: those of `hospital` that have not ended, and whose beat this watch has never seen move.
     """
 
     here: Identity
+    hospital: str
     dead_after: float = DEAD_AFTER
     doubtful: set[int] = field(default_factory=set)
     _seen: dict[int, tuple[int, float]] = field(default_factory=dict)
@@ -137,7 +144,11 @@ class Watch:
         """Those that are gone for certain, or stood still for `dead_after` seconds under this watch."""
         found = list(living)
         before, self._seen = self._seen, {}
-        self.doubtful = {one.worker for one in found if one.worker not in before or one.worker in self.doubtful}
+        self.doubtful = {
+            one.worker
+            for one in found
+            if one.hospital == self.hospital and (one.worker not in before or one.worker in self.doubtful)
+        }
         lost = []
         for one in found:
             since = monotonic
