@@ -262,13 +262,13 @@ class Delivery:
             await self._clock.sleep(0.05)  # another deliverer may hold it
             return True
         if self._watch.doubtful:
-            # Claims of a deliverer that died elsewhere fall due once we have watched it for long enough; nobody else may
-            # ever watch.
-            await self._clock.sleep(0.5)
+            # Claims of a deliverer that died elsewhere fall due once we have watched it for long enough, and nobody
+            # else may ever watch.
+            await self._clock.sleep(workers.BEAT_SECONDS)
             return True
         if waiting.next_due is None or waiting.next_due - now > self._linger:
             return False
-        await self._clock.sleep(min(1.0, max(0.01, (waiting.next_due - now).total_seconds())))
+        await self._clock.sleep(min(workers.BEAT_SECONDS, max(0.01, (waiting.next_due - now).total_seconds())))
         return True
 
     async def _release_queue(self) -> None:

@@ -11,9 +11,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, TextClause, and_, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    TextClause,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from card_usage.ledger.schema import OPEN, SETTLED_STATES, attempt, event
 from card_usage.outcome import Answer, Reply
@@ -67,24 +84,30 @@ class Scope(NamedTuple):
     last: date
     except_days: tuple[date, ...] = ()
 
+    def bounds(self) -> dict[str, Any]:
+        """Values of the statements' parameters."""
+        bounds: dict[str, Any] = {
+            "in_hospital": self.hospital,
+            "from_time": datetime.combine(self.first, time()),
+            "to_time": datetime.combine(self.last + timedelta(days=1), time()),
+        }
+        return bounds | ({"except_days": self.except_days} if self.except_days else {})
 
-def _due(scope: Scope, now: datetime | None, *lanes: int) -> ColumnElement[bool]:
-    """Open events of the scope; with `now`, those that are due by then.
+
+def _open(excepting: bool) -> ColumnElement[bool]:
+    """Open events of a scope.
 
     An open event has a time, and its day is that time's: bounds on the time let the index of open events, in the order
     of claiming, lead straight to the scope, however much is open or settled around it.
     """
     parts: list[ColumnElement[bool] | TextClause] = [
-        event.c.hospital == scope.hospital,
+        event.c.hospital == bindparam("in_hospital"),
         OPEN,
-        event.c.lane.in_(lanes or (LIVE, BACKFILL)),
-        event.c.occurred_at >= datetime.combine(scope.first, time()),
-        event.c.occurred_at < datetime.combine(scope.last + timedelta(days=1), time()),
+        event.c.occurred_at >= bindparam("from_time"),
+        event.c.occurred_at < bindparam("to_time"),
     ]
-    if scope.except_days:
-        parts.append(event.c.day.not_in(scope.except_days))
-    if now is not None:
-        parts.append(or_(event.c.due_at.is_(None), event.c.due_at <= now))
+    if excepting:
+        parts.append(event.c.day.not_in(bindparam("except_days", expanding=True)))
     return and_(*parts)
 
 
@@ -107,6 +130,20 @@ _CLAIMED = (
 )
 
 
+@cache
+def _claimable(excepting: bool, newest_first: bool) -> Select[Any]:
+    """The claim's statement; made once, for it is executed many times a second."""
+    order = (event.c.occurred_at, event.c.id)
+    due = or_(event.c.due_at.is_(None), event.c.due_at <= bindparam("at", type_=event.c.due_at.type))
+    return (
+        select(*_CLAIMED)
+        .where(_open(excepting), event.c.lane == bindparam("of_lane"), due)
+        .order_by(*(column.desc() if newest_first else column for column in order))
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
 def claim(
     connection: Connection,
     scope: Scope,
@@ -118,15 +155,9 @@ def claim(
     newest_first: bool = False,
 ) -> list[Claimed]:
     """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them."""
-    order = (event.c.occurred_at, event.c.id)
-    query = (
-        select(*_CLAIMED)
-        .where(_due(scope, now, lane))
-        .order_by(*(column.desc() if newest_first else column for column in order))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = [Claimed._make(row) for row in connection.execute(query)]
+    values = {**scope.bounds(), "of_lane": lane, "at": now, "most": limit}
+    query = _claimable(bool(scope.except_days), newest_first)
+    found = [Claimed._make(row) for row in connection.execute(query, values)]
     if found:
         # Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its
         # statistics know a large ledger with hardly anything open, through all that is open to find these.
@@ -241,9 +272,17 @@ class Backlog(NamedTuple):
     next_due: datetime | None
 
 
+@cache
+def _backlog(excepting: bool) -> Select[Any]:
+    later = event.c.due_at > bindparam("at", type_=event.c.due_at.type)
+    due = func.coalesce(func.sum(case((later, 0), else_=1)), 0)
+    lanes = event.c.lane.in_((LIVE, BACKFILL))  # names the index's second column
+    counts = select(func.count(), due, func.min(case((later, event.c.due_at))))
+    return counts.select_from(event).where(_open(excepting), lanes)
+
+
 def backlog(connection: Connection, scope: Scope, now: datetime) -> Backlog:
     """Count what a run has before it."""
-    open_count = connection.scalar(select(func.count()).select_from(event).where(_due(scope, None))) or 0
-    due_count = connection.scalar(select(func.count()).select_from(event).where(_due(scope, now))) or 0
-    later = connection.scalar(select(func.min(event.c.due_at)).where(_due(scope, None), event.c.due_at > now))
-    return Backlog(due_count, open_count, later)
+    values = {**scope.bounds(), "at": now}
+    open_count, due_count, next_due = connection.execute(_backlog(bool(scope.except_days)), values).one()
+    return Backlog(int(due_count), int(open_count), next_due)
