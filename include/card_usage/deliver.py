@@ -151,6 +151,7 @@ class Delivery:
                 self._fed = True
                 self._turn.set()
                 await dispatcher
+                self._due_to_write.set()
                 await writer
                 heart.cancel()
         except* Fenced:
@@ -223,13 +224,14 @@ class Delivery:
             if kind in holds.BLOCKING:
                 self._hold = (kind, reason, until)
             self._turn.set()
+            self._due_to_write.set()
 
     # -- claiming -----------------------------------------------------------------------------------------------
 
     async def _feeder(self) -> None:
         """Keep the queue filled until nothing more is due within the linger, or the run must stop."""
         low_water = max(64, 2 * self._hospital.platform.concurrency)
-        pause = 0.01
+        pause = 0.02
         while not self._over():
             if self._paused:
                 await self._release_queue()
@@ -239,11 +241,11 @@ class Delivery:
             elif claimed := await self._door.write(self._claims.take):
                 self._queue.extend(claimed)
                 self._turn.set()
-                pause = 0.01
+                pause = 0.02
             elif self._queue or self._calls or self._outcomes:
                 # Nothing to claim now; asking the ledger at once again would only keep it busy.
                 await self._clock.sleep(pause)
-                pause = min(0.5, 2 * pause)
+                pause = min(1.0, 2 * pause)
             elif not await self._something_falls_due():
                 return
 
@@ -377,8 +379,7 @@ class Delivery:
 
     def _outcome(self, one: Open, status: str, due: datetime | None, code: int | None) -> None:
         self._outcomes.append(Settled(one.claimed, status, due, code, tuple(one.calls)))
-        if len(self._outcomes) >= BATCH:
-            self._due_to_write.set()
+        self._due_to_write.set()
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -386,9 +387,11 @@ class Delivery:
         """Bring outcomes to the ledger, some hundred at a time."""
         while not (self._fed and not self._calls and not self._queue and not self._outcomes):
             with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
+                async with asyncio.timeout(0.5):
                     await self._due_to_write.wait()
             self._due_to_write.clear()
+            if 0 < len(self._outcomes) < BATCH and self._calls:
+                await self._clock.sleep(FLUSH_SECONDS)  # more are coming: one transaction for all
             await self._flush()
             if self._claims.reservation_is_stale or self._stopped_by is not None:
                 await self._release_queue()

@@ -92,7 +92,7 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
         select=text(statement).bindparams(*edges),
         counted=text(f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted").bindparams(
             *edges
-        ),  # noqa: S608
+        ),
     )
 
 

@@ -117,7 +117,7 @@ class Tokens:
             if taken is None:
                 raise NoToken(Reply(Answer.QUOTA, detail="own count"))
             if not taken:
-                await self._clock.sleep(self._random.uniform(0.05, 0.25))
+                await self._clock.sleep(self._random.uniform(0.1, 0.5))
                 continue
             grant = await self._ask()
             if isinstance(grant, Grant):

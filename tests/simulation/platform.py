@@ -76,6 +76,7 @@ class Platform:
     of_event: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     remembered: set[str] = field(default_factory=set)
+    told_failed: set[str] = field(default_factory=set)
     calls_of_day: Counter[Any] = field(default_factory=Counter)
     over_quota: dict[str, tuple[Any, int]] = field(default_factory=dict)
     tokens: list[tuple[str, float]] = field(default_factory=list)
@@ -129,8 +130,10 @@ class Platform:
             self.remembered.add(call.request_id)
         may_fail = heard or not self.remembers_on_sight
         if may_fail and self.random.random() < self.weather.busy:
+            self.told_failed.add(call.event)
             return self.random.choice(BUSY)
         if may_fail and self.random.random() < self.weather.unlisted:
+            self.told_failed.add(call.event)
             return 31415
         if call.event in self.refuses:
             if not may_fail:

@@ -17,7 +17,7 @@ from card_usage.deliver import Delivered, Delivery
 from card_usage.hospitals import Hospital, load_hospital
 from card_usage.keyring import Keyring
 from card_usage.ledger import workers
-from card_usage.ledger.database import Ledger, _begin_sqlite
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.delivery import Scope
 from card_usage.ledger.schema import metadata
 from card_usage.ledger.workers import Identity
@@ -67,8 +67,13 @@ def new_ledger() -> Ledger:
     _template().backup(raw)
     raw.isolation_level = None
     engine: Engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
-    event.listen(engine, "begin", _begin_sqlite)
+    # Every seed has an engine of its own; compiling the same statements for each would be most of its time.
+    engine._compiled_cache = _compiled.setdefault("statements", engine._compiled_cache)
+    event.listen(engine, "begin", lambda connection: connection.connection.driver_connection.execute("BEGIN"))
     return Ledger(engine, KEYRING)
+
+
+_compiled: dict[str, Any] = {}
 
 
 class WorkerClock:
@@ -118,6 +123,7 @@ class World:
             clock=clock,
             random=Random(self.random.random()),
             # Each on a host of its own: nobody can look up whether another process lives.
+            linger=timedelta(seconds=6),
             identity=Identity(host=host or f"host-{number}", pid=number, process_start="0"),
         )
         context = contextvars.copy_context()
