@@ -90,9 +90,7 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
         name=name,
         bounds=bounds,
         select=text(statement).bindparams(*edges),
-        counted=text(f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted").bindparams(
-            *edges
-        ),
+        counted=text(f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted").bindparams(*edges),  # noqa: S608
     )
 
 
