@@ -166,8 +166,8 @@ class LedgerBehind(LedgerError):
     """The ledger's schema is older (or newer) than this version of the code."""
 
     says = (
-        "the ledger's schema is at {found}, this version needs {wanted}: run `python -m card_usage ledger migrate` with "
-        "the version that you deploy, then run again"
+        "the ledger's schema is at {found}, this version needs {wanted}: run `python -m card_usage ledger migrate` "
+        "with the version that you deploy, then run again"
     )
 
 

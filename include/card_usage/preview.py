@@ -88,7 +88,7 @@ _FATES: Final = {
 
 
 def forecast(connection: Connection, hospital: str, platform: Platform, *, new: int, due: int, today: date) -> Forecast:
-    """How long a range's `new` and `due` events take, with all else that is open, from the platform's day `today` on."""
+    """How long a range's `new` and `due` events take with all else that is open, from platform day `today` on."""
     waiting = connection.scalar(select(func.count()).select_from(event).where(event.c.hospital == hospital, OPEN)) or 0
     per_second = platform.requests_per_second or _seen_per_second(connection, hospital) or ASSUMED_PER_SECOND
     calls, total = new + due, new + waiting

@@ -86,11 +86,12 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     bounds = header[1]
     kind: TypeEngine[Any] = CHAR(16) if bounds == "char16" else DateTime()
     edges = [bindparam("start", type_=kind), bindparam("end", type_=kind)]
+    counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted"  # noqa: S608
     return Feed(
         name=name,
         bounds=bounds,
         select=text(statement).bindparams(*edges),
-        counted=text(f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted").bindparams(*edges),  # noqa: S608
+        counted=text(counted).bindparams(*edges),
     )
 
 
