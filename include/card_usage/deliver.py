@@ -139,6 +139,27 @@ class Delivery:
         began = self._clock.monotonic()
         await self._sign_on()
         try:
+            await self._work(began)
+        except asyncio.CancelledError:
+            # Interrupted in mid-air: say so now, rather than let the next run find out by our silence.
+            await self._sign_off()
+            raise
+        if self._stopped_by != "fenced":
+            await self._sign_off()
+        left = (await self._door.write(self._count)).open
+        return Delivered(
+            states=dict(self._states),
+            answers=dict(self._sender.answers),
+            calls=sum(self._sender.answers.values()),
+            refreshes=self._tokens.refreshes,
+            left=left,
+            stopped_by=self._stopped_by,
+            seconds=round(self._clock.monotonic() - began, 3),
+        )
+
+    async def _work(self, began: float) -> None:
+        """All tasks of the run, until the last is done."""
+        try:
             await self._look_around()
             if not self._hospital.platform.live:
                 await self._caller.read_clock()  # the platform's day rations its calls
@@ -159,22 +180,6 @@ class Delivery:
             self._stopped_by = "fenced"
         except* CardUsageError as errors:
             raise errors.exceptions[0] from None
-        except* asyncio.CancelledError:
-            # Interrupted in mid-air: say so now, rather than let the next run find out by our silence.
-            await self._sign_off()
-            raise
-        if self._stopped_by != "fenced":
-            await self._sign_off()
-        left = (await self._door.write(self._count)).open
-        return Delivered(
-            states=dict(self._states),
-            answers=dict(self._sender.answers),
-            calls=sum(self._sender.answers.values()),
-            refreshes=self._tokens.refreshes,
-            left=left,
-            stopped_by=self._stopped_by,
-            seconds=round(self._clock.monotonic() - began, 3),
-        )
 
     async def _sign_on(self) -> None:
         register = partial(workers.register, hospital=self._hospital.id, app_id=self._app_id, identity=self._identity)

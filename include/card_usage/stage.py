@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from card_usage import rules
 from card_usage.codes import Aliases, CodeTable
@@ -21,6 +21,9 @@ from card_usage.ledger.intake import Draft, record_window, take_in
 from card_usage.normalize import Normalizer, department_name
 from card_usage.windows import Window
 
+# Widths of the ledger's columns; the event key covers the whole of a longer id.
+_SOURCE_ID: Final = 128
+_DEPARTMENT_NAME: Final = 128
 _SENT: Final = tuple(field for field in FIELDS if field != "occurred_at")
 
 
@@ -59,7 +62,17 @@ class Drafter:
         self._format = hospital.platform.department_format
 
     def draft(self, row: SourceRow, window: Window) -> Draft:
-        """One row in standard form, judged by the rules; a voided one is not judged, for it will not be sent."""
+        """One row in standard form, judged by the rules; a voided one is not judged, for it will not be sent.
+
+        Text that no encoding can write (half of a surrogate pair, from bytes that a driver could not decode) is left
+        out, so that the field counts as absent or damaged and the row is kept.
+        """
+        try:
+            return self._draft(row, window)
+        except UnicodeEncodeError:
+            return self._draft(SourceRow._make(map(_writable, row)), window)
+
+    def _draft(self, row: SourceRow, window: Window) -> Draft:
         use, found = self._normalizer.card_use(row)
         local_name = department_name(row.department_name)
         findings: tuple[Finding, ...] = ()
@@ -78,24 +91,27 @@ class Drafter:
         key = event_key(self._hospital.id, self._feed, str(row.source_id).strip())
         digest = self._keyring.digest(self._content(use, local_name, findings))
 
+        if status == "quarantined":
+            row = SourceRow._make(map(_writable, row))
+
         def seal() -> Sealed | None:
             if status == "voided":
                 return None
             kept: object = (
                 # All of the row, so that it can be normalized again once the mapping is mended.
-                [value.isoformat() if isinstance(value, datetime) else value for value in row]
+                list(row)
                 if status == "quarantined"
                 else {"idCardNumber": use.id_number, "name": use.name, "qrCodeText": use.qr_code_text}
             )
-            plain = json.dumps(kept, ensure_ascii=False, default=str).encode()
+            plain = json.dumps(kept, ensure_ascii=False, default=_as_text).encode()
             return self._keyring.seal(plain, bound_to=key.encode())
 
         return Draft(
             key=key,
-            source_id=str(row.source_id).strip(),
+            source_id=str(row.source_id).strip()[:_SOURCE_ID],
             day=use.occurred_at.date() if use.occurred_at else window.day,
             card_use=use,
-            department_name=local_name,
+            department_name=local_name[:_DEPARTMENT_NAME] if local_name else None,
             status=status,  # type: ignore[arg-type]
             digest=digest,
             request_id=request_id(key, digest, 0),
@@ -116,6 +132,18 @@ class Drafter:
             parts.append(value if field in sent and value else "")
         parts += [f"!{one.rule} {one.code or ''}" for one in findings if one.severity == "critical"]
         return "\x1f".join(parts)
+
+
+def _writable(value: Any) -> Any:
+    """The same without what UTF-8 cannot write."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> str:
+    """What JSON does not know, as text that normalization reads again."""
+    if isinstance(value, bytes):
+        return value.decode("gb18030", "ignore")
+    return value.isoformat(" ") if isinstance(value, datetime) else str(value)
 
 
 def stage(

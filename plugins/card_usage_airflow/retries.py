@@ -6,41 +6,34 @@ from typing import Final
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from card_usage.errors import (
+    CheckBroken,
     CodeTableError,
     GateStopped,
     LedgerBehind,
-    LedgerUnreachable,
+    LedgerError,
     Misconfigured,
-    PlatformUnreachable,
+    NormalizeError,
+    PlatformError,
     SettingsError,
     SourceDrift,
-    SourceInterrupted,
-    SourceUnreachable,
-    TokenContested,
+    SourceError,
     WrongKey,
 )
-
-from card_usage_airflow.verbs import StillOpen
 
 NEEDS_SOMEBODY: Final = (
     SettingsError,
     CodeTableError,
+    NormalizeError,
     SourceDrift,
     LedgerBehind,
     WrongKey,
     Misconfigured,
     GateStopped,
 )
-HEALS_BY_ITSELF: Final = (
-    SourceUnreachable,
-    SourceInterrupted,
-    LedgerUnreachable,
-    PlatformUnreachable,
-    TokenContested,
-    StillOpen,
-)
+HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, CheckBroken)
+"""Of these families, whatever does not need somebody."""
 
-# Anything else is not foreseen: the default, which tries again and so rides out what we did not think of.
+# Anything else was not foreseen: the default, which tries again and so rides out what nobody thought of.
 RETRY_BY_MEANING: Final = ExceptionRetryPolicy(
     rules=[
         RetryRule(list(NEEDS_SOMEBODY), RetryAction.FAIL, reason="a retry cannot mend this; somebody must, see above"),

@@ -34,9 +34,10 @@ def window_of(context: Mapping[str, Any], cadence: str = "daily") -> Window:
 def window_from(text: str) -> Window:
     """The inverse of `str(window)`: windows travel between tasks as text that a reader of the UI understands."""
     start, _, end = text.partition("/")
-    if not end:
-        return day_window(date.fromisoformat(start))
-    return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    if end:
+        return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    first, _, last = text.partition("..")
+    return Window(day_window(date.fromisoformat(first)).start, day_window(date.fromisoformat(last or first)).end)
 
 
 def is_backfill(context: Mapping[str, Any]) -> bool:

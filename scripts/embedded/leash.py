@@ -1,8 +1,8 @@
 """Runs a command that must not outlive the one who asked for it: python leash.py COMMAND...
 
 Holds on to its standard input, a pipe from the asker. When that closes, because the asker stops it or is dead (kill -9
-included), the command and every process below it get SIGTERM, and SIGKILL after a grace. Orphans of the command fall
-to this process (Linux) and end with it. Exits with the command's code.
+included), the command gets SIGTERM, then every process below it too, then SIGKILL. Orphans of the command fall to this
+process (Linux) and end with it. Exits with the command's code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import psutil
 
-GRACE_SECONDS = 10.0
+POLITE_SECONDS, GRACE_SECONDS = 3.0, 8.0
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -28,16 +28,18 @@ def prctl(option: int, argument: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)
 
 
-def end_all(group: int) -> None:
-    """SIGTERM to the command's group, then SIGKILL to whatever is still below this process."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
-    while descendants():
-        if time.monotonic() > deadline:
-            for process in descendants():
-                with suppress(psutil.Error):
-                    process.kill()
+def end_all(command: int) -> None:
+    """SIGTERM to the command, then to everything below this process, then SIGKILL to what is still there."""
+    began = time.monotonic()
+    with suppress(ProcessLookupError):
+        os.kill(command, signal.SIGTERM)
+    told = False
+    while left := descendants():
+        waited = time.monotonic() - began
+        for process in left if waited > GRACE_SECONDS or (waited > POLITE_SECONDS and not told) else ():
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL if waited > GRACE_SECONDS else signal.SIGTERM)
+        told = told or waited > POLITE_SECONDS
         time.sleep(0.05)
 
 

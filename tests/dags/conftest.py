@@ -1,0 +1,158 @@
+"""What DAG tests share: the plugins folder on the path, and one running Airflow with everything around it.
+
+`fleet` is a whole installation on loopback: scheduler, executor, triggerer, UI; a small demo HIS with four days; the
+platform sandbox; three hospitals. It is started once for all tests of a session that need it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import demo_his
+import platform_sandbox
+import pytest
+from card_usage.keyring import Keyring
+from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.settings import INCLUDE
+from card_usage.windows import local
+from embedded.airflow import Embedded
+from embedded.children import Children, free_port
+from sqlalchemy import create_engine, text
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "plugins"))
+
+REPORT = "report_card_usage__{}"
+USES = 500
+FINAL = {"success", "failed"}
+
+
+@dataclass(kw_only=True)
+class Fleet:
+    """The running installation. `days`: yesterday and the three before, oldest first; `expected`: what they hold."""
+
+    home: Path
+    airflow: Embedded
+    children: Children
+    sandbox: platform_sandbox.RunningSandbox
+    ledger: Ledger
+    days: list[date]
+    expected: Any
+    known: set[str] = field(default_factory=set)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG run, once Airflow has read it."""
+        self.until(lambda: self.airflow.knows(dag_id), f"{dag_id} is read")
+        self.airflow.unpause(dag_id)
+
+    def until(self, done: Callable[[], object], what: str, seconds: float = 120) -> None:
+        """Wait for something; fails with its name and with what Airflow's children say."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            self.children.check()
+            assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {what}"
+            time.sleep(0.5)
+
+    def runs(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Runs by id."""
+        return {run["dag_run_id"]: run for run in self.airflow.runs(dag_id)}
+
+    def finished(self, dag_id: str, run_ids: set[str]) -> dict[str, dict[str, Any]]:
+        """These runs, once all have ended."""
+
+        def ended() -> bool:
+            found = self.runs(dag_id)
+            return run_ids <= found.keys() and all(found[run_id]["state"] in FINAL for run_id in run_ids)
+
+        self.until(ended, f"{sorted(run_ids)} of {dag_id} have ended")
+        return {run_id: self.runs(dag_id)[run_id] for run_id in run_ids}
+
+    def triggered(self, dag_id: str, **conf: object) -> tuple[str, str]:
+        """Run id and final state of a run by hand."""
+        run_id = self.airflow.trigger(dag_id, conf)
+        return run_id, self.finished(dag_id, {run_id})[run_id]["state"]
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, set[str]]:
+        """The states of a run's tasks, by task id."""
+        found: dict[str, set[str]] = {}
+        for task in self.airflow.tasks(dag_id, run_id):
+            found.setdefault(task["task_id"], set()).add(task["state"])
+        return found
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """All of a task's log files."""
+        folder = self.airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.log")))
+
+    def calls(self) -> int:
+        """Card uses that the sandbox was sent so far."""
+        by_interface: Any = self.sandbox.counts()["by_interface"]
+        return int(by_interface.get("reportHISData", 0))
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    home = tmp_path_factory.mktemp("fleet")
+    yesterday = local(datetime.now(UTC)).date() - timedelta(days=1)
+    days = [yesterday - timedelta(days=n) for n in (3, 2, 1, 0)]
+    expected = demo_his.create(f"sqlite:///{home}/his.db", days, USES)
+    _hospitals(home)
+    key, ledger_url = Keyring.new_key("t"), f"sqlite:///{home}/ledger.db"
+    migrate(ledger_url)
+    ledger = open_ledger(ledger_url, Keyring.parse(key))
+    with platform_sandbox.serve() as sandbox, Children() as children:
+        settings = {
+            "CARD_USAGE_LEDGER_URL": ledger_url,
+            "CARD_USAGE_KEY": key,
+            "CARD_USAGE_HOSPITALS": str(home / "hospitals"),
+            "CARD_USAGE_ALIASES": str(home / "code_aliases"),
+            "CARD_USAGE_REPORTS": str(home / "reports"),
+            "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{home}/his.db",
+            "AIRFLOW_CONN_OLD_HIS": f"sqlite:///{home}/old_his.db",
+            "AIRFLOW_CONN_DEMO_PLATFORM": _platform(sandbox.url, "demo-app-secret"),
+            "AIRFLOW_CONN_REFUSED_PLATFORM": _platform(sandbox.url, "not-the-secret"),
+        }
+        airflow = Embedded(home / "airflow", port=free_port(8081), logs=home / "logs", settings=settings)
+        airflow.migrate(children).wait()
+        airflow.start(children)
+        yield Fleet(
+            home=home,
+            airflow=airflow,
+            children=children,
+            sandbox=sandbox,
+            ledger=ledger,
+            days=days,
+            expected=expected,
+        )
+    ledger.close()
+
+
+def _platform(url: str, secret: str) -> str:
+    return json.dumps({"conn_type": "http", "host": url, "login": "demo-app-id", "password": secret})
+
+
+def _hospitals(home: Path) -> None:
+    """The demo hospital; one that the platform refuses; one whose HIS lost a column in an upgrade."""
+    text_of_demo = (INCLUDE / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
+    (home / "hospitals").mkdir()
+    for hospital, changed in (("demo", ()), ("refused", ("platform",)), ("old", ("his",))):
+        told = text_of_demo.replace('id = "demo_hospital"', f'id = "{hospital}_hospital"')
+        for table in changed:
+            told = told.replace(f'connection = "demo_{table}"', f'connection = "{hospital}_{table}"')
+        if changed:
+            told = re.sub(r"feeds = \[.*\]", 'feeds = ["payment"]', told)
+        (home / "hospitals" / f"{hospital}_hospital.toml").write_text(told, encoding="utf-8")
+        shutil.copytree(INCLUDE / "code_aliases" / "demo_hospital", home / "code_aliases" / f"{hospital}_hospital")
+    shutil.copy(home / "his.db", home / "old_his.db")
+    upgraded = create_engine(f"sqlite:///{home}/old_his.db")
+    with upgraded.begin() as connection:
+        connection.execute(text("ALTER TABLE SF_BRXXK RENAME COLUMN sfzh TO zjhm"))
+    upgraded.dispose()

@@ -1,0 +1,164 @@
+"""Real runs: scheduler, executor, tasks in processes of their own, a HIS, a platform, in the order of an operator's day.
+
+The tests build on each other's runs (a day must be reported before it can be again), so they run in file order.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from datetime import date
+from typing import Any
+
+import pytest
+from card_usage.ledger.delivery import BACKFILL, LIVE
+from card_usage.ledger.schema import event
+from sqlalchemy import create_engine, select, text
+
+DEMO = "report_card_usage__demo_hospital"
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest) -> None:
+    """A scheduler takes its time."""
+    request.node.add_marker(pytest.mark.timeout(300))
+
+
+def ledger_days(fleet: Any) -> dict[date, Counter[str]]:
+    """States by day."""
+    days: dict[date, Counter[str]] = {}
+    with fleet.ledger.read() as connection:
+        for day, status in connection.execute(select(event.c.day, event.c.status)):
+            days.setdefault(day, Counter())[status] += 1
+    return days
+
+
+def expected_states(fleet: Any, day: date) -> dict[str, int]:
+    """What the demo HIS was made to give: delivered, voided, quarantined."""
+    outcomes: Counter[str] = Counter()
+    for by_outcome in fleet.expected[day].outcomes.values():
+        for outcome, rows in by_outcome.items():
+            outcomes[{"clean": "delivered", "voided": "voided"}.get(outcome, "quarantined")] += rows
+    return {status: rows for status, rows in outcomes.items() if rows}
+
+
+def backfills(fleet: Any) -> list[dict[str, Any]]:
+    """The DAG's backfills as the REST interface shows them."""
+    return list(fleet.airflow.ask(f"/backfills?dag_id={DEMO}")["backfills"])
+
+
+def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> None:
+    fleet.unpause(DEMO)
+    # Unpausing makes the scheduled run of yesterday by itself.
+    fleet.until(lambda: fleet.runs(DEMO), "the scheduler has made a run")
+    (run_id,) = fleet.runs(DEMO)
+    assert fleet.finished(DEMO, {run_id})[run_id]["state"] == "success"
+    assert ledger_days(fleet) == {fleet.days[-1]: expected_states(fleet, fleet.days[-1])}
+    assert set(fleet.states(DEMO, run_id)) == {"wait", "stage", "check", "deliver", "reconcile", "publish"}
+    assert list((fleet.home / "reports").rglob("*.html"))
+
+
+def test_the_same_day_again_sends_nothing(fleet: Any) -> None:
+    calls = fleet.calls()
+    _, state = fleet.triggered(DEMO, day=fleet.days[-1].isoformat())
+    assert state == "success"
+    assert fleet.calls() == calls
+
+
+def test_a_backfill_of_three_dates_is_exactly_those_three_local_days(fleet: Any) -> None:
+    before = set(fleet.runs(DEMO))
+    first, last = fleet.days[0], fleet.days[2]
+    fleet.airflow.backfill(fleet.children, DEMO, first, last).wait()
+    fleet.until(lambda: len(set(fleet.runs(DEMO)) - before) >= 3, "three runs of the backfill")
+    made = set(fleet.runs(DEMO)) - before
+    assert len(made) == 3
+    assert {run["state"] for run in fleet.finished(DEMO, made).values()} == {"success"}
+    assert ledger_days(fleet) == {day: expected_states(fleet, day) for day in fleet.days}
+    with fleet.ledger.read() as connection:
+        lanes = {(day, lane) for day, lane in connection.execute(select(event.c.day, event.c.lane).distinct())}
+    assert lanes == {(day, LIVE if day == fleet.days[-1] else BACKFILL) for day in fleet.days}
+    assert fleet.sandbox.counts()["doubled"] == 0
+
+
+def test_a_second_backfill_of_the_same_dates_sends_nothing(fleet: Any) -> None:
+    before, calls = set(fleet.runs(DEMO)), fleet.calls()
+    fleet.until(lambda: all(one["completed_at"] for one in backfills(fleet)), "the first backfill is over")
+    options = {"reprocess_behavior": "completed"}
+    fleet.airflow.backfill(fleet.children, DEMO, fleet.days[0], fleet.days[2], **options).wait()
+    fleet.finished(DEMO, before | set(fleet.runs(DEMO)))
+    assert fleet.calls() == calls
+
+
+def test_the_morning_count_finds_every_day_clean(fleet: Any) -> None:
+    fleet.unpause("reconcile_card_usage")
+    calls = fleet.calls()
+    run_id, _ = fleet.triggered("reconcile_card_usage", days=4)
+    log = fleet.log("reconcile_card_usage", run_id, "recount")
+    assert "demo_hospital" in log
+    assert fleet.calls() == calls
+    with fleet.ledger.read() as connection:
+        rows = connection.execute(text("select day, sum(remainder) from reconciliation group by day")).all()
+    assert len(rows) >= len(fleet.days)
+    assert all(remainder == 0 for _, remainder in rows)
+
+
+def test_a_redelivery_runs_dry_unless_told_otherwise(fleet: Any) -> None:
+    fleet.unpause("redeliver_card_usage")
+    day = fleet.days[0].isoformat()
+    calls = fleet.calls()
+    conf = {"hospital": "demo_hospital", "from": day, "to": day}
+    _, state = fleet.triggered("redeliver_card_usage", **conf)
+    assert state == "success"
+    assert fleet.calls() == calls
+
+
+def test_a_platform_that_refuses_us_fails_the_run_at_once_and_says_why(fleet: Any) -> None:
+    dag = "report_card_usage__refused_hospital"
+    fleet.unpause(dag)
+    fleet.until(lambda: fleet.runs(dag), "a run")
+    (run_id,) = fleet.runs(dag)
+    assert fleet.finished(dag, {run_id})[run_id]["state"] == "failed"
+    log = fleet.log(dag, run_id, "deliver")
+    assert "21006" in log
+    assert "check appId, appSecret" in log
+    assert "up_for_retry" not in fleet.states(dag, run_id)["deliver"]
+
+
+def test_a_his_that_lost_a_column_fails_before_anything_is_staged_and_names_it(fleet: Any) -> None:
+    dag = "report_card_usage__old_hospital"
+    fleet.unpause(dag)
+    fleet.until(lambda: fleet.runs(dag), "a run")
+    (run_id,) = fleet.runs(dag)
+    assert fleet.finished(dag, {run_id})[run_id]["state"] == "failed"
+    assert "sfzh" in fleet.log(dag, run_id, "stage")
+    with fleet.ledger.read() as connection:
+        assert connection.scalar(text("select count(*) from event where hospital = 'old_hospital'")) == 0
+
+
+def test_no_patient_is_in_a_log_an_xcom_a_rendered_field_a_report_or_the_ledgers_file(fleet: Any) -> None:
+    his = create_engine(f"sqlite:///{fleet.home}/his.db")
+    with his.connect() as connection:
+        people = connection.execute(text("select hzxm, sfzh from SF_BRXXK")).all()
+        codes = connection.execute(text("select qrCodeText from xt_brxx")).scalars().all()
+    his.dispose()
+    # Names of two characters are words too: whole numbers, codes and the longer names are what can be looked for.
+    secrets = {number.strip() for _, number in people if number and len(number.strip()) >= 15}
+    secrets |= {code for code in codes if code and len(code) > 20}
+    names = {name.strip() for name, _ in people if name and len(name.strip()) >= 3 and "测试" not in name}
+    assert len(secrets) > 200
+    assert names
+    places = [path for path in fleet.home.rglob("*") if path.is_file() and "his.db" not in path.name]
+    assert any("task_id=deliver" in str(path) for path in places)
+    assert any(path.name == "airflow.db" for path in places)
+    for path in places:
+        content = path.read_bytes()
+        # JSON in the metadata database may spell Chinese as \uXXXX.
+        found = {secret for secret in secrets if secret.encode() in content}
+        assert not found, f"{path.name} holds {len(found)} patients' numbers"
+        if path.suffix in {".log", ".json", ".html", ".db"}:
+            spelled = {name for name in names if name.encode() in content or json.dumps(name)[1:-1].encode() in content}
+            assert not spelled, f"{path.name} holds {len(spelled)} patients' names"
+    with sqlite3.connect(fleet.home / "airflow" / "airflow.db") as metadata:
+        tables = {row[0] for row in metadata.execute("select name from sqlite_master where type = 'table'")}
+    assert {"xcom", "rendered_task_instance_fields"} <= tables

@@ -1,0 +1,232 @@
+"""The command line as an engineer meets it: real processes, settings from the environment, a HIS file, a platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import demo_his
+import platform_sandbox
+import pytest
+from card_usage.keyring import Keyring
+
+DAY = date(2026, 3, 2)
+SPAN = ["--hospital", "demo_hospital", "--from", f"{DAY}", "--to", f"{DAY + timedelta(days=1)}"]
+
+
+@dataclass
+class Desk:
+    """An engineer's shell."""
+
+    home: Path
+    sandbox: platform_sandbox.RunningSandbox
+    environment: dict[str, str]
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "card_usage", *args]
+
+    def run(self, *args: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*args),
+            env=self.environment | changes,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def json(self, *args: str) -> dict[str, Any]:
+        done = self.run(*args, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY, DAY + timedelta(days=1)], uses_per_day=400, seed=9)
+    with platform_sandbox.serve() as sandbox:
+        platform = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
+        environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
+            "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
+            "CARD_USAGE_KEY": Keyring.new_key("t"),
+            "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
+            "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
+            "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
+        }
+        opened = Desk(tmp_path, sandbox, environment)
+        assert opened.run("ledger", "migrate").returncode == 0
+        yield opened
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The single line of an error; no traceback, nothing twice."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("card_usage:")]
+    assert len(told) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return told[0]
+
+
+def test_run_does_everything_and_again_sends_nothing(desk: Desk) -> None:
+    first = desk.json("run", *SPAN)
+    assert first["settled"] is True
+    assert first["deliver"]["calls"] == first["deliver"]["states"]["delivered"] > 600
+    assert len(first["stage"]) == 5
+    assert first["reconcile"]["clean"] is True
+    assert all(Path(path).is_file() for path in first["report"])
+    again = desk.json("run", *SPAN)
+    assert again["deliver"]["calls"] == 0
+    assert all(staged["new"] == staged["changed"] == 0 for staged in again["stage"])
+    counts = desk.sandbox.counts()
+    assert counts["accepted"] == first["deliver"]["states"]["delivered"]
+    assert counts["doubled"] == 0
+
+
+def test_each_verb_works_alone_and_in_order(desk: Desk) -> None:
+    assert desk.json("preview", *SPAN)["preview"]["new"] > 600
+    desk.json("stage", *SPAN)
+    assert desk.json("check", *SPAN)["check"]["verdict"] in {"pass", "warn"}
+    assert desk.json("deliver", *SPAN)["deliver"]["settled"] is True
+    assert desk.json("reconcile", *SPAN)["reconcile"]["remainder"] == 0
+    assert len(desk.json("report", *SPAN)["report"]) == 4
+
+
+def test_nothing_but_the_result_is_said_when_nobody_watches(desk: Desk) -> None:
+    done = desk.run("stage", *SPAN)
+    assert done.stderr == ""
+    assert "registration" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "changes", "says"),
+    [
+        (["run", "--hospital", "nowhere", *SPAN[2:]], {}, r"no hospital 'nowhere' .*demo_hospital"),
+        (["run", *SPAN], {"CARD_USAGE_KEY": ""}, r"CARD_USAGE_KEY is not set"),
+        (["run", *SPAN], {"CARD_USAGE_KEY": "a:b"}, r"CARD_USAGE_KEY, entry 1"),
+        (["run", *SPAN], {"CARD_USAGE_LEDGER_URL": "sqlite:////nowhere-at-all/x/l.db"}, r"ledger"),
+        (["run", *SPAN], {"AIRFLOW_CONN_DEMO_HIS": ""}, r"AIRFLOW_CONN_DEMO_HIS is not set"),
+        (["run", *SPAN], {"AIRFLOW_CONN_DEMO_HIS": "sqlite:////tmp/no-such-his.db"}, r"demo_his.*cannot be reached"),
+        (["run", *SPAN], {"AIRFLOW_CONN_DEMO_HIS": "ftp://x/y"}, r"connection 'demo_his'"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_line_that_says_what_to_do(
+    desk: Desk, args: list[str], changes: dict[str, str], says: str
+) -> None:
+    if changes.get("CARD_USAGE_LEDGER_URL"):
+        changes = {"CARD_USAGE_LEDGER_URL": "postgresql://u:topsecret@127.0.0.1:1/x"}
+    done = desk.run(*args, **changes)
+    assert done.returncode == 2
+    line = one_line(done)
+    assert re.search(says, line), line
+    assert "topsecret" not in line
+
+
+def test_a_ledger_that_was_never_migrated_says_the_command(desk: Desk) -> None:
+    done = desk.run("stage", *SPAN, CARD_USAGE_LEDGER_URL=f"sqlite:///{desk.home}/new.db")
+    assert done.returncode == 2
+    assert "ledger migrate" in one_line(done)
+
+
+def test_dates_that_are_none_are_refused_by_name(desk: Desk) -> None:
+    done = desk.run("stage", "--hospital", "demo_hospital", "--from", "2026-02-30", "--to", "2026-03-01")
+    assert done.returncode == 2
+    assert "2026-02-30" in done.stderr
+
+
+def test_a_wrong_secret_stops_at_the_first_answer_and_says_which_code(desk: Desk) -> None:
+    desk.json("stage", *SPAN)
+    wrong = json.dumps(
+        {"conn_type": "http", "host": desk.sandbox.url, "login": "demo-app-id", "password": "not-the-secret"}
+    )
+    done = desk.run("deliver", *SPAN, AIRFLOW_CONN_DEMO_PLATFORM=wrong)
+    assert done.returncode == 1
+    assert "21006" in one_line(done)
+    assert "not-the-secret" not in done.stdout + done.stderr
+    assert desk.sandbox.counts()["accepted"] == 0
+    # It stands still until somebody says that it is mended.
+    assert desk.run("deliver", *SPAN).returncode == 1
+    assert desk.run("resume", "--hospital", "demo_hospital").returncode == 0
+    assert desk.json("deliver", *SPAN)["settled"] is True
+
+
+def accepted(desk: Desk) -> int:
+    return int(desk.sandbox.counts()["accepted"])
+
+
+def started(desk: Desk) -> subprocess.Popen[str]:
+    """A delivery that has begun, against a slow platform."""
+    desk.json("stage", *SPAN)
+    desk.sandbox.faults(latency_ms=250)
+    delivery = subprocess.Popen(
+        desk.command("deliver", *SPAN), env=desk.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while accepted(desk) < 10 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert delivery.poll() is None
+    return delivery
+
+
+def test_a_pause_from_another_process_holds_within_five_seconds_and_resume_goes_on(desk: Desk) -> None:
+    delivery = started(desk)
+    assert desk.run("pause", "--all", "--reason", "maintenance").returncode == 0
+    time.sleep(5)
+    held = accepted(desk)
+    time.sleep(2)
+    assert accepted(desk) == held
+    assert delivery.poll() is None, "it waits"
+    desk.sandbox.calm()
+    assert desk.run("resume", "--all").returncode == 0
+    assert delivery.wait(60) == 0
+    assert desk.sandbox.counts()["doubled"] == 0
+
+
+def test_a_drain_ends_a_running_delivery_and_leaves_the_rest_due(desk: Desk) -> None:
+    delivery = started(desk)
+    desk.run("drain", "--hospital", "demo_hospital")
+    assert delivery.wait(30) == 1
+    done = accepted(desk)
+    desk.sandbox.calm()
+    desk.run("resume", "--hospital", "demo_hospital")
+    rest = desk.json("deliver", *SPAN)["deliver"]["states"]["delivered"]
+    assert rest > 0
+    assert accepted(desk) == done + rest
+    assert desk.sandbox.counts()["doubled"] == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_delivery_loses_and_doubles_nothing(desk: Desk, how: signal.Signals) -> None:
+    delivery = started(desk)
+    delivery.send_signal(how)
+    _, said = delivery.communicate(timeout=30)
+    assert "Traceback" not in said
+    desk.sandbox.calm()
+    assert desk.json("deliver", *SPAN)["settled"] is True
+    with sqlite3.connect(desk.home / "ledger.db") as ledger:
+        states = dict(ledger.execute("select status, count(*) from event group by status").fetchall())
+    assert set(states) == {"delivered", "voided", "quarantined"}
+    assert accepted(desk) == states["delivered"]
+    assert desk.sandbox.counts()["doubled"] == 0
+
+
+def test_a_platform_that_is_away_is_one_line_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.json("stage", *SPAN)
+    away = json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9", "login": "a", "password": "b"})
+    began = time.monotonic()
+    done = desk.run("deliver", *SPAN, AIRFLOW_CONN_DEMO_PLATFORM=away)
+    assert done.returncode == 1
+    assert "does not answer" in one_line(done)
+    assert time.monotonic() - began < 90
+    assert desk.json("deliver", *SPAN)["settled"] is True
