@@ -1,0 +1,139 @@
+"""No patient leaves by a side door: real values of the demo's patients are looked for wherever text comes out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import sqlite3
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import demo_his
+import platform_sandbox
+import pytest
+from card_usage.connections import Connection
+from card_usage.errors import CardUsageError, WrongKey
+from card_usage.keyring import Keyring
+from card_usage.ledger.database import migrate
+from card_usage.pipeline import Pipeline
+from card_usage.settings import INCLUDE, Settings
+from card_usage.windows import day_window
+
+DAY = date(2026, 3, 2)
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> frozenset[str]:
+    """Identity numbers, QR texts and longer names of everybody in the HIS."""
+    demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY], uses_per_day=400, seed=4)
+    with sqlite3.connect(tmp_path / "his.db") as his:
+        people = his.execute("select hzxm, sfzh from SF_BRXXK").fetchall()
+        codes = [code for (code,) in his.execute("select qrCodeText from xt_brxx") if code]
+    names = {name.strip() for name, _ in people if name and len(name.strip()) >= 3 and "测试" not in name}
+    numbers = {number.strip() for _, number in people if number and len(number.strip()) >= 15}
+    assert len(names) > 50
+    assert len(numbers) > 100
+    return frozenset(names | numbers | set(codes))
+
+
+def assert_clean(content: bytes, secrets: frozenset[str], where: str) -> None:
+    """Nobody's values in a text or file, spelled in UTF-8, UTF-16, GBK or as JSON escapes. One line a new surface."""
+    found = 0
+    for secret in secrets:
+        spellings = [secret.encode(), json.dumps(secret)[1:-1].encode()]
+        if not secret.isascii():
+            spellings += [secret.encode("utf-16-le"), secret.encode("gb18030")]
+        found += any(spelling in content for spelling in spellings)
+    assert not found, f"{where}: {found} patients' values"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[platform_sandbox.RunningSandbox]:
+    with platform_sandbox.serve() as running:
+        yield running
+
+
+def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str):  # type: ignore[no-untyped-def]
+    ledger_url = f"sqlite:///{tmp_path}/ledger.db"
+    migrate(ledger_url)
+    settings = Settings(
+        ledger_url=ledger_url,
+        keyring=Keyring.parse(key),
+        hospitals=INCLUDE / "hospitals",
+        aliases=INCLUDE / "code_aliases",
+        reports=tmp_path / "reports",
+    )
+    connections = {
+        "demo_his": Connection(conn_id="demo_his", conn_type="sqlite", schema=f"{tmp_path}/his.db"),
+        "demo_platform": Connection(
+            conn_id="demo_platform", conn_type="http", host=sandbox.url, login="demo-app-id", password="demo-app-secret"
+        ),
+    }
+    return Pipeline.open("demo_hospital", settings, connections.__getitem__)
+
+
+def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
+    secrets: frozenset[str],
+    tmp_path: Path,
+    sandbox: platform_sandbox.RunningSandbox,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    window, now = day_window(DAY), datetime.now(UTC)
+    said: list[object] = []
+    with opened(tmp_path, sandbox, Keyring.new_key("t")) as pipeline:
+        said += [pipeline.preview(window, now=now)]
+        said += [pipeline.stage(feed, window, now=now) for feed in pipeline.hospital.his.feeds]
+        # While it waits, a patient is in the ledger only sealed.
+        for path in tmp_path.glob("ledger.db*"):
+            assert_clean(path.read_bytes(), secrets, path.name)
+        sandbox.faults(http_500=0.1, busy=0.1, drop_after=0.1, truncated=0.1)
+        said += [pipeline.check(window, now=now), pipeline.deliver(window, now=now, until=now)]
+        said += [pipeline.deliver(window, now=now)]
+        sandbox.calm()
+        said += [pipeline.deliver(window, now=now), pipeline.reconcile(window, now=now)]
+        said += [*pipeline.publish(window, now=now)]
+        with pipeline.ledger.read() as connection:
+            left = connection.exec_driver_sql(
+                "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
+            ).scalar_one()
+    assert left == 0
+    assert_clean(caplog.text.encode(), secrets, "the log, at DEBUG")
+    assert_clean(repr(said).encode() + b"".join(map(pickle.dumps, said)), secrets, "results")
+    assert_clean("".join(capfd.readouterr()).encode(), secrets, "what was printed")
+    for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.json"), *tmp_path.glob("ledger.db*")]:
+        if "expected" not in path.name:
+            assert_clean(path.read_bytes(), secrets, path.name)
+
+
+def test_no_exception_says_who_a_patient_is(
+    secrets: frozenset[str], tmp_path: Path, sandbox: platform_sandbox.RunningSandbox
+) -> None:
+    window, now = day_window(DAY), datetime.now(UTC)
+    told: list[str] = []
+    with opened(tmp_path, sandbox, Keyring.new_key("t")) as pipeline:
+        pipeline.stage("payment", window, now=now)
+        # A column of the ledger goes away under it: the database's own words must not carry parameters.
+        with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+            ledger.execute("alter table event rename column channel to canal")
+        try:
+            pipeline.stage("registration", window, now=now)
+        except Exception:
+            told.append(traceback.format_exc())
+        with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+            ledger.execute("alter table event rename column canal to channel")
+        with sqlite3.connect(tmp_path / "his.db") as his:
+            his.execute("alter table SF_BRXXK rename column sfzh to zjhm")
+        try:
+            pipeline.stage("registration", window, now=now)
+        except CardUsageError:
+            told.append(traceback.format_exc())
+    with pytest.raises(WrongKey) as raised, opened(tmp_path, sandbox, Keyring.new_key("other")):
+        pass
+    told.append(str(raised.value))
+    assert len(told) == 3
+    assert_clean("\n".join(told).encode(), secrets, "exceptions")
