@@ -1,4 +1,4 @@
-"""appToken: one refresh a loss, no call with a dead one, no war with a stranger; on virtual time, with a real ledger."""
+"""appToken: one refresh a loss, no call with a dead one, no war with a stranger; virtual time and a real ledger."""
 
 from __future__ import annotations
 
