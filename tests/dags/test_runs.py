@@ -1,4 +1,4 @@
-"""Real runs: scheduler, executor, tasks in their own processes, a HIS and a platform, in the order of an operator's day.
+"""Real runs: scheduler, executor, tasks as processes, a HIS and a platform, in the order of an operator's day.
 
 The tests build on each other's runs (a day must be reported before it can be again), so they run in file order.
 """
