@@ -1,0 +1,33 @@
+"""The ledger's tables, a file for each noun. include/migrations builds them; a test holds both equal.
+
+Local times (`occurred_at`, window edges) are naive Asia/Shanghai; instants are UTC. Patient fields are only ever in
+`event.sealed`, encrypted, and only until the event is settled. A new table is named here too: the metadata knows only
+what was imported.
+"""
+
+from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, token
+from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attempt, event, finding
+from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
+
+__all__ = [
+    "OPEN",
+    "SETTLED_STATES",
+    "STATES",
+    "Id",
+    "Instant",
+    "attempt",
+    "deliverer",
+    "event",
+    "feed_window",
+    "finding",
+    "hold",
+    "meta",
+    "metadata",
+    "quota_day",
+    "reconciliation",
+    "report_file",
+    "token",
+    "verdict",
+]

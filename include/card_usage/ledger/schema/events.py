@@ -1,0 +1,118 @@
+"""An event, what rules found about it, and every call made for it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+
+from card_usage.ledger.schema.columns import Id, Instant, metadata
+
+STATES = (
+    "quarantined",  # a rule says no: mend the mapping or the data
+    "ready",  # due, never sent, or sent and certainly not accepted
+    "held",  # not before `due_at`: quota
+    "in_flight",  # claimed by a deliverer
+    "unknown",  # sent, no answer: the same request id again
+    "delivered",  # accepted by the platform
+    "rejected",  # definitely refused: somebody decides
+    "unconfirmed",  # told 'failed', then 'repeated': nobody can say; somebody decides
+    "voided",  # refunded before it was sent
+)
+SETTLED_STATES = ("delivered", "rejected", "unconfirmed", "voided")
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False, unique=True),
+    Column("hospital", String(64), nullable=False),
+    Column("feed", String(64), nullable=False),
+    Column("source_id", String(128), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("occurred_at", DateTime),
+    Column("scene", String(8)),
+    Column("department", String(8)),
+    Column("department_name", String(128)),
+    Column("card_type", String(8)),
+    Column("channel", String(8)),
+    Column("cost_type", String(8)),
+    Column("status", String(12), nullable=False),
+    Column("reason", String(32)),
+    Column("digest", String(32), nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("generation", SmallInteger, nullable=False, server_default=text("0")),
+    Column("lane", SmallInteger, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Instant),
+    Column("claimed_by", Id),
+    Column("result_code", Integer),
+    Column("key_id", String(16)),
+    Column("sealed", LargeBinary),
+    Column("staged_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("voided_at", Instant),
+    Column("changed_at", Instant),
+    Column("vanished_at", Instant),
+    CheckConstraint(
+        "status in ('quarantined','ready','held','in_flight','unknown','delivered','rejected','unconfirmed','voided')",
+        name="status",
+    ),
+)
+Index("ix_event_hospital_day_feed", event.c.hospital, event.c.day, event.c.feed)
+# Only what is not settled: claiming costs the same however large the ledger grows.
+# A query must use this very clause, not bound values, for either database to see that the index fits.
+OPEN = text("status in ('ready', 'held', 'unknown')")
+Index(
+    "ix_event_due",
+    event.c.hospital,
+    event.c.lane,
+    event.c.occurred_at,
+    event.c.id,
+    postgresql_where=OPEN,
+    sqlite_where=OPEN,
+)
+_CLAIMED = text("status = 'in_flight'")
+Index("ix_event_in_flight", event.c.claimed_by, postgresql_where=_CLAIMED, sqlite_where=_CLAIMED)
+_ASIDE = text("status = 'quarantined'")
+Index("ix_event_quarantined", event.c.hospital, event.c.day, postgresql_where=_ASIDE, sqlite_where=_ASIDE)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("event_id", Id, ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("rule", String(32), nullable=False),
+    Column("field", String(32), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("code_table", String(16)),
+    Column("code", String(128)),
+)
+Index("ix_finding_code_table_code", finding.c.code_table, finding.c.code)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("event_id", Id, ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("deliverer", Id),
+    Column("at", Instant, nullable=False),
+    Column("answer", String(16), nullable=False),
+    Column("http_status", SmallInteger),
+    Column("result_code", Integer),
+    Column("detail", String(64)),
+    Column("status", String(12), nullable=False),
+)
+Index("ix_attempt_event_id", attempt.c.event_id)

@@ -1,0 +1,65 @@
+"""Windows of feeds, and what was judged and counted of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from card_usage.ledger.schema.columns import Id, Instant, metadata
+
+feed_window = Table(
+    "feed_window",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("hospital", String(64), nullable=False),
+    Column("feed", String(64), nullable=False),
+    Column("start", DateTime, nullable=False),
+    Column("end", DateTime, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("source_rows", Integer),
+    Column("staged_at", Instant),
+    Column("closed_at", Instant),
+    CheckConstraint("status in ('open','provisional','closed')", name="status"),
+    UniqueConstraint("hospital", "feed", "start", "end"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("hospital", String(64), nullable=False),
+    Column("start", DateTime, nullable=False),
+    Column("end", DateTime, nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("decision", String(12)),
+    Column("decided_by", String(64)),
+    Column("decided_at", Instant),
+)
+Index("ix_verdict_hospital_start", verdict.c.hospital, verdict.c.start)
+
+reconciliation = Table(
+    "reconciliation",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("hospital", String(64), nullable=False),
+    Column("feed", String(64), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("remainder", Integer, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("hospital", "feed", "day"),
+)

@@ -1,0 +1,163 @@
+"""Texts of the report: its frame, heads, counts, verdicts and equations."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # --- the report's frame
+    "report.title": ("用卡数据上报日报", "Card use report of the day"),
+    "report.made": ("制表 {at}", "made {at}"),
+    "report.no_patients": (
+        "本报表只含统计数字，不含患者信息。",
+        "This report holds counts only and nothing about patients.",
+    ),
+    "report.counted": ("医院系统于 {at} 重新清点。", "The HIS was counted again at {at}."),
+    "report.sign": ("医院核对人", "Checked for the hospital by"),
+    "report.sign_date": ("日期", "Date"),
+    "report.more": ("另有 {n} 项，见 JSON 文件", "{n} more, see the JSON file"),
+    "report.none": ("无", "none"),
+    "section.flow": ("数据去向", "Where the records went"),
+    "section.flow_note": (
+        "从医院系统到开放平台，每一笔都有去处",
+        "From the HIS to the open platform, each record has its place",
+    ),
+    "section.todo": ("需要处理", "What needs action"),
+    "section.todo_note": ("按影响笔数排列", "most affected first"),
+    "section.todo_none": ("没有需要处理的事项。", "Nothing needs action."),
+    "section.codes": ("未对照的本地代码", "Local codes without a standard code"),
+    "section.codes_note": (
+        "在 code_aliases/{hospital}/ 的对照表中为每个代码补一行，相关记录即可放行",
+        "one line each in the alias tables of code_aliases/{hospital}/ releases the records",
+    ),
+    "section.hours": ("各时段用卡", "Uses by hour"),
+    "section.hours_note": (
+        "有效用卡 {n} 笔（不含退费作废），按环节分色",
+        "{n} valid uses (refunds left out), coloured by scene",
+    ),
+    "section.hours_unknown": ("另有 {n} 笔时间不明，未计入图中。", "{n} more have no readable time and are not drawn."),
+    "section.scenes": ("用卡环节", "Scenes"),
+    "section.channels": ("用卡渠道", "Channels"),
+    "section.card_types": ("证件类型", "Card types"),
+    "section.departments": ("用卡科室（前 {n} 位）", "Departments (first {n})"),
+    "section.share_note": ("占有效用卡的比例", "share of valid uses"),
+    "section.feeds": ("各业务对账", "Reconciliation by feed"),
+    "section.classes": ("台账状态", "States in the ledger"),
+    "section.equations": ("对账等式", "Equations"),
+    "section.gate": ("上报前质检", "Quality check before delivery"),
+    "section.warnings": ("已上报、建议核对", "Reported, worth checking"),
+    "section.calls": ("平台接口应答（次）", "Answers of the platform (calls)"),
+    # --- heads
+    "head.what": ("事项", "What"),
+    "head.records": ("笔数", "Records"),
+    "head.todo": ("怎么办", "What to do"),
+    "head.who": ("谁来办", "Who"),
+    "head.table": ("代码表", "Table"),
+    "head.local_code": ("本地代码", "Local code"),
+    "head.local_name": ("本地名称", "Local name"),
+    "head.feed": ("业务", "Feed"),
+    "head.state": ("状态", "State"),
+    "head.meaning": ("说明", "Meaning"),
+    "head.total": ("合计", "Total"),
+    "head.difference": ("不明差异", "Unexplained"),
+    "head.others": ("其他", "Others"),
+    # --- the three counts
+    "leg.source": ("医院系统", "Hospital (HIS)"),
+    "leg.source_note": ("其中退费、作废 {voided} 笔", "{voided} of them refunded or cancelled"),
+    "leg.source_unknown": ("未清点", "not counted"),
+    "leg.staged": ("台账登记", "Ledger"),
+    "leg.staged_note": ("与医院系统一致", "the same as in the HIS"),
+    "leg.staged_off": ("迟到 {late} 笔，已消失 {vanished} 笔", "{late} late, {vanished} vanished"),
+    "leg.staged_alone": ("尚未与医院系统核对", "not yet compared with the HIS"),
+    "leg.delivered": ("平台已接收", "Platform accepted"),
+    "leg.delivered_note": ("应上报 {due} 笔的 {share}", "{share} of {due} to be reported"),
+    # --- the verdict in one sentence
+    "verdict.complete": (
+        "核对一致，全部上报：医院系统记录 {source} 笔，应上报 {due} 笔，平台已全部接收。",
+        "All agrees and all is reported: {source} records in the HIS, {due} to be reported, all accepted.",
+    ),
+    "verdict.explained": (
+        "核对一致：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，其余 {rest} 笔去处均已查明，{todo} 笔待处理。",
+        "All agrees: {source} records in the HIS, {delivered} accepted, {rest} others accounted for, {todo} to mend.",
+    ),
+    "verdict.open": (
+        "尚未办结：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{open} 笔仍在处理，下次运行自动继续。",
+        "Not finished: {source} records in the HIS, {delivered} accepted, {open} under way for the next run.",
+    ),
+    "verdict.withheld": (
+        "质检未放行，{open} 笔暂不上报：请查看质检原因后决定。平台已接收 {delivered} 笔。",
+        "The quality check withholds {open} records until somebody decides; {delivered} accepted so far.",
+    ),
+    "verdict.provisional": (
+        "当日数据尚未完整，以下为截至制表时的暂定数字：平台已接收 {delivered} 笔。",
+        "The day is not complete yet; provisional figures: {delivered} accepted so far.",
+    ),
+    "verdict.uncounted": (
+        "尚未与医院系统核对：台账登记 {staged} 笔，平台已接收 {delivered} 笔。",
+        "Not yet compared with the HIS: {staged} in the ledger, {delivered} accepted.",
+    ),
+    "verdict.broken": (
+        "有 {remainder} 笔差异无法归类，请立即联系实施工程师核查。",
+        "{remainder} records differ and no class explains them: call the data engineer now.",
+    ),
+    "verdict.empty": ("当日没有用卡记录。", "No card was used on this day."),
+    # --- classes of events and differences
+    "class.delivered": ("已上报", "Delivered"),
+    "class.delivered.meaning": ("平台已接收并有应答为证", "accepted by the platform, with its answer on record"),
+    "class.quarantined": ("待处理（隔离）", "Quarantined"),
+    "class.quarantined.meaning": ("资料不合规则，未上报，修正后放行", "breaks a rule, not sent; released when mended"),
+    "class.due": ("待上报", "Due"),
+    "class.due.meaning": ("已就绪，等待上报", "ready, waiting to be sent"),
+    "class.held": ("暂缓", "Held"),
+    "class.held.meaning": (
+        "当日调用限额已用完，到时自动上报",
+        "the day's quota is used up; sent when it is free again",
+    ),
+    "class.in_flight": ("上报中", "In flight"),
+    "class.in_flight.meaning": ("正在上报", "being sent right now"),
+    "class.unknown": ("结果未知", "Outcome unknown"),
+    "class.unknown.meaning": (
+        "平台没有应答，以同一请求 ID 再次确认，不会重复计数",
+        "no answer came; asked again under the same request id, never counted twice",
+    ),
+    "class.unconfirmed": ("无法确认", "Unconfirmed"),
+    "class.unconfirmed.meaning": (
+        "平台的应答前后矛盾，需人工判断",
+        "the platform's answers contradict each other; a person decides",
+    ),
+    "class.rejected": ("平台拒收", "Refused"),
+    "class.rejected.meaning": ("平台明确拒收，需更正后重报", "definitely refused; correct and send again"),
+    "class.voided": ("退费作废", "Refunded"),
+    "class.voided.meaning": ("上报前已退费或作废，无需上报", "refunded or cancelled before it was sent; not reported"),
+    "class.late_in_source": ("迟到未采集", "Late, not staged"),
+    "class.late_in_source.meaning": (
+        "医院系统已有，台账还没有，下次采集补上",
+        "in the HIS, not in the ledger yet; the next run stages it",
+    ),
+    "class.vanished_from_source": ("来源已消失", "Vanished"),
+    "class.vanished_from_source.meaning": ("台账已有，医院系统现在查不到", "in the ledger, no longer in the HIS"),
+    "class.voided_after_delivery": ("上报后退费", "Refunded after delivery"),
+    "class.voided_after_delivery.meaning": (
+        "平台没有撤回接口，平台统计会多出这些笔",
+        "the platform cannot take reports back: its statistics hold these too many",
+    ),
+    "class.changed_after_delivery": ("上报后更改", "Changed after delivery"),
+    "class.changed_after_delivery.meaning": (
+        "医院系统在上报后改过内容",
+        "the HIS changed the record after it was sent",
+    ),
+    "class.refunds_not_staged": ("退费未采集", "Refunds not staged"),
+    "class.refunds_not_staged.meaning": (
+        "医院系统新增的退费，下次采集补上",
+        "new refunds in the HIS; the next run stages them",
+    ),
+    # --- equations
+    "equation.source": (
+        "医院系统 {left} = 台账 {staged} + 迟到 {late} − 消失 {vanished}",
+        "HIS {left} = ledger {staged} + late {late} − vanished {vanished}",
+    ),
+    "equation.states": ("台账 {left} = 各状态之和 {right}", "ledger {left} = sum of its states {right}"),
+    "equation.causes": ("隔离 {left} = 各原因之和 {right}", "quarantined {left} = sum of its causes {right}"),
+    "equation.acknowledged": ("已上报 {left} = 平台应答 {right}", "delivered {left} = answers of the platform {right}"),
+    "equation.voided": ("作废 {left} = 有退费标记 {right}", "voided {left} = with a refund on record {right}"),
+    "equation.holds": ("成立", "holds"),
+    "equation.broken": ("相差 {gap}", "off by {gap}"),
+}
