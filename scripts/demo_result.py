@@ -71,8 +71,8 @@ def day_result(
     states: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     with ledger.read() as connection:
-        for state in counts.states(connection, hospital, day, day):
-            states[state.status] += state.events
+        for one in counts.cells(connection, hospital, day, day):
+            states[one.cell.status] += one.events
         for cause in counts.causes(connection, hospital, day, day):
             causes[cause.rule] += cause.events
     return DayResult(

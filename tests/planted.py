@@ -91,11 +91,15 @@ def either(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ledger]:
 
 @dataclass
 class Planted:
-    """What was planted, counted while it was: by (feed, state), by (feed, rule), and marks by (feed, kind)."""
+    """What was planted, counted while it was: by (feed, state), by (feed, rule), and marks by (feed, kind).
+
+    `refunds`: refunded records by feed that the HIS still has.
+    """
 
     states: Counter[tuple[str, str]] = field(default_factory=Counter)
     causes: Counter[tuple[str, str]] = field(default_factory=Counter)
     marks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refunds: Counter[str] = field(default_factory=Counter)
     valid: int = 0
 
     def staged(self, feed: str) -> int:
@@ -139,6 +143,7 @@ def plant(
         for name in ("voided_at", "changed_at", "vanished_at"):
             planted.marks[row["feed"], name] += row[name] is not None
             planted.marks[row["feed"], f"{status} {name}"] += row[name] is not None
+        planted.refunds[row["feed"]] += row["voided_at"] is not None and row["vanished_at"] is None
         planted.states[row["feed"], status] += 1
         planted.valid += row["voided_at"] is None
         events.append(row)

@@ -1,15 +1,18 @@
-"""Balance: one feed's day as arithmetic over counts, every difference under a name.
+"""Balance: one feed's day as arithmetic over counts, every record in exactly one class.
 
-    HIS          = staged + late - vanished
+    HIS          = staged + late + moved here - vanished
     staged       = sum of the states
+    records      = sum of the classes (each record of HIS or ledger stands in one: `class_of`)
     quarantined  = sum of its causes
+    refused      = sum of the platform's codes
     delivered    = answers of the platform that prove it
     voided       = refunds on record
+    statement    = delivered - missing + surplus + taken without an answer   (a day of the hospital, all feeds)
 
 Each equation is computed from counts that were read apart from each other, and what is left over of any of them is the
 remainder: it should be 0, and if it is not, no class explains it and somebody has to look.
 
-Nothing here reads or writes. Late and vanished rows follow from the two counts alone, or from a comparison event by
+Nothing here reads or writes. Late and vanished records follow from the two counts alone, or from a comparison event by
 event where somebody made one (`Difference`).
 """
 
@@ -22,12 +25,13 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from card_usage.ledger.schema import STATES
+from card_usage.platform_leg import PlatformDay
 
 OPEN_CLASSES: Final = ("due", "held", "in_flight", "unknown")
-"""States from which an event still moves by itself."""
+"""Where an event still moves by itself."""
 
 STATE_CLASSES: Final[Mapping[str, str]] = MappingProxyType({state: state for state in STATES} | {"ready": "due"})
-"""State in the ledger -> class of the reconciliation."""
+"""State in the ledger -> where it stands, as long as nothing holds the day back."""
 
 CLASSES: Final = (
     "delivered",
@@ -44,12 +48,26 @@ CLASSES: Final = (
 
 DIFFERENCES: Final = (
     "late_in_source",
+    "provisional_window",
+    "moved_here",
     "vanished_from_source",
     "refunds_not_staged",
     "voided_after_delivery",
     "changed_after_delivery",
+    "platform_missing",
+    "platform_surplus",
 )
-"""What sets the HIS apart from the ledger, or from what the platform was told."""
+"""What sets the three legs apart: the HIS now, the ledger, the platform."""
+
+NAMED: Final = (*CLASSES, *(name for name in DIFFERENCES if not name.startswith("platform_")))
+"""Every class that a record of a feed's day can have; each record has exactly one. The two of the platform's statement
+count beside these: a statement has no records, only counts, and no feeds."""
+
+AGREED: Final = ("delivered", "voided")
+"""Classes that are no difference: all legs say the same."""
+
+HOLDERS: Final = ("quota", "pause", "approval", "misconfigured")
+"""What holds events back: the day's quota, a person's pause or drain, the quality gate, a refusal of our settings."""
 
 SENT: Final = ("delivered", "unconfirmed", "unknown", "in_flight")
 """States in which the platform was, or may have been, told of an event."""
@@ -62,17 +80,53 @@ class SourceCount(NamedTuple):
     voided: int | None = None
 
 
+class Cell(NamedTuple):
+    """What tells events of one feed's day apart: state and the marks of reconciliation."""
+
+    status: str
+    vanished: bool = False
+    voided: bool = False
+    changed: bool = False
+
+
+def class_of(cell: Cell, held_by: str | None = None) -> str:
+    """The one class of an event. `held_by`: what holds the ready events of its day back (one of HOLDERS).
+
+    The first that applies: what the HIS no longer has, needs no mending; what is under way or without a clear answer,
+    has to come to its end first; then what the HIS took back or changed after the platform had it; else its state.
+    """
+    if cell.status not in STATE_CLASSES:
+        raise ValueError(f"no class for the state {cell.status}")
+    if cell.vanished:
+        return "vanished_from_source"
+    if cell.status == "delivered" and cell.voided:
+        return "voided_after_delivery"
+    if cell.status == "delivered" and cell.changed:
+        return "changed_after_delivery"
+    return _standing(cell.status, held_by)
+
+
+def _standing(status: str, held_by: str | None) -> str:
+    return "held" if status == "ready" and held_by else STATE_CLASSES[status]
+
+
 class Difference(NamedTuple):
-    """Records that only one side has, known one by one or, failing that, from the two counts."""
+    """Records that only one side has, known one by one or, failing that, from the two counts.
+
+    `moved_here`: the HIS has them on this day, the ledger under another. `refunds`: their refund was taken back at the
+    HIS, and the ledger still holds them as refunded; None: not compared one by one.
+    """
 
     late: int
     vanished: int
+    moved_here: int = 0
+    refunds: int | None = None
 
     @classmethod
-    def by_count(cls, source: int, staged: int, vanished: int) -> Difference:
+    def by_count(cls, source: int, staged: int, vanished: int, moved_here: int = 0) -> Difference:
         """The least that explains the two counts; `vanished` are marked already and count on top."""
-        present = staged - vanished
-        return cls(late=max(0, source - present), vanished=vanished + max(0, present - source))
+        present = staged - vanished + moved_here
+        return cls(late=max(0, source - present), vanished=vanished + max(0, present - source), moved_here=moved_here)
 
 
 class Equation(NamedTuple):
@@ -92,29 +146,40 @@ class Equation(NamedTuple):
 class FeedDay:
     """One feed's day, all counts. `source` None: the HIS was not counted. `provisional`: the day can still grow.
 
-    `states` holds every state that occurs, `causes` quarantined events by rule, `acknowledged` delivered events whose
-    proof is on record, `refunded` voided events whose refund is on record.
+    `cells` holds every mix of state and marks that occurs, `causes` quarantined events by rule, `refusals` refused ones
+    by result code, `acknowledged` delivered events whose proof is on record. `held_by`: what holds ready events back.
+    `moved_here`: found by an earlier comparison. `compared`: of a comparison made just now.
     """
 
     hospital: str
     feed: str
     day: date
     source: SourceCount | None
-    states: Mapping[str, int]
+    cells: Mapping[Cell, int]
     causes: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[int | None, int] = field(default_factory=dict)
     acknowledged: int = 0
-    refunded: int = 0
-    voided_marks: int = 0
-    voided_after_delivery: int = 0
-    changed_after_delivery: int = 0
-    vanished_marks: int = 0
+    held_by: str | None = None
+    moved_here: int = 0
     provisional: bool = False
     compared: Difference | None = None
+
+    def _sum(self, **wanted: object) -> int:
+        return sum(
+            events
+            for cell, events in self.cells.items()
+            if all(getattr(cell, name) == value for name, value in wanted.items())
+        )
 
     @property
     def staged(self) -> int:
         """Events in the ledger."""
-        return sum(self.states.values())
+        return sum(self.cells.values())
+
+    @property
+    def vanished_marks(self) -> int:
+        """Events that a comparison did not find in the HIS."""
+        return self._sum(vanished=True)
 
     @property
     def difference(self) -> Difference:
@@ -122,51 +187,85 @@ class FeedDay:
         if self.compared is not None:
             return self.compared
         if self.source is None:
-            return Difference(0, self.vanished_marks)
-        return Difference.by_count(self.source.events, self.staged, self.vanished_marks)
+            return Difference(0, self.vanished_marks, self.moved_here)
+        return Difference.by_count(self.source.events, self.staged, self.vanished_marks, self.moved_here)
 
     @property
     def refunds_not_staged(self) -> int:
-        """Refunds that the HIS has and the ledger does not know yet."""
+        """Records that the HIS and the ledger do not agree about: refunded, or not."""
+        if self.compared is not None and self.compared.refunds is not None:
+            return self.compared.refunds
         if self.source is None or self.source.voided is None:
             return 0
-        return max(0, self.source.voided - self.voided_marks)
+        # A late record may be a refunded one: it is late, and counts as nothing else.
+        known = self._sum(voided=True, vanished=False)
+        more = self.source.voided - known
+        return max(-more, more - self.difference.late - self.difference.moved_here, 0)
 
     @property
     def classes(self) -> Mapping[str, int]:
-        """Staged events by class, all of CLASSES, zeros included."""
+        """Staged events by where they stand, all of CLASSES, zeros included."""
         found = dict.fromkeys(CLASSES, 0)
-        for state, events in self.states.items():
-            if state in STATE_CLASSES:
-                found[STATE_CLASSES[state]] += events
+        for cell, events in self.cells.items():
+            if cell.status in STATE_CLASSES:
+                found[_standing(cell.status, self.held_by)] += events
+        return found
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Held events by what holds them, all of HOLDERS; they add up to `classes["held"]`."""
+        found = dict.fromkeys(HOLDERS, 0)
+        found["quota"] += self._sum(status="held")
+        if self.held_by:
+            found[self.held_by] += self._sum(status="ready")
+        return found
+
+    @property
+    def named(self) -> Mapping[str, int]:
+        """Every record of HIS and ledger by its one class, all of NAMED, zeros included."""
+        found = dict.fromkeys(NAMED, 0)
+        for cell, events in self.cells.items():
+            if cell.status in STATE_CLASSES:
+                found[class_of(cell, self.held_by)] += events
+        difference = self.difference
+        found["provisional_window" if self.provisional else "late_in_source"] += difference.late
+        found["moved_here"] += difference.moved_here
+        refunds = min(difference.refunds or 0, found["voided"])
+        found["voided"] -= refunds
+        found["refunds_not_staged"] += refunds
         return found
 
     @property
     def differences(self) -> Mapping[str, int]:
-        """Records by difference, all of DIFFERENCES, zeros included."""
-        late, vanished = self.difference
-        figures = (
-            late,
-            vanished,
-            self.refunds_not_staged,
-            self.voided_after_delivery,
-            self.changed_after_delivery,
-        )
-        return dict(zip(DIFFERENCES, figures, strict=True))
+        """Records by difference, all of DIFFERENCES, zeros included. The platform's are those of the whole day."""
+        difference, named = self.difference, self.named
+        return {
+            "late_in_source": named["late_in_source"],
+            "provisional_window": named["provisional_window"],
+            "moved_here": difference.moved_here,
+            "vanished_from_source": difference.vanished,
+            "refunds_not_staged": self.refunds_not_staged,
+            "voided_after_delivery": named["voided_after_delivery"],
+            "changed_after_delivery": named["changed_after_delivery"],
+            "platform_missing": 0,
+            "platform_surplus": 0,
+        }
 
     @property
     def equations(self) -> tuple[Equation, ...]:
         """What must hold. The first is left out where the HIS was not counted."""
-        late, vanished = self.difference
+        late, vanished, moved_here, _ = self.difference
         classes = self.classes
         found = [
             Equation("states", self.staged, sum(classes.values())),
+            Equation("named", sum(classes.values()) + late + moved_here, sum(self.named.values())),
             Equation("causes", classes["quarantined"], sum(self.causes.values())),
+            Equation("refusals", classes["rejected"], sum(self.refusals.values())),
             Equation("acknowledged", classes["delivered"], self.acknowledged),
-            Equation("voided", classes["voided"], self.refunded),
+            Equation("voided", classes["voided"], self._sum(status="voided", voided=True)),
         ]
         if self.source is not None:
-            found.insert(0, Equation("source", self.source.events, self.staged + late - vanished))
+            found.insert(0, Equation("source", self.source.events, self.staged + late + moved_here - vanished))
         return tuple(found)
 
     @property
@@ -201,7 +300,7 @@ class FeedDay:
             "source_voided": None if self.source is None else self.source.voided,
             "staged": self.staged,
             **self.classes,
-            **self.differences,
+            **{name: count for name, count in self.differences.items() if not name.startswith("platform_")},
             "open": self.open,
             "remainder": self.remainder,
             "remainders": dict(self.remainders),
@@ -212,22 +311,27 @@ class FeedDay:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconciliation:
-    """A hospital's feeds and days, each by itself."""
+    """A hospital's feeds and days, each by itself, and its days against the platform's statements, where there are."""
 
     hospital: str
     parts: tuple[FeedDay, ...]
+    platform: tuple[PlatformDay, ...] = ()
 
     @classmethod
     def of(cls, several: Iterable[Reconciliation]) -> Reconciliation:
         """Days of one hospital as one. Raises ValueError for none, or for more than one hospital."""
         found = tuple(several)
         (hospital,) = {one.hospital for one in found}
-        return cls(hospital=hospital, parts=tuple(part for one in found for part in one.parts))
+        return cls(
+            hospital=hospital,
+            parts=tuple(part for one in found for part in one.parts),
+            platform=tuple(day for one in found for day in one.platform),
+        )
 
     @property
     def clean(self) -> bool:
-        """Every feed and day is."""
-        return all(part.clean for part in self.parts)
+        """Every feed and day is, and no statement says otherwise."""
+        return all(part.clean for part in self.parts) and all(day.clean for day in self.platform)
 
     @property
     def provisional(self) -> bool:
@@ -242,7 +346,7 @@ class Reconciliation:
     @property
     def remainder(self) -> int:
         """Records that no class explains, of all feeds and days."""
-        return sum(part.remainder for part in self.parts)
+        return sum(part.remainder for part in self.parts) + sum(abs(day.remainder) for day in self.platform)
 
     @property
     def open(self) -> int:
@@ -251,13 +355,42 @@ class Reconciliation:
 
     @property
     def classes(self) -> Mapping[str, int]:
-        """Staged events by class."""
+        """Staged events by where they stand."""
         return {name: sum(part.classes[name] for part in self.parts) for name in CLASSES}
+
+    @property
+    def named(self) -> Mapping[str, int]:
+        """Every record by its one class."""
+        found = dict.fromkeys(NAMED, 0)
+        for part in self.parts:
+            for name, events in part.named.items():
+                found[name] += events
+        return found
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Held events by what holds them."""
+        return {name: sum(part.held[name] for part in self.parts) for name in HOLDERS}
 
     @property
     def differences(self) -> Mapping[str, int]:
         """Records by difference."""
-        return {name: sum(part.differences[name] for part in self.parts) for name in DIFFERENCES}
+        found = {name: sum(part.differences[name] for part in self.parts) for name in DIFFERENCES}
+        found["platform_missing"] = sum(day.missing for day in self.platform)
+        found["platform_surplus"] = sum(day.surplus for day in self.platform)
+        return found
+
+    @property
+    def equations(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Each equation over all feeds and days: name, left, right, gap. A gap of one is never hidden by another's."""
+        totals: dict[str, list[int]] = {}
+        everyone = [one for part in self.parts for one in part.equations]
+        everyone += [Equation("platform", day.stated, day.accounted) for day in self.platform]
+        for equation in everyone:
+            total = totals.setdefault(equation.name, [0, 0, 0])
+            for at, figure in enumerate((equation.left, equation.right, abs(equation.gap))):
+                total[at] += figure
+        return tuple((name, left, right, gap) for name, (left, right, gap) in totals.items())
 
     @property
     def source(self) -> int | None:
@@ -287,5 +420,11 @@ class Reconciliation:
             **self.differences,
             "open": self.open,
             "remainder": self.remainder,
+            "held_by": {name: events for name, events in self.held.items() if events},
+            "equations": [
+                {"equation": name, "left": left, "right": right, "gap": gap}
+                for name, left, right, gap in self.equations
+            ],
             "feeds": [part.summary() for part in self.parts],
+            "platform": [day.summary() for day in self.platform],
         }

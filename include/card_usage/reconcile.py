@@ -1,4 +1,4 @@
-"""Reconcile: count the HIS and the ledger again, set one against the other, keep what came of it.
+"""Reconcile: count the HIS, the ledger and the platform again, set one against the other, keep what came of it.
 
 What the figures mean and which equations they satisfy stands in `card_usage.balance`; here they are read and kept. The
 same day again replaces what was kept of it.
@@ -7,23 +7,32 @@ same day again replaces what was kept of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from card_usage.balance import SENT, Difference, FeedDay, Reconciliation, SourceCount
+from card_usage import platform_leg, rules
+from card_usage.balance import Cell, Difference, FeedDay, Reconciliation, SourceCount
+from card_usage.events import CardUse
 from card_usage.hospitals import Hospital
-from card_usage.ledger import counts
-from card_usage.ledger.counts import StateCount
+from card_usage.ledger import counts, holds, statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
+from card_usage.platform_leg import Ours, PlatformDay, Slot
+from card_usage.quality import standing_verdicts
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
+
+EVERY_FEED: Final = "*"
+"""Under this name a day is kept as a whole, against the platform's statement."""
+
+_HOLDERS: Final = {"pause": "pause", "drain": "pause", "quota": "quota", "misconfigured": "misconfigured"}
 
 
 def reconcile_day(
@@ -35,7 +44,7 @@ def reconcile_day(
     now: datetime,
     compared: Mapping[str, Difference] | None = None,
 ) -> Reconciliation:
-    """Count the ledger's day, set it against the HIS and keep the result; the same day again replaces it.
+    """Count the ledger's day, set it against HIS and platform and keep the result; the same day again replaces it.
 
     `source_counts` by feed; a feed that is missing there could not be counted, and is not clean. `compared`: late and
     vanished records by feed where they are known one by one.
@@ -43,8 +52,7 @@ def reconcile_day(
     with ledger.read() as connection:
         result = weigh_day(connection, hospital, day, source_counts, now=now, compared=compared or {})
     with ledger.write() as connection:
-        for part in result.parts:
-            _keep(connection, part, now)
+        keep(connection, result, now)
     return result
 
 
@@ -56,94 +64,142 @@ def weigh_day(
     *,
     now: datetime,
     compared: Mapping[str, Difference] = MappingProxyType({}),
+    moved_here: Mapping[str, int] = MappingProxyType({}),
 ) -> Reconciliation:
-    """The reading half of `reconcile_day`: nothing is kept."""
-    by_state = counts.states(connection, hospital.id, day, day)
+    """The reading half of `reconcile_day`: nothing is kept. `moved_here`: what an earlier comparison found, by feed."""
+    cells: dict[str, Counter[Cell]] = {}
+    for one in counts.cells(connection, hospital.id, day, day):
+        cells.setdefault(one.feed, Counter())[one.cell] += one.events
     acknowledged = counts.acknowledged(connection, hospital.id, day, day)
-    causes: dict[str, dict[str, int]] = {}
+    causes: dict[str, Counter[str]] = {}
     for cause in counts.causes(connection, hospital.id, day, day):
-        of_feed = causes.setdefault(cause.feed, {})
-        of_feed[cause.rule] = of_feed.get(cause.rule, 0) + cause.events
+        causes.setdefault(cause.feed, Counter())[cause.rule] += cause.events
+    refusals: dict[str, dict[int | None, int]] = {}
+    for refusal in counts.refused(connection, hospital.id, day, day):
+        refusals.setdefault(refusal.feed, {})[refusal.result_code] = refusal.events
     growing = counts.provisional_feeds(connection, hospital.id, day_window(day))
     ended = day_window(day).ended_by(now)
-    known = (*hospital.his.feeds, *sorted({one.feed for one in by_state} | source_counts.keys()))
+    held_by = held_back(connection, hospital.id, day, now)
+    known = (*hospital.his.feeds, *sorted(cells.keys() | source_counts.keys()))
+    platform = against_statement(connection, hospital, day)
     return Reconciliation(
         hospital=hospital.id,
         parts=tuple(
-            feed_day(
-                hospital.id,
-                feed,
-                day,
-                source_counts.get(feed),
-                [one for one in by_state if one.feed == feed],
+            FeedDay(
+                hospital=hospital.id,
+                feed=feed,
+                day=day,
+                source=source_counts.get(feed),
+                cells=cells.get(feed, {}),
                 causes=causes.get(feed, {}),
+                refusals=refusals.get(feed, {}),
                 acknowledged=acknowledged.get((day, feed), 0),
+                held_by=held_by,
+                moved_here=moved_here.get(feed, 0),
                 provisional=not ended or feed in growing,
                 compared=compared.get(feed),
             )
             for feed in dict.fromkeys(known)
         ),
+        platform=() if platform is None else (platform,),
     )
 
 
-def feed_day(
-    hospital: str,
-    feed: str,
-    day: date,
-    source: SourceCount | None,
-    by_state: Iterable[StateCount],
-    *,
-    causes: Mapping[str, int],
-    acknowledged: int,
-    provisional: bool,
-    compared: Difference | None = None,
-) -> FeedDay:
-    """One feed's day out of grouped counts."""
-    rows = tuple(by_state)
-    return FeedDay(
-        hospital=hospital,
-        feed=feed,
-        day=day,
-        source=source,
-        states={one.status: one.events for one in rows},
-        causes=causes,
-        acknowledged=acknowledged,
-        refunded=sum(one.voided for one in rows if one.status == "voided"),
-        voided_marks=sum(one.voided for one in rows),
-        voided_after_delivery=sum(one.voided for one in rows if one.status in SENT),
-        changed_after_delivery=sum(one.changed for one in rows if one.status in SENT),
-        vanished_marks=sum(one.vanished for one in rows),
-        provisional=provisional,
-        compared=compared,
+def held_back(connection: Connection, hospital: str, day: date, now: datetime) -> str | None:
+    """What keeps the day's ready events from being sent (one of HOLDERS); None: nothing does."""
+    hold = holds.blocking(holds.active(connection, hospital, now))
+    if hold is not None:
+        return _HOLDERS[hold.kind]
+    withheld = any(given.withholds for given in standing_verdicts(connection, hospital, day_window(day)))
+    return "approval" if withheld else None
+
+
+def against_statement(connection: Connection, hospital: Hospital, day: date) -> PlatformDay | None:
+    """The day against the platform's own statement; None: nobody imported one."""
+    kept = statements.find(connection, hospital.id, day)
+    if kept is None:
+        return None
+    ours: dict[Slot, Ours] = {}
+    for told in counts.told(connection, hospital.id, day, kept.as_of):
+        slot = _as_sent(hospital, Slot(told.hour, told.scene, told.channel, told.card_type, told.department))
+        before = ours.get(slot, Ours(0, 0))
+        ours[slot] = Ours(before.proved + told.proved, before.open + told.open)
+    return platform_leg.compare(
+        hospital.id,
+        day,
+        as_of=kept.as_of,
+        uses=kept.uses,
+        told_apart=kept.told_apart,
+        stated=kept.counts,
+        ours=ours,
     )
+
+
+def _as_sent(hospital: Hospital, slot: Slot) -> Slot:
+    """A department that was not sent is none for the platform."""
+    if slot.department is None:
+        return slot
+    use = CardUse(
+        occurred_at=None,
+        scene=slot.scene,
+        department=slot.department,
+        card_type=slot.card_type,
+        channel=slot.channel,
+        cost_type=None,
+        id_number=None,
+        name=None,
+        qr_code_text=None,
+    )
+    sent = rules.required_fields(use, hospital.platform.profile)
+    return slot if "department" in sent else slot._replace(department=None)
 
 
 class Kept(NamedTuple):
     """What was last counted at the source of one day: by feed, and when (the oldest count of the day)."""
 
     source: Mapping[str, SourceCount]
+    moved_here: Mapping[str, int]
     at: datetime | None
 
 
 def last_counts(connection: Connection, hospital: str, day: date) -> Kept:
     """The source's counts that the last reconciliation of this day stood on."""
     query = select(reconciliation.c.feed, reconciliation.c.counts, reconciliation.c.at).where(
-        reconciliation.c.hospital == hospital, reconciliation.c.day == day
+        reconciliation.c.hospital == hospital, reconciliation.c.day == day, reconciliation.c.feed != EVERY_FEED
     )
     found: dict[str, SourceCount] = {}
+    moved_here: dict[str, int] = {}
     at: list[datetime] = []
     for feed, text, counted_at in connection.execute(query):
         figures: dict[str, Any] = json.loads(text)
+        moved_here[feed] = figures.get("moved_here", 0)
         if figures["source"] is not None:
             found[feed] = SourceCount(figures["source"], figures["source_voided"])
             at.append(counted_at)
-    return Kept(found, min(at, default=None))
+    return Kept(found, moved_here, min(at, default=None))
 
 
-def _keep(connection: Connection, part: FeedDay, now: datetime) -> None:
-    figures = json.dumps({**part.summary(), "causes": dict(part.causes)}, ensure_ascii=False, sort_keys=True)
-    kept = {"counts": figures, "remainder": part.remainder, "provisional": part.provisional, "at": now}
-    key = {"hospital": part.hospital, "feed": part.feed, "day": part.day}
+def keep(connection: Connection, result: Reconciliation, now: datetime) -> None:
+    """Write down what a reconciliation came to, a row for each feed and day, and one for each statement's day."""
+    for part in result.parts:
+        figures = {**part.summary(), "causes": dict(part.causes), "named": dict(part.named)}
+        marks = {"remainder": part.remainder, "provisional": part.provisional, "clean": part.clean}
+        _keep(connection, (part.hospital, part.feed, part.day), figures, marks, now)
+    for day in result.platform:
+        marks = {"remainder": abs(day.remainder), "provisional": False, "clean": day.clean}
+        # `source` null: a statement is not the HIS.
+        _keep(connection, (day.hospital, EVERY_FEED, day.day), {"source": None, **day.summary()}, marks, now)
+
+
+def _keep(
+    connection: Connection,
+    of: tuple[str, str, date],
+    figures: Mapping[str, object],
+    marks: Mapping[str, object],
+    now: datetime,
+) -> None:
+    key = dict(zip(("hospital", "feed", "day"), of, strict=True))
+    kept = {"counts": json.dumps(figures, ensure_ascii=False, sort_keys=True), **marks, "at": now}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(reconciliation).values(**key, **kept)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=kept))

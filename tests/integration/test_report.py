@@ -14,9 +14,12 @@ from xml.etree import ElementTree
 import planted
 import pytest
 from card_usage.balance import CLASSES, SourceCount
+from card_usage.ledger import statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import STATES, attempt, event, report_file
+from card_usage.ledger.statements import Statement
 from card_usage.outcome import result_classes
+from card_usage.platform_leg import Slot
 from card_usage.quality import check
 from card_usage.reconcile import reconcile_day
 from card_usage.report import publish
@@ -49,8 +52,7 @@ def fill(ledger: Ledger, states: dict[str, int], *, late: int = 0, marks: float 
         made = planted.plant(connection, states, marks=marks)
     if counted:
         source = {
-            feed: SourceCount(made.staged(feed) - made.marks[feed, "vanished_at"], made.marks[feed, "voided_at"])
-            for feed in FEEDS
+            feed: SourceCount(made.staged(feed) - made.marks[feed, "vanished_at"], made.refunds[feed]) for feed in FEEDS
         }
         source["payment"] = SourceCount(source["payment"].events + late, source["payment"].voided)
         reconcile_day(ledger, HOME, DAY, source, now=NOW)
@@ -286,7 +288,7 @@ def test_a_failed_write_leaves_the_old_report_and_nothing_else(embedded, tmp_pat
 def keys_of(value: Any, path: str = "") -> set[str]:
     """Dotted keys of a tree; list elements are [], and keys that are codes are *."""
     if isinstance(value, dict):
-        coded = path.endswith((".scenes", ".remainders"))
+        coded = path.endswith((".scenes", ".remainders", ".by"))
         return {
             key
             for name, inner in value.items()
@@ -308,6 +310,18 @@ def test_every_key_of_the_json_is_documented_and_no_other(embedded, tmp_path):
         connection.execute(planted.finding.insert(), rows)
         first = connection.scalar(select(event.c.id).where(event.c.status == "delivered"))
         connection.execute(delete(attempt).where(attempt.c.event_id == first))
+        stated = {Slot(9, "0101012"): 3}
+        one = Statement(
+            hospital=HOSPITAL,
+            day=DAY,
+            as_of=NOW,
+            told_apart=("hour", "scene"),
+            counts=stated,
+            layout="t",
+            file="t.csv",
+            sha256="",
+        )
+        statements.keep(connection, [one], now=NOW)
     check(embedded, HOME, day_window(DAY), now=NOW)
     _, figures = published(embedded, tmp_path)
     document = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")

@@ -7,13 +7,14 @@ sealed field, source id or key is ever selected, so nothing that comes out of he
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
-from typing import Final, NamedTuple
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     String,
     and_,
     case,
@@ -22,10 +23,12 @@ from sqlalchemy import (
     extract,
     func,
     null,
+    or_,
     select,
     text,
 )
 
+from card_usage.balance import Cell
 from card_usage.events import CODE_TABLES
 from card_usage.ledger.schema import attempt, event, feed_window, finding
 from card_usage.windows import Window
@@ -34,20 +37,14 @@ CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
 """Rules that a missing alias breaks."""
 
 
-class StateCount(NamedTuple):
-    """Events of one day, feed and state, and how many of them carry each mark of reconciliation.
-
-    `unexplained`: quarantined ones without a rule that says why.
-    """
+class CellCount(NamedTuple):
+    """Events of one day, feed, state, mix of marks and local hour (None: no readable time)."""
 
     day: date
     feed: str
-    status: str
+    cell: Cell
+    hour: int | None
     events: int
-    voided: int
-    changed: int
-    vanished: int
-    unexplained: int
 
 
 class CauseCount(NamedTuple):
@@ -89,9 +86,30 @@ class UseCount(NamedTuple):
     events: int
 
 
+class ToldCount(NamedTuple):
+    """What the platform was told, in standard codes."""
+
+    hour: int | None
+    scene: str | None
+    channel: str | None
+    card_type: str | None
+    department: str | None
+    proved: int
+    open: int
+
+
 class RefusalCount(NamedTuple):
     """Refused events by the platform's result code (document 3.2.12; None: it gave none)."""
 
+    result_code: int | None
+    events: int
+
+
+class RefusedCount(NamedTuple):
+    """The same by feed and day."""
+
+    day: date
+    feed: str
     result_code: int | None
     events: int
 
@@ -107,6 +125,7 @@ class AnswerCount(NamedTuple):
 
 # Written out, not bound: only so does either database see that the partial index fits.
 _QUARANTINED: Final = text("event.status = 'quarantined'")
+_HOUR: Final = cast(extract("hour", event.c.occurred_at), Integer)
 _VALID: Final = event.c.voided_at.is_(None)
 
 
@@ -116,27 +135,17 @@ def _of(hospital: str, first: date, last: date) -> ColumnElement[bool]:
     )
 
 
-def _marked(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
-def states(connection: Connection, hospital: str, first: date, last: date) -> list[StateCount]:
-    """Events by day, feed and state, with their marks."""
-    groups = (event.c.day, event.c.feed, event.c.status)
-    query = (
-        select(
-            *groups,
-            func.count(),
-            _marked(event.c.voided_at.is_not(None)),
-            _marked(event.c.changed_at.is_not(None)),
-            _marked(event.c.vanished_at.is_not(None)),
-            _marked(and_(event.c.status == "quarantined", event.c.reason.is_(None))),
-        )
-        .where(_of(hospital, first, last))
-        .group_by(*groups)
-        .order_by(*groups)
+def cells(connection: Connection, hospital: str, first: date, last: date) -> list[CellCount]:
+    """Events by day, feed, state, marks and hour."""
+    marks = [event.c[name].is_not(None) for name in ("vanished_at", "voided_at", "changed_at")]
+    groups = (event.c.day, event.c.feed, event.c.status, *marks, _HOUR)
+    query: Select[Any] = (
+        select(*groups, func.count()).where(_of(hospital, first, last)).group_by(*groups).order_by(*groups)
     )
-    return [StateCount._make(row) for row in connection.execute(query)]
+    found = []
+    for day, feed, status, vanished, voided, changed, hour, events in connection.execute(query):
+        found.append(CellCount(day, feed, Cell(status, bool(vanished), bool(voided), bool(changed)), hour, events))
+    return found
 
 
 def acknowledged(connection: Connection, hospital: str, first: date, last: date) -> dict[tuple[date, str], int]:
@@ -181,7 +190,7 @@ def warnings(connection: Connection, hospital: str, first: date, last: date) -> 
 
 def hours(connection: Connection, hospital: str, first: date, last: date) -> list[HourCount]:
     """Valid uses by hour of the day and scene."""
-    groups = (cast(extract("hour", event.c.occurred_at), Integer), event.c.scene)
+    groups = (_HOUR, event.c.scene)
     query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
     found = [HourCount._make(row) for row in connection.execute(query)]
     return sorted(found, key=lambda one: (-1 if one.hour is None else one.hour, one.scene or ""))
@@ -214,6 +223,13 @@ def refusals(connection: Connection, hospital: str, first: date, last: date) -> 
     return sorted(found, key=lambda one: (-one.events, one.result_code or 0))
 
 
+def refused(connection: Connection, hospital: str, first: date, last: date) -> list[RefusedCount]:
+    """Refused events by day, feed and code."""
+    groups = (event.c.day, event.c.feed, event.c.result_code)
+    query = select(*groups, func.count()).where(_of(hospital, first, last), event.c.status == "rejected")
+    return [RefusedCount._make(row) for row in connection.execute(query.group_by(*groups))]
+
+
 def answers(connection: Connection, hospital: str, first: date, last: date) -> list[AnswerCount]:
     """Calls ever made for the events of these days, by what came back."""
     groups = (event.c.feed, attempt.c.answer, attempt.c.result_code)
@@ -225,6 +241,21 @@ def answers(connection: Connection, hospital: str, first: date, last: date) -> l
     )
     found = [AnswerCount._make(row) for row in connection.execute(query)]
     return sorted(found, key=lambda one: (one.feed, -one.calls, one.answer, one.result_code or 0))
+
+
+def told(connection: Connection, hospital: str, day: date, as_of: datetime) -> list[ToldCount]:
+    """What the platform was told of a day, by everything that a statement may tell apart.
+
+    `proved`: it had answered by `as_of`. `open`: it answered later, or never, or contradicts itself.
+    """
+    groups = (_HOUR, event.c.scene, event.c.channel, event.c.card_type, event.c.department)
+    sure = and_(event.c.status == "delivered", or_(event.c.settled_at.is_(None), event.c.settled_at <= as_of))
+    query = (
+        select(*groups, func.sum(case((sure, 1), else_=0)), func.sum(case((sure, 0), else_=1)))
+        .where(_of(hospital, day, day), event.c.status.in_(("delivered", "in_flight", "unknown", "unconfirmed")))
+        .group_by(*groups)
+    )
+    return [ToldCount._make(row) for row in connection.execute(query)]
 
 
 def provisional_feeds(connection: Connection, hospital: str, window: Window) -> set[str]:

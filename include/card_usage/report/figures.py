@@ -31,9 +31,26 @@ FORM: Final = "card-usage-day/1"
 Figures = dict[str, Any]
 
 # What a person has to look at, beside quarantined events; the rest mends itself.
-_FOR_PEOPLE: Final = ("unconfirmed", "vanished_from_source", "voided_after_delivery", "changed_after_delivery")
-_BY_ITSELF: Final = ("due", "held", "unknown", "late_in_source", "refunds_not_staged")
-_WHO: Final = {"vanished_from_source": "his", "voided_after_delivery": "his", "changed_after_delivery": "his"}
+_FOR_PEOPLE: Final = (
+    "unconfirmed",
+    "moved_here",
+    "vanished_from_source",
+    "voided_after_delivery",
+    "changed_after_delivery",
+    "platform_missing",
+    "platform_surplus",
+)
+_BY_ITSELF: Final = ("due", "unknown", "late_in_source", "provisional_window", "refunds_not_staged")
+_WHO: Final = {
+    "moved_here": "his",
+    "vanished_from_source": "his",
+    "voided_after_delivery": "his",
+    "changed_after_delivery": "his",
+}
+
+# What holds ready events back, if not the quota -> the action that it asks for, and of whom.
+_HELD: Final = {"approval": "withheld", "pause": "paused", "misconfigured": "misconfigured"}
+_HELD_WHO: Final = {"approval": "mapping", "pause": "engineer", "misconfigured": "engineer"}
 
 
 def figures(connection: Connection, hospital: Hospital, day: date, *, language: Language, now: datetime) -> Figures:
@@ -41,7 +58,7 @@ def figures(connection: Connection, hospital: Hospital, day: date, *, language: 
     words = Words(language)
     tables = load_tables()
     kept = last_counts(connection, hospital.id, day)
-    weighed = weigh_day(connection, hospital, day, kept.source, now=now)
+    weighed = weigh_day(connection, hospital, day, kept.source, now=now, moved_here=kept.moved_here)
     gate = standing_verdicts(connection, hospital.id, day_window(day))
     withheld = any(one.withholds for one in gate)
     totals = _totals(weighed)
@@ -62,10 +79,13 @@ def figures(connection: Connection, hospital: Hospital, day: date, *, language: 
         "verdict": _verdict(weighed, totals, withheld, words),
         "totals": totals,
         "classes": dict(weighed.classes),
+        "held_by": dict(weighed.held),
+        "named": dict(weighed.named),
         "differences": dict(weighed.differences),
         "equations": _equations(weighed),
         "feeds": [part.summary() for part in weighed.parts],
-        "actions": _actions(weighed, quarantine, refusals, withheld, words),
+        "platform": _platform(weighed, tables, words),
+        "actions": _actions(weighed, quarantine, refusals, words),
         "quarantine": quarantine,
         "refusals": refusals,
         "warnings": _warnings(counts.warnings(connection, hospital.id, day, day), words),
@@ -88,11 +108,15 @@ def _totals(weighed: Reconciliation) -> Figures:
         "staged": weighed.staged,
         "delivered": classes["delivered"],
         "to_report": weighed.staged - classes["voided"],
-        "waiting": weighed.open + differences["late_in_source"],
+        "waiting": weighed.open + differences["late_in_source"] + differences["provisional_window"],
+        "not_staged": sum(differences[name] for name in ("late_in_source", "provisional_window", "moved_here")),
         "for_people": classes["quarantined"]
         + classes["rejected"]
         + classes["unconfirmed"]
-        + differences["vanished_from_source"],
+        + differences["vanished_from_source"]
+        + differences["moved_here"]
+        + differences["platform_missing"]
+        + differences["platform_surplus"],
         "remainder": weighed.remainder,
     }
 
@@ -131,14 +155,33 @@ def _verdict(weighed: Reconciliation, totals: Figures, withheld: bool, words: Wo
 
 def _equations(weighed: Reconciliation) -> list[Figures]:
     """The equations over all feeds; a gap of one feed is never hidden by another's."""
-    found: dict[str, Figures] = {}
-    for part in weighed.parts:
-        for equation in part.equations:
-            total = found.setdefault(equation.name, {"name": equation.name, "left": 0, "right": 0, "gap": 0})
-            total["left"] += equation.left
-            total["right"] += equation.right
-            total["gap"] += abs(equation.gap)
-    return list(found.values())
+    return [dict(zip(("name", "left", "right", "gap"), one, strict=True)) for one in weighed.equations]
+
+
+def _platform(weighed: Reconciliation, tables: Mapping[str, CodeTable], words: Words) -> Figures | None:
+    """The platform's own statement of the day against its answers; null where nobody imported one."""
+    if not weighed.platform:
+        return None
+    (day,) = weighed.platform
+
+    def gap(field: str, value: str | int | None, missing: int, surplus: int) -> Figures:
+        name = "" if value is None else str(value)
+        if field in tables and name:
+            name = words.code(field, name, tables[field].names.get(name, name))
+        return {"value": value, "name": name, "missing": missing, "surplus": surplus}
+
+    return {
+        "as_of": _stamp(day.as_of),
+        "told_apart": list(day.told_apart),
+        "stated": day.stated,
+        "proved": day.proved,
+        "unanswered": day.unanswered,
+        "missing": day.missing,
+        "surplus": day.surplus,
+        "by": {
+            field: [gap(field, value, *figures) for value, figures in day.by(field).items()] for field in day.told_apart
+        },
+    }
 
 
 def _quarantine(found: list[counts.CauseCount], words: Words) -> list[Figures]:
@@ -205,7 +248,7 @@ def _warnings(found: list[counts.WarningCount], words: Words) -> list[Figures]:
 
 
 def _actions(
-    weighed: Reconciliation, quarantine: list[Figures], refusals: list[Figures], withheld: bool, words: Words
+    weighed: Reconciliation, quarantine: list[Figures], refusals: list[Figures], words: Words
 ) -> list[Figures]:
     """What somebody has to do, the most affected first; then what the next run does by itself."""
     found = [
@@ -236,9 +279,9 @@ def _actions(
     found += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
     found.sort(key=lambda action: (-action["events"], action["kind"]))
     found += [_action(name, standing[name], "automatic", words) for name in _BY_ITSELF]
-    if withheld and weighed.classes["due"]:
-        found = [action for action in found if action["kind"] != "due"]
-        found.insert(0, _action("withheld", weighed.classes["due"], "mapping", words))
+    held = weighed.held
+    found.append(_action("held", held["quota"], "automatic", words))
+    found[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
     if weighed.remainder:
         remainder = _action("remainder", weighed.remainder, "engineer", words)
         found.insert(0, remainder)
@@ -246,8 +289,8 @@ def _actions(
 
 
 def _action(name: str, events: int, who: str, words: Words) -> Figures:
-    named = {"remainder": "head.difference", "withheld": "gate.withheld"}
-    what = words(named.get(name, f"class.{name}"))
+    named = {"remainder": "head.difference", "withheld": "gate.withheld", "paused": "held.pause"}
+    what = words({**named, "misconfigured": "held.misconfigured"}.get(name, f"class.{name}"))
     return {"what": what, "events": events, "to_do": words(f"todo.{name}"), "who": words(f"who.{who}"), "kind": name}
 
 

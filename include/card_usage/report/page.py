@@ -83,7 +83,7 @@ def _flow(figures: Figures, words: Words) -> Markup:
         lambda width: charts.flow(
             source,
             node("staged", totals["staged"], "leg.staged"),
-            node("late_in_source", differences["late_in_source"], "class.late_in_source"),
+            node("late_in_source", totals["not_staged"], "class.late_in_source"),
             node("vanished_from_source", differences["vanished_from_source"], "class.vanished_from_source"),
             outcomes,
             words,
@@ -125,6 +125,6 @@ def _feed_columns(figures: Figures) -> list[str]:
     """Columns of the table of feeds: the legs always, classes and differences where any feed has one."""
     feeds = figures["feeds"]
     wanted = ["delivered", "quarantined", *(name for name in CLASSES if name not in ("delivered", "quarantined"))]
-    wanted += ["late_in_source", "vanished_from_source", "refunds_not_staged"]
+    wanted += [name for name in DIFFERENCES if not name.startswith(("platform_", "voided_", "changed_"))]
     always = ("delivered", "quarantined")
     return [name for name in wanted if name in always or any(feed[name] for feed in feeds)]

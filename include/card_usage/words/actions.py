@@ -57,7 +57,25 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "核对记录是否被删除或改期",
         "find out whether they were deleted or moved to another day",
     ),
-    "todo.late_in_source": ("下次运行自动采集，无需操作", "the next run stages them, nothing to do"),
+    "todo.late_in_source": (
+        "回看天数内的由下次运行自动采集；更早的请补采该日",
+        "the next run stages them within the look-back days; stage older days by hand",
+    ),
+    "todo.provisional_window": ("当日结束后再次采集，无需操作", "staged once the day has ended, nothing to do"),
+    "todo.moved_here": (
+        "记录改到了当日：核对原日期的上报是否需要更正",
+        "moved to this day: see whether the report of the earlier day needs a correction",
+    ),
+    "todo.platform_missing": (
+        "平台对账单少于应答数：凭请求 ID 向平台查询",
+        "the statement shows less than was answered: ask the platform, with the request ids",
+    ),
+    "todo.platform_surplus": (
+        "平台对账单多于应答数：核对是否有其他系统也在上报",
+        "the statement shows more than was sent: does another system report too?",
+    ),
+    "todo.paused": ("查明暂停原因，处理后恢复上报", "find out why it was paused, then resume"),
+    "todo.misconfigured": ("核对平台连接与授权，更正后恢复上报", "check connection and authorization, then resume"),
     "todo.refunds_not_staged": ("下次运行自动采集，无需操作", "the next run stages them, nothing to do"),
     "todo.due": (
         "等待下次运行；若持续不减，检查平台连接",

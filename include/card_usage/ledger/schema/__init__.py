@@ -5,10 +5,14 @@ Local times (`occurred_at`, window edges) are naive Asia/Shanghai; instants are 
 what was imported.
 """
 
+from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, token
 from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attempt, event, finding
+from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.statements import statement, statement_count
+from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
@@ -17,9 +21,11 @@ __all__ = [
     "STATES",
     "Id",
     "Instant",
+    "absent",
     "attempt",
     "deliverer",
     "event",
+    "evidence",
     "feed_window",
     "finding",
     "hold",
@@ -28,6 +34,10 @@ __all__ = [
     "quota_day",
     "reconciliation",
     "report_file",
+    "statement",
+    "statement_count",
     "token",
     "verdict",
+    "verified",
+    "verified_move",
 ]

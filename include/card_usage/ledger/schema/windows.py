@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from card_usage.ledger.schema.columns import Id, Instant, metadata
@@ -50,6 +51,7 @@ verdict = Table(
 )
 Index("ix_verdict_hospital_start", verdict.c.hospital, verdict.c.start)
 
+# The feed '*' stands for the day as a whole against the platform's statement.
 reconciliation = Table(
     "reconciliation",
     metadata,
@@ -60,6 +62,7 @@ reconciliation = Table(
     Column("counts", Text, nullable=False),
     Column("remainder", Integer, nullable=False),
     Column("provisional", Boolean, nullable=False),
+    Column("clean", Boolean, nullable=False, server_default=false()),
     Column("at", Instant, nullable=False),
     UniqueConstraint("hospital", "feed", "day"),
 )
