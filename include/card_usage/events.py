@@ -8,8 +8,9 @@ machine.
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha1
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -35,8 +36,9 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 """Field of `CardUse` -> parameter of reportHISData (document 2.7.4; cardCostTypes is of newer documents)."""
 
 # Changing a namespace would report every event a second time: these two are for ever.
-_EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:event")
-_REQUEST_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:request")
+_EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:event").bytes
+_REQUEST_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:request").bytes
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class SourceRow(NamedTuple):
@@ -63,8 +65,7 @@ class SourceRow(NamedTuple):
         return f"SourceRow(source_id={self.source_id!r}, ...)"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardUse:
+class CardUse(NamedTuple):
     """One card use in standard form. None means absent: nothing in the HIS, a placeholder, or a code nobody mapped.
 
     `occurred_at` is naive local time (Asia/Shanghai) in whole seconds; codes are those of the standard tables.
@@ -76,9 +77,14 @@ class CardUse:
     card_type: str | None
     channel: str | None
     cost_type: str | None
-    id_number: str | None = field(repr=False)
-    name: str | None = field(repr=False)
-    qr_code_text: str | None = field(repr=False)
+    id_number: str | None
+    name: str | None
+    qr_code_text: str | None
+
+    def __repr__(self) -> str:
+        """Without the patient fields."""
+        shown = [f"{field}={value!r}" for field, value in zip(FIELDS, self, strict=True) if field not in PATIENT_FIELDS]
+        return f"CardUse({', '.join(shown)}, ...)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,15 @@ def _joined(*parts: str) -> str:
     return "".join([f"{len(part)}:{part}" for part in parts])
 
 
+def _uuid5(namespace: bytes, name: str) -> str:
+    """`uuid.uuid5(namespace, name).hex`, without the object in between: staging makes two for every row."""
+    digest = sha1(namespace + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:12]}5{digest[13:16]}{_VARIANT[digest[16]]}{digest[17:32]}"
+
+
 def event_key(hospital_id: str, feed: str, source_id: str) -> str:
     """UUIDv5 of (hospital, feed, the HIS's own key of the row): 32 lower-case hex digits."""
-    return uuid.uuid5(_EVENT_NAMESPACE, _joined(hospital_id, feed, source_id)).hex
+    return _uuid5(_EVENT_NAMESPACE, _joined(hospital_id, feed, source_id))
 
 
 def request_id(event_key: str, digest: str, generation: int) -> str:
@@ -107,4 +119,4 @@ def request_id(event_key: str, digest: str, generation: int) -> str:
 
     Stays the same as long as an outcome is unknown; the generation rises only after a definite refusal.
     """
-    return uuid.uuid5(_REQUEST_NAMESPACE, _joined(event_key, digest, str(generation))).hex.upper()
+    return _uuid5(_REQUEST_NAMESPACE, _joined(event_key, digest, str(generation))).upper()

@@ -4,17 +4,17 @@ What cannot be read is absent and, if it said something, a finding: an unreadabl
 nobody mapped is `<field>.code`. Nothing becomes a default: no "other", no midnight for a date without a time of day, no
 current time. Normal form is a fixed point: normalizing it again changes nothing.
 
-Staging comes through here for every row of the HIS. Codes are looked up once a distinct value, and clean text is
-recognized by string methods before anything slower is tried.
+Staging comes through here for every row of the HIS. Codes are looked up once for all rows that have the same ones, and
+clean text is recognized by string methods before anything slower is tried.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from card_usage import identity
 from card_usage.codes import Aliases, CodeTable, fold
-from card_usage.events import CODE_TABLES, CardUse, Finding, SourceRow
+from card_usage.events import CardUse, Finding, SourceRow
 from card_usage.rules import BY_ID
 from card_usage.windows import local
 
@@ -50,7 +50,19 @@ _REMEMBERED: Final = 10_000
 _UNREADABLE_TIME: Final = BY_ID["time.format"].finding()
 
 _Resolved = tuple[str | None, Finding | None]
-_Key = tuple[object, object]
+
+
+class Codes(NamedTuple):
+    """What the columns of a row come to that hold codes: standard codes, the HIS's own name of the department as it may
+    be sent, and findings for what nobody mapped."""
+
+    scene: str | None
+    department: str | None
+    card_type: str | None
+    channel: str | None
+    cost_type: str | None
+    department_name: str | None
+    found: tuple[Finding, ...]
 
 
 def occurred_at(value: object) -> datetime | None:
@@ -116,6 +128,8 @@ def name(value: object) -> str | None:
     patients (测试, test01) are absent.
     """
     text = _text(value)
+    if not text:
+        return None
     if not text.isalpha():
         words = "".join([c if c.isprintable() else " " if c.isspace() else "" for c in text]).split()
         text = "".join(words)
@@ -150,6 +164,8 @@ def _text(value: object) -> str:
 
 def _compact(value: object) -> str | None:
     """Folded text with no space left in it; None if it says nothing or repeats one character."""
+    if value is None:
+        return None
     text = _text(value)
     if not (text.isascii() and text.isalnum()):
         while (tighter := "".join(fold(text).split())) != text:
@@ -175,47 +191,71 @@ class Normalizer:
         self._tables = tables
         self._aliases = aliases
         self._upgrade = upgrade_15_digit_ids
-        self._known: dict[str, dict[_Key, _Resolved]] = {table: {} for table in CODE_TABLES}
+        self._known: dict[tuple[object, ...], Codes] = {}
+        self._single: dict[tuple[str, object, object], _Resolved] = {}
 
     def card_use(self, row: SourceRow) -> tuple[CardUse, tuple[Finding, ...]]:
         """The row in standard form, and findings for what it says but cannot be read (time, codes).
 
         Hand the findings to `rules.check`, which adds its own and knows which of them matter here.
         """
-        _, time, scene, department, local_department, card_type, channel, cost_type, number, named, qr, _ = row
-        findings: list[Finding] = []
+        return self.with_codes(row, self.codes(row))
+
+    def with_codes(self, row: SourceRow, codes: Codes) -> tuple[CardUse, tuple[Finding, ...]]:
+        """The same, for a caller who has the row's `codes` already."""
+        _, time, _, _, _, _, _, _, number, named, qr, _ = row
+        scene, department, card_type, channel, cost_type, _, found = codes
         moment = occurred_at(time)
         if moment is None and time is not None and not (isinstance(time, str) and _says_nothing(fold(time))):
-            findings.append(_UNREADABLE_TIME)
-        standard_type = self._standard("card_type", card_type, None, findings)
+            found = (_UNREADABLE_TIME, *found)
+        upgrade = self._upgrade and card_type == identity.RESIDENT_ID
         card_use = CardUse(
-            occurred_at=moment,
-            scene=self._standard("scene", scene, None, findings),
-            department=self._standard("department", department, local_department, findings),
-            card_type=standard_type,
-            channel=self._standard("channel", channel, None, findings),
-            cost_type=self._standard("cost_type", cost_type, None, findings),
-            id_number=id_number(number, upgrade=self._upgrade and standard_type == identity.RESIDENT_ID),
-            name=name(named),
-            qr_code_text=qr_code_text(qr),
+            moment,
+            scene,
+            department,
+            card_type,
+            channel,
+            cost_type,
+            id_number(number, upgrade=upgrade),
+            name(named),
+            qr_code_text(qr),
         )
-        return card_use, tuple(findings)
+        return card_use, found
 
-    def _standard(self, table: str, value: object, label: object, findings: list[Finding]) -> str | None:
-        known = self._known[table]
-        resolved = known.get((value, label)) or self._resolve(table, value, label)
-        code, finding = resolved
+    def codes(self, row: SourceRow) -> Codes:
+        """The standard codes of the row: looked up once for all rows that have the same local ones."""
+        local = row[2:8]
+        return self._known.get(local) or self._resolve(local)
+
+    def _resolve(self, local: tuple[object, ...]) -> Codes:
+        """Look local codes up, and remember the answer while that is not too much to remember."""
+        scene, department, local_department, card_type, channel, cost_type = local
+        found: list[Finding] = []
+        standard_type = self._standard("card_type", card_type, None, found)
+        codes = Codes(
+            scene=self._standard("scene", scene, None, found),
+            department=self._standard("department", department, local_department, found),
+            card_type=standard_type,
+            channel=self._standard("channel", channel, None, found),
+            cost_type=self._standard("cost_type", cost_type, None, found),
+            department_name=department_name(local_department),
+            found=tuple(found),
+        )
+        if len(self._known) < _REMEMBERED and sum(len(_text(value)) for value in local) <= 8 * _LONGEST_CODE:
+            self._known[local] = codes
+        return codes
+
+    def _standard(self, table: str, value: object, label: object, found: list[Finding]) -> str | None:
+        code, finding = self._single.get((table, value, label)) or self._look_up(table, value, label)
         if finding is not None:
-            findings.append(finding)
+            found.append(finding)
         return code
 
-    def _resolve(self, table: str, value: object, label: object) -> _Resolved:
-        """Look a local code and name up, and remember the answer while that is not too much to remember."""
+    def _look_up(self, table: str, value: object, label: object) -> _Resolved:
         local_code, local_name = fold(_text(value)), fold(_text(label))
         code = self._tables[table].standard(self._aliases[table], local_code, local_name)
         said = [text for text in (local_code, local_name) if not _says_nothing(text)]
         finding = BY_ID[f"{table}.code"].finding(said[0][:_LONGEST_CODE]) if said and code is None else None
-        known = self._known[table]
-        if len(known) < _REMEMBERED and len(local_code) + len(local_name) <= 4 * _LONGEST_CODE:
-            known[value, label] = (code, finding)
+        if len(self._single) < _REMEMBERED and len(local_code) + len(local_name) <= 4 * _LONGEST_CODE:
+            self._single[table, value, label] = (code, finding)
         return code, finding

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
+from json import JSONEncoder
+from json.encoder import encode_basestring
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from card_usage import rules
 from card_usage.codes import Aliases, CodeTable
-from card_usage.events import FIELDS, CardUse, Finding, SourceRow, event_key, request_id
+from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, request_id
 from card_usage.hospitals import Hospital
 from card_usage.keyring import Keyring, Sealed
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.delivery import BACKFILL, LIVE
 from card_usage.ledger.intake import Draft, record_window, take_in
-from card_usage.normalize import Normalizer, department_name
+from card_usage.normalize import Codes, Normalizer
 from card_usage.windows import Window
 
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
 _SOURCE_ID: Final = 128
 _DEPARTMENT_NAME: Final = 128
-_SENT: Final = tuple(field for field in FIELDS if field != "occurred_at")
+_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +51,21 @@ class Staged:
         return asdict(self)
 
 
+class _Alike(NamedTuple):
+    """What rows with the same codes have in common: those that are sent, as the digest has them, and which of the
+    patient fields are sent."""
+
+    sent: str
+    sends_number: bool
+    sends_name: bool
+    sends_qr: bool
+
+
 class Drafter:
-    """Turns source rows of one hospital and feed into drafts for the ledger."""
+    """Turns source rows of one hospital and feed into drafts for the ledger.
+
+    Remembers what rows with the same codes have in common, so it lives as long as tables and aliases: one a task.
+    """
 
     def __init__(
         self, hospital: Hospital, feed: str, tables: Mapping[str, CodeTable], aliases: Aliases, keyring: Keyring
@@ -60,6 +76,7 @@ class Drafter:
         self._keyring = keyring
         self._profile = hospital.platform.profile
         self._format = hospital.platform.department_format
+        self._alike: dict[tuple[object, ...], _Alike] = {}
 
     def draft(self, row: SourceRow, window: Window) -> Draft:
         """One row in standard form, judged by the rules; a voided one is not judged, for it will not be sent.
@@ -73,65 +90,90 @@ class Drafter:
             return self._draft(SourceRow._make(map(_writable, row)), window)
 
     def _draft(self, row: SourceRow, window: Window) -> Draft:
-        use, found = self._normalizer.card_use(row)
-        local_name = department_name(row.department_name)
+        codes = self._normalizer.codes(row)
+        use, found = self._normalizer.with_codes(row, codes)
         findings: tuple[Finding, ...] = ()
-        status = "voided"
+        status: Literal["ready", "quarantined", "voided"] = "voided"
         if not row.voided:
             findings = rules.check(
                 use,
                 profile=self._profile,
                 window=window,
                 department_format=self._format,
-                department_name=local_name,
+                department_name=codes.department_name,
                 found=found,
                 every_code=self._hospital.normalize.quarantine_every_unknown_code,
             )
-            status = "quarantined" if any(one.severity == "critical" for one in findings) else "ready"
-        key = event_key(self._hospital.id, self._feed, str(row.source_id).strip())
-        digest = self._keyring.digest(self._content(use, local_name, findings))
-
-        if status == "quarantined":
-            row = SourceRow._make(map(_writable, row))
-
-        def seal() -> Sealed | None:
-            if status == "voided":
-                return None
-            kept: object = (
-                # All of the row, so that it can be normalized again once the mapping is mended.
-                list(row)
-                if status == "quarantined"
-                else {"idCardNumber": use.id_number, "name": use.name, "qrCodeText": use.qr_code_text}
-            )
-            plain = json.dumps(kept, ensure_ascii=False, default=_as_text).encode()
-            return self._keyring.seal(plain, bound_to=key.encode())
-
+            critical = findings and any(one.severity == "critical" for one in findings)
+            status = "quarantined" if critical else "ready"
+        source_id = str(row.source_id).strip()
+        key = event_key(self._hospital.id, self._feed, source_id)
+        digest = self._keyring.digest(self._content(use, codes, findings))
+        local_name = codes.department_name
         return Draft(
-            key=key,
-            source_id=str(row.source_id).strip()[:_SOURCE_ID],
-            day=use.occurred_at.date() if use.occurred_at else window.day,
-            card_use=use,
-            department_name=local_name[:_DEPARTMENT_NAME] if local_name else None,
-            status=status,  # type: ignore[arg-type]
-            digest=digest,
-            request_id=request_id(key, digest, 0),
-            findings=findings,
-            seal=seal,
+            key,
+            source_id[:_SOURCE_ID],
+            use.occurred_at.date() if use.occurred_at else window.day,
+            use,
+            local_name[:_DEPARTMENT_NAME] if local_name else None,
+            status,
+            digest,
+            request_id(key, digest, 0),
+            findings,
+            self._seal(row, use, status, key),
         )
 
-    def _content(self, use: CardUse, local_name: str | None, findings: Iterable[Finding]) -> str:
+    def _seal(self, row: SourceRow, use: CardUse, status: str, key: str) -> Callable[[], Sealed | None]:
+        """Seals what has to be kept of the patient until the event is settled."""
+        if status == "voided":
+            return _nothing
+        if status == "quarantined":
+            # All of the row, so that it can be normalized again once the mapping is mended.
+            kept = _encode(list(map(_writable, row)))
+        else:
+            number, name, qr = map(_quoted, (use.id_number, use.name, use.qr_code_text))
+            kept = f'{{"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}}}'
+        return partial(self._keyring.seal, kept.encode(), bound_to=key.encode())
+
+    def _content(self, use: CardUse, codes: Codes, findings: Iterable[Finding]) -> str:
         """The text that the digest covers: what would be sent, and what stands against sending it.
 
         Only sent fields count: a request id must not change because a column changed that the platform never sees.
         """
+        coded = codes[:-1]
+        alike = self._alike.get(coded)
+        if alike is None:
+            alike = self._of_codes(use, codes)
+            if len(self._alike) < _REMEMBERED:
+                self._alike[coded] = alike
+        number = use.id_number if alike.sends_number else ""
+        name = use.name if alike.sends_name else ""
+        qr = use.qr_code_text if alike.sends_qr else ""
+        content = f"{use.occurred_at or ''}\x1f{alike.sent}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
+        for one in findings:
+            if one.severity == "critical":
+                content += f"\x1f!{one.rule} {one.code or ''}"
+        return content
+
+    def _of_codes(self, use: CardUse, codes: Codes) -> _Alike:
         sent = rules.required_fields(use, self._profile)
-        department = local_name if self._format == "his_name" else use.department
-        parts = [use.occurred_at.isoformat(" ", "seconds") if use.occurred_at else ""]
-        for field in _SENT:
-            value = department if field == "department" else getattr(use, field)
-            parts.append(value if field in sent and value else "")
-        parts += [f"!{one.rule} {one.code or ''}" for one in findings if one.severity == "critical"]
-        return "\x1f".join(parts)
+        department = codes.department_name if self._format == "his_name" else codes.department
+        values = (codes.scene, department, codes.card_type, codes.channel, codes.cost_type)
+        coded = "\x1f".join(
+            [(value if table in sent else "") or "" for table, value in zip(CODE_TABLES, values, strict=True)]
+        )
+        return _Alike(coded, *(field in sent for field in PATIENT_FIELDS))
+
+
+_encode: Final = JSONEncoder(ensure_ascii=False, default=lambda value: _as_text(value)).encode
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _writable(value: Any) -> Any:
@@ -162,10 +204,21 @@ def stage(
     drafter = Drafter(hospital, feed, tables, aliases, ledger.keyring)
     counts: Counter[str] = Counter()
     began = perf_counter()
-    for batch in batches:
-        drafts = [drafter.draft(row, window) for row in batch]
+
+    def write(drafts: list[Draft]) -> Counter[str]:
         with ledger.write() as connection:
-            counts += take_in(connection, hospital.id, feed, drafts, lane=BACKFILL if backfill else LIVE, now=now)
+            return take_in(connection, hospital.id, feed, drafts, lane=BACKFILL if backfill else LIVE, now=now)
+
+    # Databases write without holding Python up: meanwhile the next batch is read and drafted.
+    with ThreadPoolExecutor(1, thread_name_prefix="intake") as intake:
+        writing: Future[Counter[str]] | None = None
+        for batch in batches:
+            drafts = [drafter.draft(row, window) for row in batch]
+            if writing is not None:
+                counts += writing.result()
+            writing = intake.submit(write, drafts)
+        if writing is not None:
+            counts += writing.result()
     with ledger.write() as connection:
         record_window(
             connection,

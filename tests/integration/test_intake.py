@@ -20,6 +20,7 @@ from card_usage.ledger.intake import REPLACEABLE, Change, Draft, compare, known,
 from card_usage.ledger.schema import STATES, attempt, event, metadata
 from card_usage.outcome import Answer, Reply
 from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 1, tzinfo=UTC)
@@ -345,3 +346,13 @@ def test_claimers_at_once_never_share_an_event(postgres_url: str) -> None:
 
 def test_a_reply_carries_no_text_of_the_platforms() -> None:
     assert Reply(Answer.BUSY, 10005).detail == ""
+
+
+def test_a_value_that_the_database_refuses_is_an_error_that_does_not_quote_it(postgres_url: str) -> None:
+    migrate(postgres_url)
+    ledger = open_ledger(postgres_url, KEYS)
+    with pytest.raises(DBAPIError) as raised:
+        take(ledger, draft(1), draft(2)._replace(source_id="SECRETSECRET" * 20))
+    assert "SECRET" not in str(raised.value)
+    assert take(ledger, draft(1))["new"] == 1
+    ledger.close()

@@ -21,10 +21,10 @@ from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
+from card_usage.ledger.bulk import among, insert_new
 from card_usage.ledger.schema import event, feed_window, finding
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
@@ -65,13 +65,10 @@ def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
     """The events of these keys that the ledger has."""
     columns = (event.c.id, event.c.key, event.c.status, event.c.digest, event.c.voided_at, event.c.changed_at)
     found: dict[str, Known] = {}
-    # SQLite takes at most 32,766 bound values in one statement.
-    for start in range(0, len(keys), 10_000):
-        some = event.c.key.in_(keys[start : start + 10_000])
-        for row in connection.execute(select(*columns, *(event.c[name] for name in _PLAIN)).where(some)):
-            of_id, key, status, digest, voided_at, changed_at, *plain = row
-            marks = (voided_at is not None, changed_at is not None)
-            found[key] = Known(of_id, key, status, digest, *marks, tuple(plain))
+    query = select(*columns, *(event.c[name] for name in _PLAIN)).where(among(connection, event.c.key, keys))
+    for of_id, key, status, digest, voided_at, changed_at, *plain in connection.execute(query):
+        marks = (voided_at is not None, changed_at is not None)
+        found[key] = Known(of_id, key, status, digest, *marks, tuple(plain))
     return found
 
 
@@ -197,57 +194,47 @@ _update_replaced = (
 )
 
 
-def _row(draft: Draft, now: datetime) -> dict[str, Any]:
-    use = draft.card_use
+def _row(draft: Draft, now: datetime) -> tuple[Any, ...]:
+    """Values of `_replaced_columns`."""
     sealed = draft.seal()
     critical = next((one.rule for one in draft.findings if one.severity == "critical"), None)
-    return {
-        "day": draft.day,
-        "occurred_at": use.occurred_at,
-        "scene": use.scene,
-        "department": use.department,
-        "department_name": draft.department_name,
-        "card_type": use.card_type,
-        "channel": use.channel,
-        "cost_type": use.cost_type,
-        "status": draft.status,
-        "reason": critical,
-        "digest": draft.digest,
-        "request_id": draft.request_id,
-        "key_id": sealed.key_id if sealed else None,
-        "sealed": sealed.blob if sealed else None,
-        "staged_at": now,
-    }
+    return (
+        *_plain(draft),
+        draft.day,
+        draft.card_use.occurred_at,
+        draft.status,
+        critical,
+        draft.digest,
+        draft.request_id,
+        sealed.key_id if sealed else None,
+        sealed.blob if sealed else None,
+        now,
+    )
 
 
 def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft], *, lane: int, now: datetime) -> None:
     if not drafts:
         return
+    columns = ("key", "hospital", "feed", "source_id", "lane", "voided_at", *_replaced_columns)
     rows = [
-        {
-            "key": draft.key,
-            "hospital": hospital,
-            "feed": feed,
-            "source_id": draft.source_id,
-            "lane": lane,
-            "voided_at": now if draft.status == "voided" else None,
-            **_row(draft, now),
-        }
+        (draft.key, hospital, feed, draft.source_id, lane, now if draft.status == "voided" else None, *_row(draft, now))
         for draft in drafts
     ]
     # Two runs may stage the same window at once: whoever comes second changes nothing.
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(event).on_conflict_do_nothing(index_elements=["key"]), rows)
+    insert_new(connection, event, columns, rows, unless="key")
     found = {draft.key: draft.findings for draft in drafts if draft.findings}
     if found:
-        ids = select(event.c.id, event.c.key).where(event.c.key.in_(found))
+        ids = select(event.c.id, event.c.key).where(among(connection, event.c.key, list(found)))
         _write_findings(connection, {row.id: found[row.key] for row in connection.execute(ids)})
 
 
 def _replace(connection: Connection, replaced: list[tuple[int, Draft]], *, now: datetime) -> None:
     if not replaced:
         return
-    connection.execute(_update_replaced, [{"of_id": of_id, **_row(draft, now)} for of_id, draft in replaced])
+    rows = [
+        {"of_id": of_id, **dict(zip(_replaced_columns, _row(draft, now), strict=True))} for of_id, draft in replaced
+    ]
+    connection.execute(_update_replaced, rows)
     _write_findings(connection, {of_id: draft.findings for of_id, draft in replaced})
 
 
