@@ -77,7 +77,7 @@ class Pipeline:
 
     @contextmanager
     def _source(self) -> Iterator[Source]:
-        engine = connect(self.connection_of(self.hospital.his.connection))
+        engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
         try:
             yield Source(engine, self.hospital)
         finally:

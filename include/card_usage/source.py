@@ -5,42 +5,37 @@ columns are compared with `SourceRow` before the first row leaves; rows come in 
 error names hospital, feed and cause, and quotes neither parameters nor values. Nothing is ever written to a HIS.
 """
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from datetime import time as clock_time
 from functools import lru_cache, partial
 from pathlib import Path
+from time import sleep
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
-from sqlalchemy import URL, DateTime, Engine, TextClause, bindparam, create_engine, make_url, text
+from sqlalchemy import DateTime, Engine, TextClause, bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import CHAR, TypeEngine
 
-from card_usage.connections import Connection
 from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.hospitals import Hospital
+from card_usage.replica import connect, denied, gone, passes, reason
+from card_usage.windows import local
+
+__all__ = ["SQL", "Feed", "Source", "Tally", "connect", "feed_sql"]
+
+log = logging.getLogger(__name__)
 
 SQL: Final = Path(__file__).resolve().parents[1] / "sql"
 
 _CHAR16: Final = "%Y%m%d%H:%M:%S"
 _HEADER: Final = re.compile(r"^--\s*bounds:\s*(char16|datetime)\s*$")
-_APPLICATION: Final = "card_usage"
-_LOGIN_SECONDS: Final = 15
-
-# How databases say that a column or table is not there. What they quote is a name of the schema, never a value.
-_GONE: Final = re.compile(
-    r"no such (?:column|table): ([\w.]+)"  # SQLite
-    r"|Invalid (?:column|object) name '([^']+)'"  # SQL Server
-    r"|(?:column|relation) \"?([\w.]+)\"? does not exist"  # PostgreSQL
-    r"|Unknown column '([^']+)'|Table '([^']+)' doesn't exist"  # MySQL
-    r"|ORA-00904: ([\w\".]+): invalid identifier",  # Oracle
-    re.IGNORECASE,
-)
-_DENIED: Final = re.compile(r"permission was denied on the (?:object|column) '([^']+)'|permission denied for (\S+ \S+)")
+_LONGEST_PAUSE: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,60 +90,135 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     )
 
 
-def connect(target: str | URL | Connection) -> Engine:
-    """An engine for a HIS replica. No error of it shows parameters, and nothing is connected yet.
+class _Place:
+    """How far a feed's stream has come, and how to go on from there without a gap or a double.
 
-    SQLite files are opened read-only: a path that is wrong is an error, not a new empty database.
+    The same SQL is asked again from the last instant that came, and what came of that instant is passed over, key by
+    key: rows of one instant need no order among themselves, and a row that comes twice in the HIS comes twice here.
+    Keeps the keys of one instant only.
     """
-    url = target.database_url() if isinstance(target, Connection) else make_url(target)
-    arguments: dict[str, Any] = {}
-    match url.get_backend_name():
-        case "mssql":
-            url = url if "charset" in url.query else url.update_query_dict({"charset": "utf8"})
-            if url.get_driver_name() == "pymssql":
-                arguments = {"appname": _APPLICATION, "login_timeout": _LOGIN_SECONDS}
-        case "postgresql":
-            arguments = {
-                "application_name": _APPLICATION,
-                "connect_timeout": _LOGIN_SECONDS,
-                "options": "-c default_transaction_read_only=on",
-            }
-        case "sqlite" if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
-            path = quote(str(Path(url.database).resolve()))
-            url = url.set(database=f"file:{path}").update_query_dict({"mode": "ro", "uri": "true"})
-    return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
+
+    def __init__(self, sql: Feed, start: datetime) -> None:
+        self._sql = sql
+        self._start = start
+        self._instant: Any = None
+        self._seen: Counter[object] = Counter()
+        self.last: SourceRow | None = None
+
+    def __str__(self) -> str:
+        if self.last is None:
+            return f"the start of the window, {self._start}"
+        return f"{self.last.occurred_at}, key {self.last.source_id}"
+
+    def edge(self) -> str | datetime:
+        """Where to ask from: the window's start, or the last instant (its whole second: drivers round the rest)."""
+        if self.last is None:
+            return self._sql.edge(self._start)
+        if self._sql.bounds == "char16":
+            return str(self.last.occurred_at)
+        whole: datetime = self._instant.replace(microsecond=0)
+        return max(self._start, whole)
+
+    def advance(self, batch: list[SourceRow]) -> None:
+        """These rows have come."""
+        self.last = batch[-1]
+        instant = self._instant_of(self.last)
+        if instant != self._instant:
+            self._instant, self._seen = instant, Counter()
+        for row in reversed(batch):
+            if row.occurred_at != self.last.occurred_at and self._instant_of(row) != instant:
+                break
+            self._seen[row.source_id] += 1
+
+    def unseen(self, batches: Iterator[list[SourceRow]]) -> Iterator[list[SourceRow]]:
+        """What of a stream asked anew has not come before."""
+        if self.last is not None:
+            instant, seen = self._instant, self._seen.copy()
+            for batch in batches:
+                left = [row for row in batch if not self._came(row, instant, seen)]
+                if left:
+                    yield left
+                if self._instant_of(batch[-1]) != instant:
+                    break
+        yield from batches
+
+    def _came(self, row: SourceRow, instant: Any, seen: Counter[object]) -> bool:
+        of_row = self._instant_of(row)
+        if of_row == instant and seen[row.source_id]:
+            seen[row.source_id] -= 1
+            return True
+        return self._sql.bounds == "datetime" and bool(of_row < instant)
+
+    def _instant_of(self, row: SourceRow) -> Any:
+        """char16: the text without padding. datetime: a datetime, whatever the driver made of it."""
+        moment: Any = row.occurred_at
+        if self._sql.bounds == "char16":
+            return str(moment).rstrip()
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        if not isinstance(moment, datetime):
+            return datetime.combine(moment, clock_time())
+        return local(moment).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 class Source:
-    """The HIS replica of one hospital. Holds no connection between calls. `sql`: the folder of the shapes."""
+    """The HIS replica of one hospital. Holds no connection between calls.
 
-    def __init__(self, engine: Engine, hospital: Hospital, *, sql: Path = SQL) -> None:
+    `sql`: the folder of the shapes. `pause`: how to wait before a try (seconds).
+    """
+
+    def __init__(
+        self, engine: Engine, hospital: Hospital, *, sql: Path = SQL, pause: Callable[[float], object] = sleep
+    ) -> None:
         self._engine = engine
         self._hospital = hospital
         self._folder = sql
+        self._pause = pause
 
     def rows(self, feed: str, window_start: datetime, window_end: datetime) -> Iterator[list[SourceRow]]:
         """Rows of the half-open window, voided ones included, in lists of at most `fetch_size`.
 
-        Edges are naive local times. Raises SourceDrift before the first row if the SQL's columns are not exactly those
-        of SourceRow or the HIS lacks one that the SQL names, SourceUnreachable if nothing could be read, and
-        SourceInterrupted if the stream broke later.
+        Edges are naive local times. A stream that breaks for a reason that passes goes on where it stopped. Raises
+        SourceDrift before the first row if the SQL's columns are not exactly those of SourceRow or the HIS lacks one
+        that the SQL names, SourceUnreachable if nothing could be read, and SourceInterrupted if the stream broke and
+        the tries of the hospital's file are used up.
         """
         sql = self._sql(feed)
-        edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
+        place = _Place(sql, window_start)
+        end = sql.edge(window_end)
+        tries = 0
+        while True:
+            try:
+                for batch in place.unseen(self._stream(feed, sql, place.edge(), end)):
+                    place.advance(batch)
+                    tries = 0
+                    yield batch
+                return
+            except DBAPIError as error:
+                # `from None`: a driver's text may quote a value.
+                if refused := self._error(feed, error, place, tries):
+                    raise refused from None
+                tries += 1
+                self._wait(feed, error, place, tries)
+
+    def _stream(self, feed: str, sql: Feed, start: str | datetime, end: str | datetime) -> Iterator[list[SourceRow]]:
         # What SourceRow._make does, without a Python frame a row: the number of columns was compared once.
         new_row = partial(tuple.__new__, SourceRow)
-        last: SourceRow | None = None
         size = self._hospital.his.fetch_size
-        with self._explained(feed, lambda: last), self._engine.connect() as connection:
-            result = connection.execute(
-                sql.select, edges, execution_options={"stream_results": True, "max_row_buffer": size}
-            )
-            self._compare(feed, tuple(result.keys()))
-            for part in result.columns(*SourceRow._fields).partitions(size):
-                batch: list[SourceRow] = list(map(new_row, part))
-                last = batch[-1]
-                yield batch
+        with self._engine.connect() as connection:
+            try:
+                result = connection.execute(
+                    sql.select,
+                    {"start": start, "end": end},
+                    execution_options={"stream_results": True, "max_row_buffer": size},
+                )
+                self._compare(feed, tuple(result.keys()))
+                for part in result.columns(*SourceRow._fields).partitions(size):
+                    yield list(map(new_row, part))
+            except DBAPIError:
+                # Whatever is left of this session, the next try has one of its own.
+                connection.invalidate()
+                raise
 
     def count(self, feed: str, window_start: datetime, window_end: datetime) -> int:
         """Rows that `rows` would return now, counted by the database."""
@@ -158,9 +228,18 @@ class Source:
         """Rows that `rows` would return now, and how many of them are voided, counted by the database in one query."""
         sql = self._sql(feed)
         edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
-        with self._explained(feed, lambda: None), self._engine.connect() as connection:
-            rows, voided = connection.execute(sql.counted, edges).one()
-            return Tally(int(rows), int(voided))
+        place = _Place(sql, window_start)
+        tries = 0
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    rows, voided = connection.execute(sql.counted, edges).one()
+                    return Tally(int(rows), int(voided))
+            except DBAPIError as error:
+                if refused := self._error(feed, error, place, tries):
+                    raise refused from None
+                tries += 1
+                self._wait(feed, error, place, tries)
 
     def _sql(self, feed: str) -> Feed:
         if feed not in self._hospital.his.feeds:
@@ -179,37 +258,30 @@ class Source:
             if names:
                 raise SourceDrift(hospital=self._hospital.id, feed=feed, column=", ".join(names), problem=problem)
 
-    @contextmanager
-    def _explained(self, feed: str, last: Callable[[], SourceRow | None]) -> Iterator[None]:
-        """Turns what the driver raises into our own errors. `from None`: a driver's text may quote a value."""
-        try:
-            yield
-        except DBAPIError as error:
-            raise self._error(feed, error, last()) from None
-
-    def _error(self, feed: str, error: DBAPIError, last: SourceRow | None) -> SourceError:
-        said = str(error.orig)
-        if gone := _GONE.search(said):
-            name = next(group for group in gone.groups() if group)
+    def _error(self, feed: str, error: DBAPIError, place: _Place, tries: int) -> SourceError | None:
+        """What the driver raised as an error of ours, or None if it is worth another try."""
+        hospital, his, backend = self._hospital.id, self._hospital.his, self._engine.dialect.name
+        if name := gone(error):
             problem = "the HIS has no such column or table, or the login may not see it"
-            return SourceDrift(hospital=self._hospital.id, feed=feed, column=name, problem=problem)
-        reason = _reason(error)
-        if last is not None:
-            position = f"{last.occurred_at}, key {last.source_id}"
-            return SourceInterrupted(hospital=self._hospital.id, feed=feed, position=position, reason=reason, tries=0)
-        if denied := _DENIED.search(said):
-            reason = f"no right to SELECT from {next(group for group in denied.groups() if group)}"
-        return SourceUnreachable(hospital=self._hospital.id, connection=self._hospital.his.connection, reason=reason)
+            return SourceDrift(hospital=hospital, feed=feed, column=name, problem=problem)
+        why = reason(error, backend)
+        if table := denied(error):
+            why = f"no right to SELECT from {table}"
+            return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
+        # Nobody answers at all, and has not before: that is a wrong address or a replica that is down, so say it now.
+        never_there = tries == 0 and place.last is None and error.statement is None
+        if passes(error, backend) and not never_there:
+            if tries < his.tries:
+                return None
+            return SourceInterrupted(hospital=hospital, feed=feed, position=str(place), reason=why, tries=tries)
+        if place.last is None:
+            return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
+        return SourceInterrupted(hospital=hospital, feed=feed, position=str(place), reason=why, tries=tries)
 
-
-def _reason(error: DBAPIError) -> str:
-    """The driver's own code for what happened (SQLSTATE, error number, SQLite's name), else the class of the error."""
-    cause = error.orig
-    for code in (getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorname", None)):
-        if code:
-            return str(code)
-    arguments = cause.args if cause is not None else ()
-    first = arguments[0] if arguments else None
-    if isinstance(first, tuple) and first:
-        first = first[0]
-    return f"{type(cause).__name__} {first}" if isinstance(first, int) else type(cause).__name__
+    def _wait(self, feed: str, error: DBAPIError, place: _Place, tries: int) -> None:
+        his = self._hospital.his
+        seconds = min(_LONGEST_PAUSE, his.pause_seconds * 2 ** (tries - 1))
+        why = reason(error, self._engine.dialect.name)
+        told = (self._hospital.id, feed, place, why, tries, his.tries, seconds)
+        log.warning("%s, feed %s: the stream broke after %s (%s); try %d of %d in %.1f s", *told)
+        self._pause(seconds)
