@@ -216,9 +216,9 @@ import sys, time, airflow.sdk
 from airflow.dag_processing.dagbag import DagBag
 import airflow.timetables.interval
 before = set(sys.modules)
-began = time.perf_counter()
+began = time.process_time()
 bag = DagBag({folder!r})
-took = time.perf_counter() - began
+took = time.process_time() - began
 assert not bag.import_errors and bag.dags
 import json
 print(json.dumps([took, sorted(set(sys.modules) - before)]))
@@ -235,7 +235,7 @@ def test_parsing_is_quick_and_loads_nothing_heavy(fleet: Path) -> None:
     heavy = {"great_expectations", "pandas", "httpx", "aiohttp", "pymssql", "psycopg", "apprise", "alembic"}
     assert sorted({name.partition(".")[0] for name in loaded} & heavy) == []
     assert [name for name in loaded if name.startswith(("card_usage.ledger", "card_usage.pipeline"))] == []
-    assert took < 1.0, "102 hospitals"
+    assert took < 1.0, "processor seconds for 102 hospitals"
 
 
 def test_airflow_loads_one_plugin_and_no_module_of_the_package_by_its_bare_name() -> None:
