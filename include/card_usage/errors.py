@@ -7,7 +7,8 @@
     |   |-- BadHospitalFile
     |   |-- BadConnection
     |   |-- BadKey
-    |   `-- BadLedgerUrl
+    |   |-- BadLedgerUrl
+    |   `-- BadStorePath         a name that leads out of the reports' folder
     |-- CodeTableError           a code table or alias file breaks its laws
     |-- NormalizeError           a value cannot be brought into standard form
     |   `-- UnknownCode
@@ -206,6 +207,12 @@ class TokenContested(PlatformError):
         "{hospital}: the appToken was replaced {times} times by somebody else who uses the same appId: find the other "
         "system and let only one of the two ask for tokens"
     )
+
+
+class BadStorePath(SettingsError):
+    """A name that leads out of the reports' folder, or is none."""
+
+    says = "'{name}' is no name of a report: names are relative, without . and .."
 
 
 class CheckBroken(CardUsageError):

@@ -33,6 +33,9 @@ from card_usage.events import CODE_TABLES
 from card_usage.ledger.schema import attempt, event, feed_window, finding
 from card_usage.windows import Window
 
+HEALTH_CARD: Final = "11"
+"""The health card among the card types (document 3.3.2)."""
+
 CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
 """Rules that a missing alias breaks."""
 
@@ -69,11 +72,29 @@ class WarningCount(NamedTuple):
 
 
 class HourCount(NamedTuple):
-    """Valid uses (not refunded) by local hour, 0 to 23, and scene; None: the HIS says no readable one."""
+    """Valid uses (not refunded) by local hour, 0 to 23, and scene; None: the HIS says no readable one.
+
+    `health_card`: how many of them were made with a health card.
+    """
 
     hour: int | None
     scene: str | None
     events: int
+    health_card: int
+
+
+class DelayCount(NamedTuple):
+    """Delivered events by the time from the card's use to the platform's answer: up to so many minutes.
+
+    `minutes` is one of DELAYS; None: longer than the last of them.
+    """
+
+    minutes: int | None
+    events: int
+
+
+DELAYS: Final = (5, 15, 60, 180, 360, 720, 1440, 2880, 4320, 10080)
+"""Upper bounds in minutes: 5 and 15 minutes, 1, 3, 6 and 12 hours, 1, 2, 3 and 7 days."""
 
 
 class UseCount(NamedTuple):
@@ -191,9 +212,24 @@ def warnings(connection: Connection, hospital: str, first: date, last: date) -> 
 def hours(connection: Connection, hospital: str, first: date, last: date) -> list[HourCount]:
     """Valid uses by hour of the day and scene."""
     groups = (_HOUR, event.c.scene)
-    query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
+    query = (
+        select(*groups, func.count(), _marked(event.c.card_type == HEALTH_CARD))
+        .where(_of(hospital, first, last), _VALID)
+        .group_by(*groups)
+    )
     found = [HourCount._make(row) for row in connection.execute(query)]
     return sorted(found, key=lambda one: (-1 if one.hour is None else one.hour, one.scene or ""))
+
+
+def delays(connection: Connection, hospital: str, first: date, last: date) -> list[DelayCount]:
+    """How long delivered events took, the quickest first. An event that was answered before its own time took 0."""
+    # `occurred_at` is local: its epoch is eight hours ahead of the instant's.
+    seconds = extract("epoch", event.c.settled_at) - extract("epoch", event.c.occurred_at) + 8 * 3600
+    bound = case(*((seconds <= minutes * 60, minutes) for minutes in DELAYS), else_=null())
+    known = and_(event.c.status == "delivered", event.c.settled_at.is_not(None), event.c.occurred_at.is_not(None))
+    query = select(bound, func.count()).where(_of(hospital, first, last), known).group_by(bound)
+    found = [DelayCount._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: one.minutes or DELAYS[-1] + 1)
 
 
 def uses(connection: Connection, hospital: str, first: date, last: date) -> list[UseCount]:
