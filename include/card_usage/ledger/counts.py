@@ -213,7 +213,7 @@ def hours(connection: Connection, hospital: str, first: date, last: date) -> lis
     """Valid uses by hour of the day and scene."""
     groups = (_HOUR, event.c.scene)
     query = (
-        select(*groups, func.count(), _marked(event.c.card_type == HEALTH_CARD))
+        select(*groups, func.count(), func.sum(case((event.c.card_type == HEALTH_CARD, 1), else_=0)))
         .where(_of(hospital, first, last), _VALID)
         .group_by(*groups)
     )

@@ -12,8 +12,8 @@ from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attemp
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
 from card_usage.ledger.schema.statements import statement, statement_count
-from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.uses import day_use
+from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
