@@ -173,7 +173,7 @@ def _event(draw: random.Random, event_id: int, day: date, status: str, feeds: tu
         "cost_type": "0100",
         "status": status,
         "reason": None,
-        "digest": "d" * 32,
+        "digest": f"{event_id:032d}",
         "request_id": f"{event_id:032X}",
         "staged_at": NOW,
         "result_code": {"delivered": 0, "rejected": 10016}.get(status),

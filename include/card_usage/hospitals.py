@@ -81,11 +81,29 @@ class Normalize(_Table):
 
 
 class Gate(_Table):
-    """When the check before delivery holds or stops a day, as a share of its events (0 to 1)."""
+    """When the check before delivery warns or holds a window. Shares are of its events, 0 to 1; docs/quality.md.
+
+    A limit of 1 (of a share) never holds. Drops, rises and shifts are against the same weekday of the last weeks; no
+    history, no alarm.
+    """
 
     warn_quarantined_share: float = Field(default=0.02, ge=0, le=1)
     hold_quarantined_share: float = Field(default=0.30, ge=0, le=1)
     warn_unmapped_share: float = Field(default=0.005, ge=0, le=1)
+    warn_volume_drop: float = Field(default=0.4, gt=0, le=1)
+    # A thin day does no harm, what is late comes with the look-back: holding it is a hospital's own choice.
+    hold_volume_drop: float = Field(default=1.0, gt=0, le=1)
+    warn_volume_rise: float = Field(default=0.6, gt=0)
+    # Reports cannot be called back: a day of two and a half times the usual is looked at first.
+    hold_volume_rise: float = Field(default=1.5, gt=0)
+    warn_share_shift: float = Field(default=0.10, gt=0, le=1)
+    warn_health_card_drop: float = Field(default=0.10, gt=0, le=1)
+    warn_doubled_share: float = Field(default=0.02, ge=0, le=1)
+    hold_doubled_share: float = Field(default=0.30, ge=0, le=1)
+    warn_midnight_share: float = Field(default=0.05, ge=0, le=1)
+    warn_quiet_minutes: int = Field(default=120, ge=1)
+    decide_within_hours: float = Field(default=20, gt=0, le=60)
+    undecided: Literal["released", "clean", "rejected"] = "rejected"
 
 
 class Report(_Table):

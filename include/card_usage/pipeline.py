@@ -34,12 +34,13 @@ from card_usage.ledger.workers import Identity
 from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
 from card_usage.preview import Preview, forecast, look
-from card_usage.quality import Verdict, check, withheld_days
+from card_usage.quality import check
 from card_usage.reconcile import Reconciliation, SourceCount, reconcile_day
 from card_usage.report import publish
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
+from card_usage.verdicts import Verdict, withheld
 from card_usage.windows import Window, day_window, local
 
 
@@ -132,9 +133,11 @@ class Pipeline:
         return check(self.ledger, self.hospital, window, now=now)
 
     def scope(self, window: Window) -> Scope:
-        """What a delivery for this window may claim: the window's days, without those that the gate withholds."""
+        """What a delivery for this window may claim: the window's days, without what the gate withholds."""
         first, last = window.days[0], window.days[-1]
-        return Scope(self.hospital.id, first, last, withheld_days(self.ledger, self.hospital.id, first, last))
+        days = Window(day_window(first).start, day_window(last).end)
+        with self.ledger.read() as connection:
+            return Scope(self.hospital.id, first, last, withheld(connection, self.hospital.id, days))
 
     def deliver(
         self,

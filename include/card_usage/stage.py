@@ -228,6 +228,7 @@ def stage(
             end=window.end,
             status="closed" if window.ended_by(now) else "provisional",
             source_rows=counts["read"],
+            repeated_rows=counts["duplicate"],
             now=now,
         )
     names = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")

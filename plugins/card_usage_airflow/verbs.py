@@ -11,7 +11,7 @@ from card_usage_airflow.runs import present
 
 if TYPE_CHECKING:
     from card_usage.pipeline import Pipeline
-    from card_usage.quality import Verdict
+    from card_usage.verdicts import Verdict
     from card_usage.windows import Window
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,13 @@ from card_usage import rules
 from card_usage.codes import load_tables
 from card_usage.errors import CheckBroken
 from card_usage.events import PATIENT_FIELDS
-from card_usage.expectations import FEW, batch, demands
+from card_usage.expectations import batch, rule_demands
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.delivery import Withheld
 from card_usage.ledger.schema import event, verdict
-from card_usage.quality import RELEASED, check, standing_verdicts, withheld_days
+from card_usage.quality import check
+from card_usage.usual import FEW
+from card_usage.verdicts import RELEASED, standing_verdicts, withheld
 from card_usage.windows import Window, day_window
 from planted import DAY, FEEDS, HOSPITAL, NOW, SECRETS
 from sqlalchemy import func, select, update
@@ -38,6 +41,11 @@ def plant(ledger: Ledger, states: dict[str, int], **options: object) -> None:
         planted.plant(connection, states, **options)
 
 
+def kept_back(ledger: Ledger) -> list[Withheld]:
+    with ledger.read() as connection:
+        return list(withheld(connection, HOSPITAL, WINDOW))
+
+
 def codes_of(found: object) -> list[str]:
     return [reason.code for reason in found.reasons]
 
@@ -54,16 +62,16 @@ def test_every_critical_rule_that_needs_no_patient_field_is_in_the_suite(profile
         and rule.kind in ("required", "code", "window")
     }
     assert len(wanted) > 8
-    assert {demand.rule for demand in demands(home, CODES, events=0) if demand.rule} == wanted
+    assert {demand.rule for demand in rule_demands(home, CODES) if demand.rule} == wanted
 
 
 def test_a_demand_asks_where_its_rule_does():
-    found = {demand.rule: demand for demand in demands(planted.hospital(), CODES, events=0)}
+    found = {demand.rule: demand for demand in rule_demands(planted.hospital(), CODES)}
     field, values = found["department.required"].when
     assert (field, set(values)) == ("scene", rules.REGISTRATION_SCENES)
     assert set(found["channel.code"].values) == set(CODES["channel"])
     by_name = planted.hospital(platform={"department_format": "his_name"})
-    found = {demand.rule: demand for demand in demands(by_name, CODES, events=0)}
+    found = {demand.rule: demand for demand in rule_demands(by_name, CODES)}
     assert found["department.required"].column == "department_name"
 
 
@@ -169,7 +177,7 @@ def test_a_feed_that_was_silent_before_on_this_weekday_is_none(tmp_path):
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=2), feeds=("payment",))
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(days=1))
         assert codes_of(check(ledger, planted.hospital(), WINDOW, now=NOW)) == ["no_rows"]
-        plant(ledger, {"ready": 5}, feeds=("payment",))
+        plant(ledger, {"ready": 60}, feeds=("payment",))
         assert codes_of(check(ledger, planted.hospital(), WINDOW, now=NOW)) == []
 
 
@@ -186,16 +194,16 @@ def test_the_same_verdict_again_keeps_its_decision_and_a_new_one_asks_anew(ledge
     plant(ledger, {"ready": 50, "quarantined": 50})
     home = planted.hospital()
     assert check(ledger, home, WINDOW, now=NOW).verdict == "hold"
-    assert withheld_days(ledger, HOSPITAL, DAY, DAY) == (DAY,)
+    assert kept_back(ledger) == [Withheld(WINDOW.start, WINDOW.end)]
     with ledger.write() as connection:
         connection.execute(update(verdict).values(decision=RELEASED, decided_by="somebody", decided_at=NOW))
     check(ledger, home, WINDOW, now=NOW + timedelta(hours=1))
     with ledger.read() as connection:
         assert connection.scalar(select(func.count()).select_from(verdict)) == 1
-    assert withheld_days(ledger, HOSPITAL, DAY, DAY) == ()
+    assert kept_back(ledger) == []
     plant(ledger, {"quarantined": 50}, seed=2)
     check(ledger, home, WINDOW, now=NOW + timedelta(hours=2))
-    assert withheld_days(ledger, HOSPITAL, DAY, DAY) == (DAY,)
+    assert kept_back(ledger) == [Withheld(WINDOW.start, WINDOW.end)]
 
 
 def test_a_later_look_at_the_whole_day_replaces_those_at_its_hours(tmp_path):
@@ -209,7 +217,7 @@ def test_a_later_look_at_the_whole_day_replaces_those_at_its_hours(tmp_path):
         with ledger.read() as connection:
             given = standing_verdicts(connection, HOSPITAL, hour)
         assert [one.window for one in given] == [WINDOW]
-        assert withheld_days(ledger, HOSPITAL, DAY - timedelta(days=1), DAY + timedelta(days=1)) == ()
+        assert kept_back(ledger) == []
 
 
 def test_nothing_about_a_patient_is_in_verdict_or_ledger_row(ledger):

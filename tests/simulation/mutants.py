@@ -31,7 +31,7 @@ def _cell(answer: Answer, status: str, step: Step, *pasts: Past) -> None:
 def _claim_without_marking() -> None:
     def claim(connection: Any, scope: Any, **named: Any) -> list[Any]:
         values = {**scope.bounds(), "of_lane": named["lane"], "at": named["now"], "most": named["limit"]}
-        query = delivery._claimable(bool(scope.except_days), named.get("newest_first", False))
+        query = delivery._claimable(scope.form, named.get("newest_first", False))
         return [delivery.Claimed._make(row) for row in connection.execute(query, values)]
 
     claims.claim = claim  # type: ignore[attr-defined]

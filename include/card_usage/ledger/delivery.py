@@ -76,13 +76,21 @@ class Settled(NamedTuple):
     attempts: tuple[Attempt, ...]
 
 
+class Withheld(NamedTuple):
+    """A part of local time (half-open) whose events stay here; of these `feeds` alone, or of all (empty)."""
+
+    start: datetime
+    end: datetime
+    feeds: tuple[str, ...] = ()
+
+
 class Scope(NamedTuple):
-    """What one run may claim: a hospital's events of the days `first` to `last` (local), without `except_days`."""
+    """What one run may claim: a hospital's events of the days `first` to `last` (local), without what is withheld."""
 
     hospital: str
     first: date
     last: date
-    except_days: tuple[date, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
     def bounds(self) -> dict[str, Any]:
         """Values of the statements' parameters."""
@@ -91,11 +99,20 @@ class Scope(NamedTuple):
             "from_time": datetime.combine(self.first, time()),
             "to_time": datetime.combine(self.last + timedelta(days=1), time()),
         }
-        return bounds | ({"except_days": self.except_days} if self.except_days else {})
+        for n, part in enumerate(self.withheld):
+            bounds |= {f"withheld_from_{n}": part.start, f"withheld_to_{n}": part.end}
+            if part.feeds:
+                bounds[f"withheld_feeds_{n}"] = part.feeds
+        return bounds
+
+    @property
+    def form(self) -> tuple[bool, ...]:
+        """What the statement depends on: for each withheld part, whether it names feeds."""
+        return tuple(bool(part.feeds) for part in self.withheld)
 
 
-def _open(excepting: bool) -> ColumnElement[bool]:
-    """Open events of a scope.
+def _open(form: tuple[bool, ...]) -> ColumnElement[bool]:
+    """Open events of a scope of this form.
 
     An open event has a time, and its day is that time's: bounds on the time let the index of open events, in the order
     of claiming, lead straight to the scope, however much is open or settled around it.
@@ -106,8 +123,14 @@ def _open(excepting: bool) -> ColumnElement[bool]:
         event.c.occurred_at >= bindparam("from_time"),
         event.c.occurred_at < bindparam("to_time"),
     ]
-    if excepting:
-        parts.append(event.c.day.not_in(bindparam("except_days", expanding=True)))
+    for n, of_feeds in enumerate(form):
+        clear = [
+            event.c.occurred_at < bindparam(f"withheld_from_{n}"),
+            event.c.occurred_at >= bindparam(f"withheld_to_{n}"),
+        ]
+        if of_feeds:
+            clear.append(event.c.feed.not_in(bindparam(f"withheld_feeds_{n}", expanding=True)))
+        parts.append(or_(*clear))
     return and_(*parts)
 
 
@@ -131,13 +154,13 @@ _CLAIMED = (
 
 
 @cache
-def _claimable(excepting: bool, newest_first: bool) -> Select[Any]:
+def _claimable(form: tuple[bool, ...], newest_first: bool) -> Select[Any]:
     """The claim's statement; made once, for it is executed many times a second."""
     order = (event.c.occurred_at, event.c.id)
     due = or_(event.c.due_at.is_(None), event.c.due_at <= bindparam("at", type_=event.c.due_at.type))
     return (
         select(*_CLAIMED)
-        .where(_open(excepting), event.c.lane == bindparam("of_lane"), due)
+        .where(_open(form), event.c.lane == bindparam("of_lane"), due)
         .order_by(*(column.desc() if newest_first else column for column in order))
         .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
@@ -156,7 +179,7 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them."""
     values = {**scope.bounds(), "of_lane": lane, "at": now, "most": limit}
-    query = _claimable(bool(scope.except_days), newest_first)
+    query = _claimable(scope.form, newest_first)
     found = [Claimed._make(row) for row in connection.execute(query, values)]
     if found:
         # Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its
@@ -273,16 +296,16 @@ class Backlog(NamedTuple):
 
 
 @cache
-def _backlog(excepting: bool) -> Select[Any]:
+def _backlog(form: tuple[bool, ...]) -> Select[Any]:
     later = event.c.due_at > bindparam("at", type_=event.c.due_at.type)
     due = func.coalesce(func.sum(case((later, 0), else_=1)), 0)
     lanes = event.c.lane.in_((LIVE, BACKFILL))  # names the index's second column
     counts = select(func.count(), due, func.min(case((later, event.c.due_at))))
-    return counts.select_from(event).where(_open(excepting), lanes)
+    return counts.select_from(event).where(_open(form), lanes)
 
 
 def backlog(connection: Connection, scope: Scope, now: datetime) -> Backlog:
     """Count what a run has before it."""
     values = {**scope.bounds(), "at": now}
-    open_count, due_count, next_due = connection.execute(_backlog(bool(scope.except_days)), values).one()
+    open_count, due_count, next_due = connection.execute(_backlog(scope.form), values).one()
     return Backlog(int(due_count), int(open_count), next_due)

@@ -274,6 +274,7 @@ def record_window(
     status: Literal["open", "provisional", "closed"],
     source_rows: int,
     now: datetime,
+    repeated_rows: int = 0,
 ) -> None:
     """Note that a feed's window was staged, and whether the HIS can still add to it."""
     named = {"hospital": hospital, "feed": feed, "start": start, "end": end}
@@ -281,6 +282,7 @@ def record_window(
     values = {
         "status": status,
         "source_rows": source_rows,
+        "repeated_rows": repeated_rows,
         "staged_at": now,
         "closed_at": now if status == "closed" else None,
     }

@@ -19,9 +19,9 @@ from card_usage.events import CODE_TABLES
 from card_usage.hospitals import Hospital
 from card_usage.ledger import counts
 from card_usage.outcome import RESULT_CODES
-from card_usage.quality import LEVELS, Given, standing_verdicts
 from card_usage.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.rules import BY_ID
+from card_usage.verdicts import LEVELS, Given, standing_verdicts
 from card_usage.windows import day_window, local
 from card_usage.words import Language, Words
 

@@ -11,6 +11,7 @@ from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, toke
 from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attempt, event, finding
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
@@ -42,4 +43,5 @@ __all__ = [
     "verdict",
     "verified",
     "verified_move",
+    "window_profile",
 ]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 from card_usage.ledger.schema.columns import Id, Instant, metadata
@@ -29,6 +30,7 @@ feed_window = Table(
     Column("end", DateTime, nullable=False),
     Column("status", String(12), nullable=False),
     Column("source_rows", Integer),
+    Column("repeated_rows", Integer, nullable=False, server_default=text("0")),
     Column("staged_at", Instant),
     Column("closed_at", Instant),
     CheckConstraint("status in ('open','provisional','closed')", name="status"),
@@ -45,6 +47,7 @@ verdict = Table(
     Column("verdict", String(8), nullable=False),
     Column("reasons", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("asked_at", Instant),
     Column("decision", String(12)),
     Column("decided_by", String(64)),
     Column("decided_at", Instant),
