@@ -24,7 +24,7 @@ from card_usage.ledger import counts, holds, statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
 from card_usage.platform_leg import Ours, PlatformDay, Slot
-from card_usage.quality import standing_verdicts
+from card_usage.verdicts import standing_verdicts
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
