@@ -24,6 +24,7 @@
     |   |-- PlatformUnreachable
     |   |-- Misconfigured
     |   `-- TokenContested
+    |-- ChannelRefused           a message to people was not taken; it stays in the outbox
     |-- CheckBroken              the quality check itself could not be made
     `-- GateStopped              quality says that nothing of this window may leave
 
@@ -213,6 +214,15 @@ class BadStorePath(SettingsError):
     """A name that leads out of the reports' folder, or is none."""
 
     says = "'{name}' is no name of a report: names are relative, without . and .."
+
+
+class ChannelRefused(CardUsageError):
+    """A channel did not take a message. Its address is never quoted: it is a password."""
+
+    says = (
+        "channel '{channel}' did not take the message ({reason}): check the connection of that name, then "
+        "`python -m card_usage alerts test`; the message is kept and goes again"
+    )
 
 
 class CheckBroken(CardUsageError):

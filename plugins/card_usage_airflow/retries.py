@@ -6,6 +6,7 @@ from typing import Final
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from card_usage.errors import (
+    ChannelRefused,
     CheckBroken,
     CodeTableError,
     GateStopped,
@@ -30,7 +31,7 @@ NEEDS_SOMEBODY: Final = (
     Misconfigured,
     GateStopped,
 )
-HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, CheckBroken)
+HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, CheckBroken, ChannelRefused)
 """Of these families, whatever does not need somebody."""
 
 # Anything else was not foreseen: the default, which tries again and so rides out what nobody thought of.

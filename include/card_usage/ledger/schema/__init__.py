@@ -11,6 +11,7 @@ from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, toke
 from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attempt, event, finding
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.uses import day_use
@@ -21,10 +22,12 @@ __all__ = [
     "OPEN",
     "SETTLED_STATES",
     "STATES",
+    "WAITING",
     "Id",
     "Instant",
     "absent",
     "attempt",
+    "channel",
     "day_use",
     "deliverer",
     "event",
@@ -34,6 +37,7 @@ __all__ = [
     "hold",
     "meta",
     "metadata",
+    "outbox",
     "quota_day",
     "reconciliation",
     "report_file",

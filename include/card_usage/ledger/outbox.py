@@ -1,0 +1,190 @@
+"""Outbox: messages for people, kept in the ledger until a channel has taken them.
+
+A message is put in within the transaction of what it tells of, so that neither exists without the other. Each channel
+(an Airflow connection) has its own queue and its own backoff: one that is down delays no other, and what waits for it
+is sent in order once it is back, unless it has expired by then.
+
+waiting --taken--> sent
+waiting --nobody took it in time--> expired      both are kept for KEEP, then removed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from card_usage.ledger.holds import EVERYONE
+from card_usage.ledger.schema import WAITING, channel, outbox
+
+LIFE: Final = timedelta(days=3)
+"""How long a message waits for a channel that is down."""
+KEEP: Final = timedelta(days=90)
+LEASE: Final = timedelta(minutes=10)
+"""How long one sender may work on a channel before another may try."""
+FIRST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = timedelta(minutes=30)
+
+
+class Letter(NamedTuple):
+    """A message that is due. `text` is Markdown that reads well as it is; `attachments` are paths."""
+
+    id: int
+    hospital: str
+    topic: str
+    subject: str
+    text: str
+    html: str | None
+    attachments: tuple[str, ...]
+    attempts: int
+
+
+class State(NamedTuple):
+    """How a channel does. `waiting`: messages in its queue."""
+
+    name: str
+    waiting: int
+    down_since: datetime | None
+    problem: str | None
+    next_try_at: datetime | None
+    last_sent_at: datetime | None
+
+
+def pause(failures: int) -> timedelta:
+    """Until the next try after so many failures (>= 1) in a row: 1, 2, 4 ... 30 minutes."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(10, failures - 1)))
+
+
+def enqueue(
+    connection: Connection,
+    name: str,
+    subject: str,
+    text: str,
+    html: str | None = None,
+    attachments: Sequence[str] = (),
+    *,
+    now: datetime,
+    hospital: str = EVERYONE,
+    topic: str = "",
+    life: timedelta = LIFE,
+) -> int:
+    """Put a message into the queue of the channel `name`; returns its id. Committed with the caller's transaction.
+
+    `html` and `attachments` go where the channel can carry them (mail); everywhere else `text` says it all.
+    """
+    values = {
+        "hospital": hospital,
+        "channel": name,
+        "topic": topic[:64],
+        "subject": subject[:200],
+        "text": text,
+        "html": html,
+        "attachments": json.dumps(list(attachments)),
+        "created_at": now,
+        "next_try_at": now,
+        "expires_at": now + life,
+    }
+    return int(connection.execute(insert(outbox).values(values).returning(outbox.c.id)).scalar_one())
+
+
+def due_channels(connection: Connection, now: datetime) -> list[str]:
+    """Channels with a message to send now, and that nobody is sending on, by name."""
+    free = or_(channel.c.busy_until.is_(None), channel.c.busy_until <= now)
+    rested = or_(channel.c.next_try_at.is_(None), channel.c.next_try_at <= now)
+    query = (
+        select(outbox.c.channel)
+        .select_from(outbox.outerjoin(channel, channel.c.name == outbox.c.channel))
+        .where(WAITING, outbox.c.next_try_at <= now, free, rested)
+        .group_by(outbox.c.channel)
+        .order_by(outbox.c.channel)
+    )
+    return list(connection.scalars(query))
+
+
+def lease(connection: Connection, name: str, now: datetime) -> bool:
+    """Become the one who sends on this channel, for LEASE or until `report`; False if somebody else is."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(channel).values(name=name).on_conflict_do_nothing())
+    free = or_(channel.c.busy_until.is_(None), channel.c.busy_until <= now)
+    mine = update(channel).where(channel.c.name == name, free).values(busy_until=now + LEASE)
+    return connection.execute(mine).rowcount == 1
+
+
+def letters(connection: Connection, name: str, now: datetime, most: int) -> list[Letter]:
+    """What the channel has to send now, oldest first."""
+    columns = ("id", "hospital", "topic", "subject", "text", "html", "attachments", "attempts")
+    query = (
+        select(*(outbox.c[column] for column in columns))
+        .where(WAITING, outbox.c.channel == name, outbox.c.next_try_at <= now)
+        .order_by(outbox.c.id)
+        .limit(most)
+    )
+    return [
+        Letter(**{**row, "attachments": tuple(json.loads(row["attachments"]))})
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def sent(connection: Connection, letter: int, name: str, now: datetime) -> None:
+    """The channel took it, so the channel is well."""
+    taken = {"status": "sent", "attempts": outbox.c.attempts + 1, "ended_at": now}
+    connection.execute(update(outbox).where(outbox.c.id == letter, WAITING).values(taken))
+    well = {"failures": 0, "problem": None, "down_since": None, "next_try_at": None, "last_sent_at": now}
+    connection.execute(update(channel).where(channel.c.name == name).values(well))
+
+
+def failed(connection: Connection, letter: Letter, now: datetime, *, alone: bool) -> None:
+    """The channel did not take it. `alone`: it took others, so this one goes again later and by itself."""
+    again = {"attempts": letter.attempts + 1, "next_try_at": now + pause(letter.attempts + 1) if alone else now}
+    connection.execute(update(outbox).where(outbox.c.id == letter.id, WAITING).values(again))
+
+
+def rest(connection: Connection, name: str, problem: str, now: datetime) -> None:
+    """The channel is down: leave it alone for a while, longer each time."""
+    failures = (connection.scalar(select(channel.c.failures).where(channel.c.name == name)) or 0) + 1
+    values = {
+        "failures": failures,
+        "problem": problem[:200],
+        "down_since": func.coalesce(channel.c.down_since, literal(now, channel.c.down_since.type)),
+        "next_try_at": now + pause(failures),
+    }
+    connection.execute(update(channel).where(channel.c.name == name).values(values))
+
+
+def release(connection: Connection, name: str) -> None:
+    """Nobody sends on it any more."""
+    connection.execute(update(channel).where(channel.c.name == name).values(busy_until=None))
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """Give up what waited too long; returns how many. Also removes what ended long ago."""
+    late = and_(WAITING, outbox.c.expires_at <= now)
+    gone = connection.execute(update(outbox).where(late).values(status="expired", ended_at=now)).rowcount
+    connection.execute(delete(outbox).where(outbox.c.status != "waiting", outbox.c.created_at < now - KEEP))
+    return gone
+
+
+def states(connection: Connection) -> list[State]:
+    """Every channel that ever had a message, by name."""
+    waiting = (
+        select(outbox.c.channel, func.count().label("waiting")).where(WAITING).group_by(outbox.c.channel).subquery()
+    )
+    names = select(channel.c.name).union(select(waiting.c.channel)).subquery()
+    query = (
+        select(
+            names.c.name,
+            func.coalesce(waiting.c.waiting, 0),
+            *(channel.c[column] for column in ("down_since", "problem", "next_try_at", "last_sent_at")),
+        )
+        .select_from(
+            names.outerjoin(channel, channel.c.name == names.c.name).outerjoin(
+                waiting, waiting.c.channel == names.c.name
+            )
+        )
+        .order_by(names.c.name)
+    )
+    return [State._make(row) for row in connection.execute(query)]

@@ -1,0 +1,110 @@
+"""People's end of the alerts, on loopback: a real SMTP server, and a web server that stands for robots and webhooks.
+
+What they got is kept in the order of its arrival. Both can be told to refuse, as a channel that is down for a day does.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass
+class Mailbox:
+    """Mails as they came over the wire. `refuse`: answer 451 to every mail."""
+
+    mails: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    port: int = 0
+    refuse: bool = False
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.refuse:
+            return "451 mailbox busy"
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.raw.append(content)
+        message = email.message_from_bytes(content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self.mails.append(message)
+        return "250 OK"
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """A running SMTP server."""
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=0)
+    ask = controller._trigger_server
+
+    def learn_the_port_and_ask() -> None:
+        assert controller.server is not None
+        box.port = controller.port = controller.server.sockets[0].getsockname()[1]
+        ask()
+
+    controller._trigger_server = learn_the_port_and_ask  # type: ignore[method-assign]
+    controller.start()
+    try:
+        yield box
+    finally:
+        controller.stop()
+
+
+@dataclass
+class Webhook:
+    """Requests as they came. `status` and `answer`: what they get; `down`: the connection is cut without an answer."""
+
+    url: str = ""
+    posts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    status: int = 200
+    answer: dict[str, Any] = field(default_factory=lambda: {"errcode": 0, "code": 0})
+    down: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@contextmanager
+def webhook() -> Iterator[Webhook]:
+    """A running web server."""
+    hook = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            if hook.down:
+                self.close_connection = True
+                self.connection.close()
+                return
+            with hook.lock:
+                hook.raw.append(body)
+                if hook.status == 200:
+                    hook.posts.append((self.path, json.loads(body)))
+            self.send_response(hook.status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(hook.answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hook.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hook
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
