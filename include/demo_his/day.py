@@ -163,8 +163,12 @@ class Day:
     def _full(self) -> bool:
         return self._uses >= self._target
 
+    def _over(self, use: "_Use") -> bool:
+        """The day has enough, or has no second left for them: two uses of one card are never at the same time."""
+        return self._full() or use.second >= _LAST
+
     def _top_up(self, use: "_Use") -> None:
-        if self._full():
+        if self._over(use):
             return
         use.later(self._random, 30, 900)
         row = {
@@ -184,7 +188,7 @@ class Day:
 
     def _pay(self, use: "_Use", department: str) -> bool:
         """SF_BRJSK. False if it was refunded, or the day is full."""
-        if self._full():
+        if self._over(use):
             return False
         random = self._random.random
         use.later(self._random, 600, 5400)
@@ -216,7 +220,7 @@ class Day:
         }
 
     def _dispense(self, use: "_Use", department: str) -> None:
-        if self._full():
+        if self._over(use):
             return
         use.later(self._random, 180, 2400)
         row = {
@@ -242,7 +246,7 @@ class Day:
     def _report(
         self, feed: str, table: str, prefix: str, use: "_Use", department: str, soonest: int, latest: int
     ) -> None:
-        if self._full():
+        if self._over(use):
             return
         use.later(self._random, soonest, latest)
         recalled = self._voids(use, flaws.RECALLED_REPORTS)
@@ -356,4 +360,4 @@ class _Use:
     def later(self, random: Random, soonest: int, latest: int) -> None:
         """Time passes; who would leave the day does the next thing sooner."""
         moved = self.second + soonest + int(random.random() * (latest - soonest))
-        self.second = moved if moved <= _LAST else self.second + int(random.random() * (_LAST + 1 - self.second))
+        self.second = moved if moved <= _LAST else self.second + 1 + int(random.random() * (_LAST - self.second))

@@ -119,6 +119,17 @@ def test_the_first_and_the_last_second_of_every_day_see_a_card_use(hospital: Pat
             assert ask(hospital, f"SELECT COUNT(*) FROM VW_GHZDK WHERE ghrq = '{day}{edge}' AND jlzt < 2")[0][0] > 0
 
 
+def test_nobody_does_the_same_thing_twice_in_one_second(tmp_path: Path):
+    """Such uses could not be told apart at the platform, and counts of doubled ones would mean nothing."""
+    path = tmp_path / "his.db"
+    create(f"sqlite:///{path}", [date(2026, 11, n) for n in range(21, 25)], 500)
+    for table, moment in (("SF_BRJSK", "sfrq"), ("SF_MZCFK", "fyrq"), ("YJ_JCBGK", "pubtime"), ("YJ_JYBGK", "pubtime")):
+        valid = "jlzt = 0 AND ghsfbz = 1 AND ybjszt = 2" if table == "SF_BRJSK" else "jlzt = 0"
+        valid += " AND fybz = 1" if table == "SF_MZCFK" else ""
+        twice = f"SELECT patid, {moment} FROM {table} WHERE {valid} GROUP BY 1, 2 HAVING COUNT(*) > 1"
+        assert ask(path, twice) == [], table
+
+
 def test_a_third_of_the_uses_is_by_health_card(hospital: Path):
     cards = Counter(
         card for table in FEED_TABLES for (card,) in ask(hospital, f"SELECT cardtype FROM {table} WHERE jlzt IN (0, 1)")
