@@ -56,7 +56,8 @@ class Claims:
         self._reserved_day: date | None = None
 
     def take(self, connection: Connection) -> list[Open]:
-        """Claim the next batch: live events before backfill."""
+        """Claim the next batch: live events before backfill. To be remembered once it is committed, and not before: a
+        try whose commit was never confirmed is found by the next one, and given up."""
         now = self._clock.now()
         if self._door.stumbles != self._stumbles:
             # A claim whose commit was never confirmed may stand in our name: nobody else would ever touch it.
@@ -75,13 +76,16 @@ class Claims:
                     limit=room,
                     now=now,
                     newest_first=lane == BACKFILL and self._hospital.platform.backfill_order == "newest",
+                    except_ids=self._taken.keys(),
                 )
                 self._refund(connection, lane, room - len(found))
                 claimed += found
         past = history(connection, claimed)
-        opened = [Open(one, past.get(one.id, [])) for one in claimed]
+        return [Open(one, past.get(one.id, [])) for one in claimed]
+
+    def remember(self, opened: Iterable[Open]) -> None:
+        """These were taken, and committed."""
         self._taken.update((one.claimed.id, one) for one in opened)
-        return opened
 
     def release(self, connection: Connection, unsent: Iterable[Open]) -> None:
         """Give back events whose turn did not come. One that was tried goes to where its last answer left it."""

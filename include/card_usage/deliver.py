@@ -244,6 +244,7 @@ class Delivery:
             elif len(self._queue) >= low_water:
                 await self._clock.sleep(0.005)
             elif claimed := await self._door.write(self._claims.take):
+                self._claims.remember(claimed)
                 self._queue.extend(claimed)
                 self._turn.set()
                 pause = 0.02

@@ -176,11 +176,16 @@ def claim(
     limit: int,
     now: datetime,
     newest_first: bool = False,
+    except_ids: Collection[int] = (),
 ) -> list[Claimed]:
-    """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them."""
+    """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them.
+
+    `except_ids`: events of earlier claims of this deliverer that it has not yet heard to be written. Taken again, they
+    would look like the earlier claim to whoever repeats the writing of it.
+    """
     values = {**scope.bounds(), "of_lane": lane, "at": now, "most": limit}
     query = _claimable(scope.form, newest_first)
-    found = [Claimed._make(row) for row in connection.execute(query, values)]
+    found = [Claimed._make(row) for row in connection.execute(query, values) if row.id not in except_ids]
     if found:
         # Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its
         # statistics know a large ledger with hardly anything open, through all that is open to find these.
