@@ -114,13 +114,15 @@ class Difference(NamedTuple):
     """Records that only one side has, known one by one or, failing that, from the two counts.
 
     `moved_here`: the HIS has them on this day, the ledger under another. `refunds`: their refund was taken back at the
-    HIS, and the ledger still holds them as refunded; None: not compared one by one.
+    HIS, and the ledger still holds them as refunded; None: not compared one by one. `staged`: the events that the
+    ledger had then; if it has others by now, only the counts say what is true.
     """
 
     late: int
     vanished: int
     moved_here: int = 0
     refunds: int | None = None
+    staged: int | None = None
 
     @classmethod
     def by_count(cls, source: int, staged: int, vanished: int, moved_here: int = 0) -> Difference:
@@ -184,17 +186,20 @@ class FeedDay:
     @property
     def difference(self) -> Difference:
         """Late and vanished records; nothing is known without a count of the HIS but what is marked already."""
+        moved_here = self.moved_here
         if self.compared is not None:
-            return self.compared
+            if self.compared.staged in (None, self.staged):
+                return self.compared
+            moved_here = self.compared.moved_here
         if self.source is None:
-            return Difference(0, self.vanished_marks, self.moved_here)
-        return Difference.by_count(self.source.events, self.staged, self.vanished_marks, self.moved_here)
+            return Difference(0, self.vanished_marks, moved_here)
+        return Difference.by_count(self.source.events, self.staged, self.vanished_marks, moved_here)
 
     @property
     def refunds_not_staged(self) -> int:
         """Records that the HIS and the ledger do not agree about: refunded, or not."""
-        if self.compared is not None and self.compared.refunds is not None:
-            return self.compared.refunds
+        if self.difference.refunds is not None:
+            return self.difference.refunds
         if self.source is None or self.source.voided is None:
             return 0
         # A late record may be a refunded one: it is late, and counts as nothing else.
@@ -254,7 +259,7 @@ class FeedDay:
     @property
     def equations(self) -> tuple[Equation, ...]:
         """What must hold. The first is left out where the HIS was not counted."""
-        late, vanished, moved_here, _ = self.difference
+        late, vanished, moved_here = self.difference[:3]
         classes = self.classes
         found = [
             Equation("states", self.staged, sum(classes.values())),

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from random import SystemRandom
 
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
+from card_usage.comparison import Compared, compare_feed, note
 from card_usage.connections import Connection
 from card_usage.deliver import Delivered, Delivery, Progress
 from card_usage.errors import Misconfigured
@@ -35,7 +36,7 @@ from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
 from card_usage.preview import Preview, forecast, look
 from card_usage.quality import check
-from card_usage.reconcile import Reconciliation, SourceCount, reconcile_day
+from card_usage.reconcile import Reconciliation, reconcile_day
 from card_usage.report import publish
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
@@ -95,6 +96,7 @@ class Pipeline:
     ) -> Staged:
         """Read one feed's window from the HIS into the ledger. `on_rows` hears of each batch's size."""
         with self._source() as source:
+            note(self.ledger, source, self.hospital.id, feed, window, now=now)
             return stage(
                 _heard(source.rows(feed, window.start, window.end), on_rows),
                 hospital=self.hospital,
@@ -204,17 +206,24 @@ class Pipeline:
         return Misconfigured(hospital=self.hospital.id, code=code[0] if code else "no code", meaning=meaning or reason)
 
     def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
-        """Count the window's days at the HIS and in the ledger, and name every difference."""
+        """Count the window's days at the HIS, in the ledger and at the platform; compare event by event where counts
+        differ; name every difference."""
         with self._source() as source:
-            return Reconciliation.of(
-                reconcile_day(self.ledger, self.hospital, day, self._source_counts(source, day), now=now)
-                for day in window.days
-            )
+            return Reconciliation.of(self._reconcile(source, day, now) for day in window.days)
 
-    def _source_counts(self, source: Source, day: date) -> dict[str, SourceCount]:
-        window = day_window(day)
-        tally = partial(source.tally, window_start=window.start, window_end=window.end)
-        return {feed: SourceCount(*tally(feed)) for feed in self.hospital.his.feeds}
+    def _reconcile(self, source: Source, day: date, now: datetime) -> Reconciliation:
+        compared: dict[str, Compared] = {}
+        for feed in self.hospital.his.feeds:
+            draft = Drafter(self.hospital, feed, self.tables, self.aliases, self.settings.keyring).draft
+            compared[feed] = compare_feed(self.ledger, source, self.hospital.id, feed, day, now=now, draft=draft)
+        return reconcile_day(
+            self.ledger,
+            self.hospital,
+            day,
+            {feed: one.source for feed, one in compared.items()},
+            now=now,
+            compared={feed: one.difference for feed, one in compared.items()},
+        )
 
     def publish(self, window: Window, *, now: datetime) -> tuple[Path, ...]:
         """Write each day's report; returns the paths of HTML and JSON files."""

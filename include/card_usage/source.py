@@ -8,7 +8,7 @@ error names hospital, feed and cause, and quotes neither parameters nor values. 
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock_time
@@ -27,7 +27,7 @@ from card_usage.hospitals import Hospital
 from card_usage.replica import connect, denied, gone, passes, reason
 from card_usage.windows import local
 
-__all__ = ["SQL", "Feed", "Source", "Tally", "connect", "feed_sql"]
+__all__ = ["SQL", "Feed", "HourTally", "Source", "SourceKey", "Tally", "connect", "feed_sql"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,34 @@ SQL: Final = Path(__file__).resolve().parents[1] / "sql"
 _CHAR16: Final = "%Y%m%d%H:%M:%S"
 _HEADER: Final = re.compile(r"^--\s*bounds:\s*(char16|datetime)\s*$")
 _LONGEST_PAUSE: Final = 60.0
+# The local hour of a row, by how the feed's column gives times and by the kind of database ("": any other).
+_HOURS: Final[Mapping[str, Mapping[str, str]]] = {
+    "char16": {"": "SUBSTRING(counted.occurred_at, 9, 2)", "oracle": "SUBSTR(counted.occurred_at, 9, 2)"},
+    "datetime": {
+        "": "EXTRACT(HOUR FROM counted.occurred_at)",
+        "mssql": "DATEPART(HOUR, counted.occurred_at)",
+        "sqlite": "STRFTIME('%H', counted.occurred_at)",
+        "oracle": "TO_CHAR(counted.occurred_at, 'HH24')",
+    },
+}
+
+
+def _checksums() -> Mapping[str, str]:
+    """A sum over all rows, whatever their order, by kind of database; sums, for equal rows must not cancel out."""
+    columns = [f"counted.{name}" for name in SourceRow._fields]
+    row = ", ".join(columns)
+    marked = ", ".join(f"COALESCE(CAST({column} AS CHAR), '~')" for column in columns)
+    return {
+        "": "NULL",
+        "sqlite": "NULL",
+        "mssql": f"SUM(CAST(BINARY_CHECKSUM({row}) AS bigint))",
+        "postgresql": f"SUM(hashtextextended(CAST(ROW({row}) AS text), 0))",
+        "mysql": f"SUM(CRC32(CONCAT_WS('|', {marked})))",
+        "mariadb": f"SUM(CRC32(CONCAT_WS('|', {marked})))",
+    }
+
+
+_CHECKSUMS: Final = _checksums()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +74,8 @@ class Feed:
     bounds: str
     select: TextClause
     counted: TextClause
+    keys: TextClause
+    by_hour: Mapping[str, TextClause]
 
     def edge(self, moment: datetime) -> str | datetime:
         """An edge of a window in the form of the feed's own column."""
@@ -59,6 +89,23 @@ class Tally(NamedTuple):
 
     rows: int
     voided: int
+
+
+class HourTally(NamedTuple):
+    """The same of one local hour (None: rows whose time shows none). `checksum`: the database's own, over every column
+    of all these rows in any order; None where it has no function for it."""
+
+    hour: int | None
+    rows: int
+    voided: int
+    checksum: str | None = None
+
+
+class SourceKey(NamedTuple):
+    """A record's own key in the HIS, trimmed, and whether it is refunded."""
+
+    source_id: str
+    voided: bool
 
 
 @lru_cache(maxsize=256)
@@ -82,11 +129,22 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     kind: TypeEngine[Any] = CHAR(16) if bounds == "char16" else DateTime()
     edges = [bindparam("start", type_=kind), bindparam("end", type_=kind)]
     counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted"  # noqa: S608
+    keys = f"SELECT keyed.source_id, keyed.voided FROM (\n{selected}) keyed"  # noqa: S608
+    by_hour = {
+        backend: text(
+            f"SELECT {hour}, COUNT(*), COALESCE(SUM(counted.voided), 0), {checksum}"  # noqa: S608
+            f" FROM (\n{selected}) counted GROUP BY {hour}"
+        ).bindparams(*edges)
+        for backend, checksum in _CHECKSUMS.items()
+        for hour in [_HOURS[bounds].get(backend, _HOURS[bounds][""])]
+    }
     return Feed(
         name=name,
         bounds=bounds,
         select=text(statement).bindparams(*edges),
         counted=text(counted).bindparams(*edges),
+        keys=text(keys).bindparams(*edges),
+        by_hour=by_hour,
     )
 
 
@@ -227,14 +285,39 @@ class Source:
     def tally(self, feed: str, window_start: datetime, window_end: datetime) -> Tally:
         """Rows that `rows` would return now, and how many of them are voided, counted by the database in one query."""
         sql = self._sql(feed)
+        ((rows, voided),) = self._asked(feed, sql, sql.counted, window_start, window_end)
+        return Tally(int(rows), int(voided))
+
+    def hours(self, feed: str, window_start: datetime, window_end: datetime) -> list[HourTally]:
+        """The tally by local hour, counted by the database in one grouped query; hours without a row are left out."""
+        sql = self._sql(feed)
+        query = sql.by_hour.get(self._engine.dialect.name, sql.by_hour[""])
+        found: dict[int | None, HourTally] = {}
+        for said, rows, voided, checksum in self._asked(feed, sql, query, window_start, window_end):
+            digits = str(said).strip()
+            hour = int(float(digits)) if re.fullmatch(r"\d{1,2}(\.0*)?", digits) and float(digits) < 24 else None
+            before = found.get(hour, HourTally(hour, 0, 0))
+            kept = None if checksum is None else str(checksum)
+            found[hour] = HourTally(hour, before.rows + int(rows), before.voided + int(voided), kept)
+        return list(found.values())
+
+    def keys(self, feed: str, window_start: datetime, window_end: datetime) -> list[SourceKey]:
+        """Every record's own key of a window short enough for one list, in no order."""
+        sql = self._sql(feed)
+        rows = self._asked(feed, sql, sql.keys, window_start, window_end)
+        return [SourceKey(str(source_id).strip(), bool(voided)) for source_id, voided in rows]
+
+    def _asked(
+        self, feed: str, sql: Feed, query: TextClause, window_start: datetime, window_end: datetime
+    ) -> Sequence[Any]:
+        """All rows of a query over a window."""
         edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
         place = _Place(sql, window_start)
         tries = 0
         while True:
             try:
                 with self._engine.connect() as connection:
-                    rows, voided = connection.execute(sql.counted, edges).one()
-                    return Tally(int(rows), int(voided))
+                    return connection.execute(query, edges).all()
             except DBAPIError as error:
                 if refused := self._error(feed, error, place, tries):
                     raise refused from None

@@ -146,7 +146,9 @@ class AnswerCount(NamedTuple):
 
 # Written out, not bound: only so does either database see that the partial index fits.
 _QUARANTINED: Final = text("event.status = 'quarantined'")
-_HOUR: Final = cast(extract("hour", event.c.occurred_at), Integer)
+HOUR: Final = cast(extract("hour", event.c.occurred_at), Integer)
+"""Local hour of an event; null where the HIS says no readable time."""
+
 _VALID: Final = event.c.voided_at.is_(None)
 
 
@@ -159,7 +161,7 @@ def _of(hospital: str, first: date, last: date) -> ColumnElement[bool]:
 def cells(connection: Connection, hospital: str, first: date, last: date) -> list[CellCount]:
     """Events by day, feed, state, marks and hour."""
     marks = [event.c[name].is_not(None) for name in ("vanished_at", "voided_at", "changed_at")]
-    groups = (event.c.day, event.c.feed, event.c.status, *marks, _HOUR)
+    groups = (event.c.day, event.c.feed, event.c.status, *marks, HOUR)
     query: Select[Any] = (
         select(*groups, func.count()).where(_of(hospital, first, last)).group_by(*groups).order_by(*groups)
     )
@@ -211,7 +213,7 @@ def warnings(connection: Connection, hospital: str, first: date, last: date) -> 
 
 def hours(connection: Connection, hospital: str, first: date, last: date) -> list[HourCount]:
     """Valid uses by hour of the day and scene."""
-    groups = (_HOUR, event.c.scene)
+    groups = (HOUR, event.c.scene)
     query = (
         select(*groups, func.count(), func.sum(case((event.c.card_type == HEALTH_CARD, 1), else_=0)))
         .where(_of(hospital, first, last), _VALID)
@@ -284,7 +286,7 @@ def told(connection: Connection, hospital: str, day: date, as_of: datetime) -> l
 
     `proved`: it had answered by `as_of`. `open`: it answered later, or never, or contradicts itself.
     """
-    groups = (_HOUR, event.c.scene, event.c.channel, event.c.card_type, event.c.department)
+    groups = (HOUR, event.c.scene, event.c.channel, event.c.card_type, event.c.department)
     sure = and_(event.c.status == "delivered", or_(event.c.settled_at.is_(None), event.c.settled_at <= as_of))
     query = (
         select(*groups, func.sum(case((sure, 1), else_=0)), func.sum(case((sure, 0), else_=1)))

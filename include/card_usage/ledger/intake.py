@@ -28,7 +28,7 @@ from card_usage.ledger.bulk import among, insert_new
 from card_usage.ledger.schema import event, feed_window, finding
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
-_VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
+VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
 
 
 class Draft(NamedTuple):
@@ -98,7 +98,7 @@ def compare(one: Known | None, draft: Draft) -> Change:
     if one is None:
         return Change.NEW
     if draft.status == "voided":
-        if one.status in _VOIDABLE:
+        if one.status in VOIDABLE:
             return Change.VOIDED
         return Change.UNCHANGED if one.status == "voided" or one.voided else Change.VOIDED_LATE
     if one.status == "voided" or (draft.digest != one.digest and one.status in REPLACEABLE):
@@ -151,7 +151,7 @@ def take_in(
     _insert(connection, hospital, feed, new, lane=lane, now=now)
     _replace(connection, replaced, now=now)
     if voided:
-        counts["voided"] += _void(connection, voided, now=now)
+        counts["voided"] += void(connection, voided, now=now)
     for (column, present), ids in marks.items():
         connection.execute(update(event).where(event.c.id.in_(ids)).values({column: now if present else None}))
         counts["marked"] += len(ids)
@@ -257,8 +257,9 @@ def _write_findings(connection: Connection, found: Mapping[int, tuple[Finding, .
         connection.execute(insert(finding), rows)
 
 
-def _void(connection: Connection, ids: list[int], *, now: datetime) -> int:
-    query = update(event).where(event.c.id.in_(ids), event.c.status.in_(sorted(_VOIDABLE)))
+def void(connection: Connection, ids: list[int], *, now: datetime) -> int:
+    """Refunded before they were sent; returns how many moved, for one may have been claimed meanwhile."""
+    query = update(event).where(event.c.id.in_(ids), event.c.status.in_(sorted(VOIDABLE)))
     values = {"status": "voided", "voided_at": now, "settled_at": now, "key_id": None, "sealed": None, "reason": None}
     connection.execute(delete(finding).where(finding.c.event_id.in_(ids)))
     return connection.execute(query.values(values)).rowcount

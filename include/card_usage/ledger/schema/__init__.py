@@ -13,6 +13,7 @@ from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
 from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
+from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
@@ -41,6 +42,7 @@ __all__ = [
     "quota_day",
     "reconciliation",
     "report_file",
+    "source_mark",
     "statement",
     "statement_count",
     "token",

@@ -1,0 +1,346 @@
+"""Comparison: the HIS against the ledger, first by hour, then event by event in the hours that need it.
+
+    counts    one grouped query at the HIS, a feed and day: records, refunds and a checksum over all rows, by hour
+    keys      hours whose counts differ from the ledger's, or whose checksum is not the one they had when the ledger was
+              last level with them: the HIS's keys and refunds, slice by slice
+    contents  hours whose checksum is another: their rows, normalized and digested as staging does it
+
+What only the ledger has is marked vanished; what only the HIS has is listed by its key (table `absent`); refunds, and
+refunds taken back, and changes are marked as staging would. Marks that are no longer true are taken away. Nothing is
+staged and nothing is sent. A database without a checksum (SQLite) is compared whole each time. Memory: one slice of
+keys on each side, and the keys that only one side has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Final, NamedTuple, Protocol
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+
+from card_usage.balance import Difference, SourceCount
+from card_usage.events import SourceRow, event_key
+from card_usage.ledger import counts, source_marks
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.intake import VOIDABLE, Change, Draft, compare, known, void
+from card_usage.ledger.schema import absent, event
+from card_usage.source import HourTally, SourceKey
+from card_usage.windows import HOUR, Window, day_window
+
+SLICE: Final = 50_000
+"""Records that are compared at a time, at most as many as the HIS has in one slice of an hour."""
+
+BATCH: Final = 5_000
+MOST_UNKNOWN: Final = 10 * SLICE
+"""Of a day that the ledger knows nothing of, more than this are late by count alone."""
+
+MOST_LISTED: Final = 10_000
+"""Keys of one kind, feed and day that are listed; all are counted."""
+
+_SOURCE_ID: Final = 128
+
+
+class His(Protocol):
+    """What a comparison asks of a `card_usage.source.Source`."""
+
+    def hours(self, feed: str, window_start: datetime, window_end: datetime) -> list[HourTally]:
+        """Records and refunds by hour."""
+        ...
+
+    def keys(self, feed: str, window_start: datetime, window_end: datetime) -> list[SourceKey]:
+        """Every record's own key, and whether it is refunded."""
+        ...
+
+    def rows(self, feed: str, window_start: datetime, window_end: datetime) -> Iterator[list[SourceRow]]:
+        """Whole rows."""
+        ...
+
+
+class Held(NamedTuple):
+    """One event of the ledger, as far as keys are compared. `at`: None where the HIS says no readable time."""
+
+    id: int
+    source_id: str
+    status: str
+    voided: bool
+    vanished: bool
+    at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """What came of one feed's day. `hours`: how many of the 24 had to be compared event by event."""
+
+    source: SourceCount
+    hours: int
+    difference: Difference
+
+
+@dataclass(slots=True)
+class _Found:
+    """Of the slices compared so far."""
+
+    distinct: int = 0
+    voided: int = 0
+    only_his: dict[str, bool] = field(default_factory=dict)
+    only_ledger: list[Held] = field(default_factory=list)
+    back: list[int] = field(default_factory=list)
+    refunded: list[Held] = field(default_factory=list)
+    unrefunded: list[int] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)
+
+
+def compare_feed(
+    ledger: Ledger,
+    his: His,
+    hospital: str,
+    feed: str,
+    day: date,
+    *,
+    now: datetime,
+    draft: Callable[[SourceRow, Window], Draft],
+) -> Compared:
+    """Compare one feed's day and mark what differs. `draft`: how staging normalizes a row (`stage.Drafter`)."""
+    window = day_window(day)
+    with ledger.read() as connection:
+        cells = [one for one in counts.cells(connection, hospital, day, day) if one.feed == feed]
+        marks = source_marks.find(connection, hospital, feed, day)
+    tallies = his.hours(feed, window.start, window.end)
+    present: Counter[int | None] = Counter()
+    voided: Counter[int | None] = Counter()
+    for one in cells:
+        if not one.cell.vanished:
+            present[one.hour] += one.events
+            voided[one.hour] += one.events * one.cell.voided
+    theirs = {one.hour: (one.rows, one.voided) for one in tallies}
+    digests = {
+        one.hour: source_marks.digest(ledger.keyring, hospital, feed, day, one)
+        for one in tallies
+        if one.hour is not None
+    }
+    changed = {hour for hour, kept in digests.items() if kept is None or marks.get(hour) != kept}
+    odd: set[int | None] = {*changed, *(marks.keys() - digests.keys())}
+    odd |= {hour for hour in {*theirs, *present} if theirs.get(hour, (0, 0)) != (present[hour], voided[hour])}
+    staged = sum(one.events for one in cells)
+    vanished = sum(one.events for one in cells if one.cell.vanished)
+    records = sum(one.rows for one in tallies)
+    if not odd or (not staged and records > MOST_UNKNOWN):
+        _list(ledger, hospital, feed, day, {}, now)
+        return Compared(
+            source=SourceCount(records, sum(one.voided for one in tallies)),
+            hours=0,
+            difference=Difference(late=0 if staged else records, vanished=vanished, refunds=0, staged=staged),
+        )
+    # A record of the HIS whose hour nobody can read lies anywhere in the day.
+    hours = list(range(24)) if None in odd else sorted(hour for hour in odd if hour is not None)
+    for part in _slices(window, sorted(changed), theirs):
+        _contents(ledger, his, feed, part, lambda row: draft(row, window), now)
+    while True:
+        found = _Found()
+        _hours(ledger, his, hospital, feed, window, hours, theirs, found)
+        moved, late, astray = _match_rest(ledger, hospital, feed, day, found)
+        if not astray or len(hours) == 24:
+            break
+        # The ledger has some of these under another hour, or only now: look at the whole day.
+        hours = list(range(24))
+    listed = {"late_in_source": late, "moved_here": moved, "refunds_not_staged": found.taken_back}
+    _mark_all(ledger, found, now)
+    with ledger.write() as connection:
+        source_marks.keep(connection, hospital, feed, day, digests, now=now)
+    _list(ledger, hospital, feed, day, listed, now)
+    with ledger.read() as connection:
+        again = [one for one in counts.cells(connection, hospital, day, day) if one.feed == feed]
+    even = [one for one in tallies if one.hour is not None and one.hour not in hours]
+    return Compared(
+        source=SourceCount(
+            sum(one.rows for one in even) + found.distinct, sum(one.voided for one in even) + found.voided
+        ),
+        hours=len(hours),
+        difference=Difference(
+            late=len(late),
+            vanished=sum(one.events for one in again if one.cell.vanished),
+            moved_here=len(moved),
+            refunds=len(found.taken_back),
+            staged=sum(one.events for one in again),
+        ),
+    )
+
+
+def _slices(window: Window, hours: Iterable[int], theirs: dict[int | None, tuple[int, int]]) -> Iterator[Window]:
+    """The hours as windows, parted so that none is expected to hold more than SLICE records."""
+    for hour in hours:
+        start = window.start + HOUR * hour
+        parts = -(-theirs.get(hour, (0, 0))[0] // SLICE) or 1
+        edges = [start + HOUR * n / parts for n in range(parts)] + [start + HOUR]
+        # Whole seconds, for that is what a HIS's text bounds can say.
+        edges = [edge.replace(microsecond=0) for edge in edges]
+        yield from (Window(one, other) for one, other in pairwise(edges) if one < other)
+
+
+def _hours(
+    ledger: Ledger,
+    his: His,
+    hospital: str,
+    feed: str,
+    window: Window,
+    hours: Sequence[int],
+    theirs: dict[int | None, tuple[int, int]],
+    found: _Found,
+) -> None:
+    """Compare the keys of these hours, a slice at a time. The ledger is read as it was before the HIS was asked: a
+    record that comes and is staged meanwhile must not look vanished."""
+    with ledger.read() as connection:
+        held = _held(connection, hospital, feed, window.day, hours)
+        ahead = next(held, None)
+        while ahead is not None and ahead.at is None:
+            found.only_ledger.append(ahead)
+            ahead = next(held, None)
+        for part in _slices(window, hours, theirs):
+            ours: dict[str, Held] = {}
+            while ahead is not None and ahead.at is not None and ahead.at < part.end:
+                ours[ahead.source_id] = ahead
+                ahead = next(held, None)
+            seen: set[str] = set()
+            for source_id, is_voided in his.keys(feed, part.start, part.end):
+                if source_id in seen or source_id in found.only_his:
+                    continue  # the HIS says it twice: staging takes the first
+                seen.add(source_id)
+                found.distinct += 1
+                found.voided += is_voided
+                one = ours.pop(source_id[:_SOURCE_ID], None)
+                if one is None:
+                    found.only_his[source_id] = is_voided
+                else:
+                    _match(found, one, source_id, is_voided)
+            found.only_ledger += ours.values()
+
+
+def _held(connection: Connection, hospital: str, feed: str, day: date, hours: Sequence[int]) -> Iterator[Held]:
+    """Events of these hours in the order of their time, those without one first."""
+    columns = (event.c.id, event.c.source_id, event.c.status)
+    marks = (event.c.voided_at.is_not(None), event.c.vanished_at.is_not(None))
+    query = (
+        select(*columns, *marks, event.c.occurred_at)
+        .where(event.c.hospital == hospital, event.c.day == day, event.c.feed == feed)
+        .order_by(event.c.occurred_at.asc().nulls_first())
+    )
+    if len(hours) < 24:
+        inside = counts.HOUR.in_(hours)
+        query = query.where(or_(event.c.occurred_at.is_(None), inside))
+    options = {"stream_results": True, "max_row_buffer": BATCH}
+    for part in connection.execute(query, execution_options=options).partitions(BATCH):
+        yield from map(Held._make, part)
+
+
+def _match(found: _Found, one: Held, source_id: str, is_voided: bool) -> None:
+    if one.vanished:
+        found.back.append(one.id)
+    if is_voided and not one.voided:
+        found.refunded.append(one)
+    elif one.voided and not is_voided:
+        if one.status == "voided":
+            found.taken_back.append(source_id)
+        else:
+            found.unrefunded.append(one.id)
+
+
+def _match_rest(
+    ledger: Ledger, hospital: str, feed: str, day: date, found: _Found
+) -> tuple[list[str], list[str], bool]:
+    """Match across hours what only one side had. Returns the keys that moved here, the late ones, and whether the
+    ledger has some under an hour that was not compared, or has only now."""
+    gone: list[Held] = []
+    cut = {source_id[:_SOURCE_ID]: source_id for source_id in found.only_his}
+    for one in found.only_ledger:
+        source_id = cut.pop(one.source_id, None)
+        if source_id is None:
+            gone.append(one)
+        else:
+            _match(found, one, source_id, found.only_his.pop(source_id))
+    found.only_ledger = gone
+    moved: list[str] = []
+    late: list[str] = []
+    astray = False
+    ids = list(found.only_his)
+    for start in range(0, len(ids), BATCH):
+        keys = {event_key(hospital, feed, source_id): source_id for source_id in ids[start : start + BATCH]}
+        query = select(event.c.key, event.c.day).where(event.c.key.in_(keys))
+        with ledger.read() as connection:
+            days: dict[str, date] = {row.key: row.day for row in connection.execute(query)}
+        for key, source_id in keys.items():
+            if key not in days:
+                late.append(source_id)
+            elif days[key] != day:
+                moved.append(source_id)
+            else:
+                astray = True
+                found.distinct -= 1
+                found.voided -= found.only_his[source_id]
+    return moved, late, astray
+
+
+def _mark_all(ledger: Ledger, found: _Found, now: datetime) -> None:
+    with ledger.write() as connection:
+        _mark(connection, "vanished_at", [one.id for one in found.only_ledger if not one.vanished], now)
+        _mark(connection, "vanished_at", found.back, None)
+        _mark(connection, "voided_at", found.unrefunded, None)
+        _mark(connection, "voided_at", [one.id for one in found.refunded if one.status not in VOIDABLE], now)
+        unsent = [one.id for one in found.refunded if one.status in VOIDABLE]
+        for start in range(0, len(unsent), BATCH):
+            void(connection, unsent[start : start + BATCH], now=now)
+
+
+def _mark(connection: Connection, column: str, ids: Sequence[int], value: datetime | None) -> None:
+    for start in range(0, len(ids), BATCH):
+        some = event.c.id.in_(ids[start : start + BATCH])
+        connection.execute(update(event).where(some).values({column: value}))
+
+
+def _list(ledger: Ledger, hospital: str, feed: str, day: date, listed: dict[str, list[str]], now: datetime) -> None:
+    """Replace what is listed of the day."""
+    of_day = and_(absent.c.hospital == hospital, absent.c.day == day, absent.c.feed == feed)
+    common = {"hospital": hospital, "feed": feed, "day": day, "found_at": now}
+    rows = [
+        common | {"kind": kind, "source_id": source_id[:_SOURCE_ID]}
+        for kind, ids in listed.items()
+        for source_id in sorted(ids)[:MOST_LISTED]
+    ]
+    with ledger.write() as connection:
+        connection.execute(delete(absent).where(of_day))
+        if rows:
+            connection.execute(insert(absent), rows)
+
+
+def _contents(
+    ledger: Ledger, his: His, feed: str, part: Window, draft: Callable[[SourceRow], Draft], now: datetime
+) -> None:
+    """Mark sent events whose content is another now, as staging does within its look-back days."""
+    for batch in his.rows(feed, part.start, part.end):
+        drafts = {one.key: one for one in map(draft, reversed(batch))}
+        with ledger.read() as connection:
+            have = known(connection, list(drafts))
+        changes = {one.id: compare(one, drafts[key]) for key, one in have.items()}
+        changed = [of_id for of_id, change in changes.items() if change is Change.CHANGED_LATE]
+        restored = [of_id for of_id, change in changes.items() if change is Change.RESTORED]
+        if changed or restored:
+            with ledger.write() as connection:
+                _mark(connection, "changed_at", changed, now)
+                _mark(connection, "changed_at", restored, None)
+
+
+def note(ledger: Ledger, his: His, hospital: str, feed: str, window: Window, *, now: datetime) -> None:
+    """Before a window is staged: write down how the HIS looks. What is the same later was staged as it is."""
+    for day in window.days:
+        start, end = max(window.start, day_window(day).start), min(window.end, day_window(day).end)
+        digests = {
+            one.hour: source_marks.digest(ledger.keyring, hospital, feed, day, one)
+            for one in his.hours(feed, start, end)
+            if one.hour is not None
+        }
+        hours = range(start.hour, (end - timedelta(microseconds=1)).hour + 1)
+        with ledger.write() as connection:
+            source_marks.keep(connection, hospital, feed, day, digests, hours=hours, now=now)
