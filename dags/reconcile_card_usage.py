@@ -30,7 +30,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
-from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import last_days
 from card_usage_airflow.verbs import publish_window, reconcile_window
@@ -65,6 +65,7 @@ def recount(hospital_id: str, **context: Any) -> list[dict[str, object]]:
         )
     },
     on_failure_callback=run_failed,
+    on_success_callback=run_succeeded,
 )
 def reconcile_card_usage() -> None:
     recount.expand(hospital_id=list(fleet.ids()))

@@ -40,7 +40,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from card_usage.windows import Window, day_window
 from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
-from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present
 from card_usage_airflow.verbs import (
@@ -155,6 +155,7 @@ def reconcile_and_publish(params: Any) -> dict[str, object]:
         ),
     },
     on_failure_callback=run_failed,
+    on_success_callback=run_succeeded,
 )
 def redeliver_card_usage() -> None:
     wanted = feeds()

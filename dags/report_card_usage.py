@@ -65,7 +65,7 @@ from card_usage.errors import BadHospitalFile, GateStopped
 from card_usage.hospitals import Hospital
 from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
-from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import is_backfill, window_from
 from card_usage_airflow.sensors import WindowEnded
@@ -156,6 +156,7 @@ def report_card_usage(hospital: Hospital) -> None:
             )
         },
         on_failure_callback=run_failed,
+        on_success_callback=run_succeeded,
     ):
         wait = WindowEnded(task_id="wait", hospital_id=hospital.id, poke_interval=60, timeout=timedelta(days=2))
         windows = wait.output
@@ -181,6 +182,7 @@ def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
         default_args=DEFAULT_ARGS,
         tags={Tag.CARD_USAGE, Tag.REPORT, Tag.BROKEN},
         on_failure_callback=run_failed,
+        on_success_callback=run_succeeded,
     ):
         read_hospital_file(hospital_id)
 

@@ -7,13 +7,14 @@ with the platform says (document 2.7.4 leaves some of it open, see docs/rules.md
 from __future__ import annotations
 
 import tomllib
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from card_usage.errors import BadHospitalFile, UnknownHospital
+from card_usage.incidents import CAUSES
 
 SQL = Path(__file__).resolve().parents[1] / "sql"
 
@@ -106,6 +107,51 @@ class Gate(_Table):
     undecided: Literal["released", "clean", "rejected"] = "rejected"
 
 
+class Route(_Table):
+    """A channel for alerts, and what goes there: an Airflow connection of a kind that docs/alerts.md lists."""
+
+    channel: Name
+    least: Literal["info", "warning", "critical"] = "warning"
+    causes: tuple[Name, ...] = ()  # none: all
+    at_night: Literal["critical", "all", "nothing"] = "critical"
+    digest: bool = True
+    language: Literal["zh", "en"] | None = None
+
+    @model_validator(mode="after")
+    def _causes_exist(self) -> Route:
+        if strange := sorted(set(self.causes) - CAUSES.keys()):
+            raise ValueError(f"no cause {', '.join(strange)} (there are: {', '.join(CAUSES)})")
+        return self
+
+
+class Alerts(_Table):
+    """Who hears of trouble, when, and from where on it is trouble. Times are local, shares 0 to 1; docs/alerts.md."""
+
+    routes: tuple[Route, ...] = ()
+    quiet_from: time = time(21)
+    quiet_to: time = time(7, 30)
+    digest_at: time = time(7, 30)
+    report_by: time = time(9)
+    late_hours: int = Field(default=3, ge=1, le=72)
+    behind_hours: int = Field(default=4, ge=1, le=72)
+    settle_hours: int = Field(default=12, ge=1, le=168)
+    missing_share: float = Field(default=0.05, gt=0, le=1)
+    drop_share: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _channels_differ(self) -> Alerts:
+        names = [route.channel for route in self.routes]
+        if len(set(names)) != len(names):
+            raise ValueError("a channel is listed twice")
+        return self
+
+    def is_quiet(self, at: time) -> bool:
+        """Whether a local time is within the quiet hours, which may go over midnight."""
+        if self.quiet_from <= self.quiet_to:
+            return self.quiet_from <= at < self.quiet_to
+        return at >= self.quiet_from or at < self.quiet_to
+
+
 class Report(_Table):
     """How reports speak."""
 
@@ -126,6 +172,7 @@ class Hospital(_Table):
     normalize: Normalize = Normalize()
     gate: Gate = Gate()
     report: Report = Report()
+    alerts: Alerts = Alerts()
 
     @property
     def label(self) -> str:

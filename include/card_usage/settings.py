@@ -21,6 +21,8 @@ class Settings:
     hospitals: Path
     aliases: Path
     reports: Path
+    team_channels: tuple[str, ...] = ()
+    airflow_url: str = ""
     code_tables: Path = INCLUDE / "code_tables"
 
     @classmethod
@@ -33,6 +35,8 @@ class Settings:
             hospitals=hospitals,
             aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
             reports=Path(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
+            team_channels=tuple(environment.get("CARD_USAGE_TEAM_CHANNELS", "").replace(",", " ").split()),
+            airflow_url=environment.get("AIRFLOW__API__BASE_URL", "").rstrip("/"),
         )
 
     @staticmethod

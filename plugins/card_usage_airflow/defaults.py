@@ -24,6 +24,7 @@ class Tag(StrEnum):
     REPORT = "report"
     RECONCILE = "reconcile"
     BY_HAND = "by-hand"
+    ALERT = "alert"
     BROKEN = "broken"
 
 

@@ -1,21 +1,90 @@
-"""A failed run is heard of once: one line in the log of the DAG processor, however many tasks failed."""
+"""Runs that fail and succeed: written down here; opened, told and closed by the sweep like all other troubles.
+
+Both are notifiers, for a DAG's or a task's `on_failure_callback` and `on_success_callback`. However many tasks of a run
+fail, it is one failed run; the ledger knows it by DAG and run.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-log = logging.getLogger(__name__)
+from airflow.sdk import BaseNotifier, Context
+from card_usage.errors import CardUsageError
+
+from card_usage_airflow.runs import present
+
+if TYPE_CHECKING:
+    from card_usage.ledger.database import Ledger
+
+REPORT_DAG = "report_card_usage__"
+EVERYONE = "*"
 
 
-def run_failed(context: Mapping[str, Any]) -> None:
-    """`on_failure_callback` of every DAG (of the DAG, not of its tasks: that is what makes it one line a run)."""
-    last = context.get("ti")
-    log.error(
-        "incident: dag=%s run=%s reason=%s last_task=%s next=read that task's log, then the runbook in the DAG's docs",
-        context["dag"].dag_id,
-        context.get("run_id"),
-        context.get("reason"),
-        last.task_id if last else None,
-    )
+class RunFailed(BaseNotifier):
+    """A run failed: one line in the log, one row in the ledger."""
+
+    def notify(self, context: Context) -> None:
+        from card_usage.ledger.incidents import run_failed
+
+        dag_id, run_id = context["dag"].dag_id, str(context.get("run_id"))
+        last = context.get("ti")
+        task_id = last.task_id if last else "-"
+        self.log.error(
+            "incident: dag=%s run=%s reason=%s last_task=%s next=read that task's log and the DAG's docs",
+            *(dag_id, run_id, context.get("reason"), task_id),
+        )
+        try:
+            with _ledger() as ledger, ledger.write() as connection:
+                run_failed(
+                    connection,
+                    hospital=hospital_of(context),
+                    dag_id=dag_id,
+                    run_id=run_id,
+                    task_id=task_id,
+                    reason=str(context.get("reason") or "failed"),
+                    now=present(),
+                )
+        except CardUsageError as problem:
+            # The run has failed all the same, and without its report the sweep finds it by the deadline.
+            self.log.error("incident not written down: %s", problem)
+
+
+class RunSucceeded(BaseNotifier):
+    """A run succeeded: what earlier ones of its kind left is made good."""
+
+    def notify(self, context: Context) -> None:
+        from card_usage.ledger.incidents import run_succeeded
+
+        try:
+            with _ledger() as ledger, ledger.write() as connection:
+                run_succeeded(connection, dag_id=context["dag"].dag_id, run_id=str(context.get("run_id")))
+        except CardUsageError as problem:
+            self.log.error("success not written down: %s", problem)
+
+
+run_failed, run_succeeded = RunFailed(), RunSucceeded()
+
+
+def hospital_of(context: Mapping[str, Any]) -> str:
+    """The hospital that a run is about: of the DAG's name, of its parameters, or '*'."""
+    dag_id = context["dag"].dag_id
+    if dag_id.startswith(REPORT_DAG):
+        return str(dag_id.removeprefix(REPORT_DAG))
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    return str(conf.get("hospital") or EVERYONE)
+
+
+@contextmanager
+def _ledger() -> Iterator[Ledger]:
+    from card_usage.ledger.database import open_ledger
+    from card_usage.settings import Settings
+
+    settings = Settings.from_environment(os.environ)
+    ledger = open_ledger(settings.ledger_url, settings.keyring)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

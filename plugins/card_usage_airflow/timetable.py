@@ -7,7 +7,7 @@ from typing import Any
 from airflow.timetables.base import DataInterval
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
-from card_usage.windows import between, day_window
+from card_usage.windows import HOUR, between, day_window
 from pendulum import DateTime
 
 
@@ -15,8 +15,8 @@ class LocalIntervals(CronDataIntervalTimetable):
     """Half-open intervals of a cron expression in its own zone, each run at its end.
 
     A run that the scheduler or a backfill makes is called `scheduled__2026-11-23`, by the local day that it reports
-    (hours: `2026-11-23T05`), where Airflow's own name would be the end of that day in UTC. A bare cron string instead
-    of this would give empty intervals.
+    (hours: `2026-11-23T05`, less: `2026-11-23T05:10`), where Airflow's own name would be the end of that day in UTC. A
+    bare cron string instead of this would give empty intervals.
     """
 
     @property
@@ -29,5 +29,6 @@ class LocalIntervals(CronDataIntervalTimetable):
         if data_interval is None or run_type not in (DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB):
             return super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
         window = between(data_interval.start, data_interval.end)
-        shape = "%Y-%m-%d" if window == day_window(window.day) else "%Y-%m-%dT%H"
+        whole_hours = window.end - window.start >= HOUR
+        shape = "%Y-%m-%d" if window == day_window(window.day) else "%Y-%m-%dT%H" if whole_hours else "%Y-%m-%dT%H:%M"
         return run_type.generate_run_id(suffix=f"{window.start:{shape}}")

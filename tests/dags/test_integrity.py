@@ -50,7 +50,12 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_dag_file_gives_its_dags(dags: dict[str, DAG]) -> None:
-    assert set(dags) == {"report_card_usage__demo_hospital", "reconcile_card_usage", "redeliver_card_usage"}
+    assert set(dags) == {
+        "report_card_usage__demo_hospital",
+        "reconcile_card_usage",
+        "redeliver_card_usage",
+        "alert_card_usage",
+    }
 
 
 def test_every_dag_says_who_owns_it_what_it_is_and_what_to_do_at_night(dags: dict[str, DAG]) -> None:
@@ -166,6 +171,7 @@ def test_a_broken_hospital_file_shows_itself_and_leaves_the_others_alone(fleet: 
         "report_card_usage__hourly_hospital",
         "reconcile_card_usage",
         "redeliver_card_usage",
+        "alert_card_usage",
     }
     (problem,) = bag.import_errors.values()
     (place,) = bag.import_errors

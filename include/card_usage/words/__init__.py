@@ -12,12 +12,12 @@ from datetime import date
 from typing import Final, Literal
 
 from card_usage.english_names import ENGLISH_NAMES
-from card_usage.words import actions, quality, report, terms, usage
+from card_usage.words import actions, alerts, quality, report, terms, usage
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 
-_PARTS: Final = (report, quality, actions, terms, usage)
+_PARTS: Final = (report, quality, actions, terms, usage, alerts)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
 

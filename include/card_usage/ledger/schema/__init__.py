@@ -8,9 +8,10 @@ what was imported.
 from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, token
-from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, attempt, event, finding
+from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, UNDECIDED, attempt, event, finding
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.incidents import failed_run, incident, telling
 from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.source_marks import source_mark
@@ -23,6 +24,7 @@ __all__ = [
     "OPEN",
     "SETTLED_STATES",
     "STATES",
+    "UNDECIDED",
     "WAITING",
     "Id",
     "Instant",
@@ -33,9 +35,11 @@ __all__ = [
     "deliverer",
     "event",
     "evidence",
+    "failed_run",
     "feed_window",
     "finding",
     "hold",
+    "incident",
     "meta",
     "metadata",
     "outbox",
@@ -45,6 +49,7 @@ __all__ = [
     "source_mark",
     "statement",
     "statement_count",
+    "telling",
     "token",
     "verdict",
     "verified",

@@ -87,6 +87,9 @@ _CLAIMED = text("status = 'in_flight'")
 Index("ix_event_in_flight", event.c.claimed_by, postgresql_where=_CLAIMED, sqlite_where=_CLAIMED)
 _ASIDE = text("status = 'quarantined'")
 Index("ix_event_quarantined", event.c.hospital, event.c.day, postgresql_where=_ASIDE, sqlite_where=_ASIDE)
+# What waits for a person, found without reading what was delivered around it.
+UNDECIDED = text("status in ('rejected', 'unconfirmed')")
+Index("ix_event_undecided", event.c.hospital, event.c.day, postgresql_where=UNDECIDED, sqlite_where=UNDECIDED)
 
 finding = Table(
     "finding",
