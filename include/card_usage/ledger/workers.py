@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from card_usage.ledger.schema import deliverer
 
@@ -68,14 +68,25 @@ def register(connection: Connection, *, hospital: str, app_id: str, identity: Id
     return int(connection.execute(insert(deliverer).values(values).returning(deliverer.c.id)).scalar_one())
 
 
+# Every deliverer says these three every other second; made once.
+_BEAT: Final = (
+    update(deliverer)
+    .where(deliverer.c.id == bindparam("worker"), deliverer.c.ended_at.is_(None))
+    .values(beat=deliverer.c.beat + 1, done=bindparam("so_far"))
+)
+_OTHERS: Final = select(
+    *(deliverer.c[name] for name in ("id", "hospital", "host", "pid", "process_start", "beat"))
+).where(
+    or_(deliverer.c.hospital == bindparam("of_hospital"), deliverer.c.app_id == bindparam("of_app")),
+    deliverer.c.ended_at.is_(None),
+    deliverer.c.id != bindparam("worker"),
+)
+_SHARING: Final = select(func.count()).where(deliverer.c.app_id == bindparam("of_app"), deliverer.c.ended_at.is_(None))
+
+
 def beat(connection: Connection, worker: int, done: int) -> bool:
     """Say that this one lives. False: it was called dead, its claims are no longer its own."""
-    moved = connection.execute(
-        update(deliverer)
-        .where(deliverer.c.id == worker, deliverer.c.ended_at.is_(None))
-        .values(beat=deliverer.c.beat + 1, done=done)
-    )
-    return moved.rowcount == 1
+    return connection.execute(_BEAT, {"worker": worker, "so_far": done}).rowcount == 1
 
 
 def end(connection: Connection, worker: int, now: datetime) -> None:
@@ -98,14 +109,7 @@ class Living:
 def others(connection: Connection, *, hospital: str, app_id: str, worker: int) -> list[Living]:
     """Deliverers that have not ended, other than `worker`: the hospital's, and those under the same appId, one of which
     may be asking for everybody's token."""
-    columns = deliverer.c
-    rows = connection.execute(
-        select(columns.id, columns.hospital, columns.host, columns.pid, columns.process_start, columns.beat).where(
-            or_(columns.hospital == hospital, columns.app_id == app_id),
-            columns.ended_at.is_(None),
-            columns.id != worker,
-        )
-    )
+    rows = connection.execute(_OTHERS, {"of_hospital": hospital, "of_app": app_id, "worker": worker})
     return [
         Living(r.id, r.hospital, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat) for r in rows
     ]
@@ -113,8 +117,7 @@ def others(connection: Connection, *, hospital: str, app_id: str, worker: int) -
 
 def sharing_app(connection: Connection, app_id: str) -> int:
     """How many deliverers work with this appId now: they share its rate."""
-    count = select(func.count()).where(deliverer.c.app_id == app_id, deliverer.c.ended_at.is_(None))
-    return int(connection.execute(count).scalar_one())
+    return int(connection.execute(_SHARING, {"of_app": app_id}).scalar_one())
 
 
 def call_dead(connection: Connection, living: Living, now: datetime) -> bool:
