@@ -10,9 +10,12 @@ replica through the ledger to the open platform, once each, and the report prove
 | `wait` | waits until the window has ended; holds no worker while it does | yes |
 | `stage` | one per feed: HIS rows to the ledger, normalized, judged; scheduled runs also look at the last days | yes |
 | `check` | the gate: pass, warn, hold or stop | yes |
-| `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds the window | yes |
+| `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds all of it | yes |
 | `reconcile` | counts HIS, ledger and acknowledgements against each other | yes |
 | `publish` | writes the day's report (HTML, JSON); its log names the files | yes |
+| `approve` | one per withheld window: a person decides, in *Required Actions*; holds no worker while it waits | yes |
+| `deliver_approved` | sends what was let go; **skipped** if nothing was | yes |
+| `report_approved` | counts that window again and writes its report anew | yes |
 
 Everything may be cleared and run again, alone or together: what was delivered is not sent a second time.
 
@@ -36,8 +39,17 @@ Open the red task, read the **last lines of its log**: they say what happened an
 - `LedgerUnreachable`, `LedgerBehind`, `WrongKey`: the ledger's database, schema or key. The line says which; clear the
   task when it is mended.
 
-`deliver` **skipped** is no failure: the gate holds the window, its events wait in the ledger. Mend the cause (usually
-unmapped codes), then clear `stage` with downstream.
+`deliver` **skipped** is no failure: the gate holds the window, its events wait in the ledger, and `approve` waits for a
+person.
+
+## A window is withheld: who decides what · 质检未放行
+
+Open the run's *Required Actions* (需要操作). The form says why, how many, and what each answer does: release
+everything, release only the feeds that no reason concerns, or nothing. Mending is better than releasing: add the codes
+that are missing (`python -m card_usage quality`, or `redeliver_card_usage`), and the window passes by itself. After the
+deadline of the hospital's file (`[gate]` `decide_within_hours`, 20) its default counts (`undecided`, `rejected`:
+nothing leaves, and it may still be released). Without the UI: `python -m card_usage decide`. Who decided what is in the
+ledger and in the day's report. Other hospitals and later windows do not wait for it.
 
 ## A day again, or days of the past
 
@@ -57,19 +69,28 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.errors import BadHospitalFile, GateStopped
 from card_usage.hospitals import Hospital
 from card_usage_airflow import fleet
+from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import is_backfill, window_from
 from card_usage_airflow.sensors import WindowEnded
-from card_usage_airflow.verbs import check_window, deliver_window, publish_window, reconcile_window, stage_window
+from card_usage_airflow.verbs import (
+    check_window,
+    deliver_window,
+    publish_window,
+    reconcile_window,
+    stage_window,
+    withholds_all,
+)
 
 log = logging.getLogger(__name__)
 
@@ -83,32 +104,54 @@ def stage(hospital_id: str, windows: list[str], feed: str, **context: Any) -> li
 
 
 @task
-def check(hospital_id: str, windows: list[str]) -> dict[str, str]:
-    """The gate before delivery: a verdict for each window. Stops the run if nothing of its own window may leave."""
-    verdicts = {}
+def check(hospital_id: str, windows: list[str]) -> list[str]:
+    """The gate before delivery. Returns the windows that somebody has to decide about.
+
+    Of the days looked back on only those that nobody was asked about yet: their own run's form may still be open. Stops
+    the run if nothing of its own window may leave.
+    """
+    ask = []
     with hospital_pipeline(hospital_id) as pipeline:
         for window in windows:
             result = check_window(pipeline, window_from(window))
-            verdicts[window] = result.verdict
             if result.verdict == "stop" and window == windows[0]:
                 reasons = "; ".join(reason.text(pipeline.hospital.report.language) for reason in result.reasons)
                 raise GateStopped(hospital=hospital_id, window=window, reasons=reasons)
-    return verdicts
+            waiting = [given for given in pipeline.verdicts(window_from(window)) if given.waits]
+            if any(window == windows[0] or given.asked_at is None for given in waiting):
+                ask.append(window)
+    return ask
 
 
 # One at a time a hospital: a second deliverer would only share the first one's rate.
 @task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=12))
-def deliver(hospital_id: str, verdicts: dict[str, str]) -> list[dict[str, object]]:
-    """Everything that is due in the windows that the gate lets pass."""
-    passed = [window for window, verdict in verdicts.items() if verdict in ("pass", "warn")]
-    held = [window for window in verdicts if window not in passed]
+def deliver(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
+    """Everything that is due in these windows, but for what the gate withholds."""
     with hospital_pipeline(hospital_id) as pipeline:
-        delivered = [deliver_window(pipeline, window_from(window)) for window in passed]
+        held = [window for window in windows if withholds_all(pipeline, window_from(window))]
+        delivered = [deliver_window(pipeline, window_from(window)) for window in windows if window not in held]
     if held:
         log.warning("held by the gate, nothing sent of %s", ", ".join(held))
-    if not passed:
+    if not delivered:
         raise AirflowSkipException("the gate holds this window; its events wait in the ledger")
     return delivered
+
+
+@task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=12))
+def deliver_approved(hospital_id: str, decided: dict[str, str]) -> dict[str, object]:
+    """What a person let go of one window."""
+    if decided["decision"] not in ("released", "clean"):
+        raise AirflowSkipException("nothing was let go; the events wait in the ledger")
+    with hospital_pipeline(hospital_id) as pipeline:
+        return deliver_window(pipeline, window_from(decided["window"]))
+
+
+@task
+def report_approved(hospital_id: str, window: str) -> list[str]:
+    """The window counted again and its report written anew, with the decision in it."""
+    with hospital_pipeline(hospital_id) as pipeline:
+        reconcile_window(pipeline, window_from(window))
+        return publish_window(pipeline, window_from(window))
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
@@ -133,6 +176,12 @@ def read_hospital_file(hospital_id: str) -> None:
     log.info("the file is in order again; the DAG takes its usual form at the next parse")
 
 
+def most_runs(hospital: Hospital) -> int:
+    """Three that work, and one for each window that may be waiting for a person."""
+    hours = 24 if hospital.cadence == "daily" else 1
+    return 3 + ceil(hospital.gate.decide_within_hours / hours)
+
+
 def report_card_usage(hospital: Hospital) -> None:
     """The DAG of one hospital."""
     with DAG(
@@ -143,7 +192,7 @@ def report_card_usage(hospital: Hospital) -> None:
         schedule=timetable(hospital.cadence),
         start_date=start_of(hospital),
         catchup=False,
-        max_active_runs=3,
+        max_active_runs=most_runs(hospital),
         default_args=DEFAULT_ARGS,
         tags={Tag.CARD_USAGE, Tag.REPORT},
         params={
@@ -161,9 +210,20 @@ def report_card_usage(hospital: Hospital) -> None:
         wait = WindowEnded(task_id="wait", hospital_id=hospital.id, poke_interval=60, timeout=timedelta(days=2))
         windows = wait.output
         staged = stage.partial(hospital_id=hospital.id, windows=windows).expand(feed=list(hospital.his.feeds))
-        checked = check(hospital.id, windows)
-        staged >> checked
-        deliver(hospital.id, checked) >> reconcile(hospital.id, windows) >> publish(hospital.id, windows)
+        held = check(hospital.id, windows)
+        staged >> held
+
+        @task_group(group_id="held", prefix_group_id=False)
+        def decide(window: str) -> None:
+            """One withheld window, on its own: what passed does not wait for it."""
+            approve = Approval(
+                task_id="approve", hospital=hospital, window=window, map_index_template="{{ task.window }}"
+            )
+            deliver_approved(hospital.id, approve.output) >> report_approved(hospital.id, window)
+
+        decide.expand(window=held)
+        delivered = deliver(hospital.id, windows)
+        held >> delivered >> reconcile(hospital.id, windows) >> publish(hospital.id, windows)
 
 
 def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:

@@ -52,7 +52,8 @@ def hospital(**changes: dict[str, Any]) -> Hospital:
     return found.model_copy(update=parts)
 
 
-KEYRING = Keyring.parse(Keyring.new_key("t"))
+KEY = Keyring.new_key("t")
+KEYRING = Keyring.parse(KEY)
 
 
 @cache

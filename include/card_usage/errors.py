@@ -8,8 +8,10 @@
     |   |-- BadConnection
     |   |-- BadKey
     |   |-- BadLedgerUrl
+    |   |-- AliasesNotWritable
     |   `-- BadStorePath         a name that leads out of the reports' folder
     |-- CodeTableError           a code table or alias file breaks its laws
+    |   `-- BadProposal          a filled-in list of aliases has rows that cannot be used
     |-- NormalizeError           a value cannot be brought into standard form
     |   `-- UnknownCode
     |-- SourceError              the HIS replica
@@ -107,10 +109,25 @@ class BadLedgerUrl(SettingsError):
     )
 
 
+class AliasesNotWritable(SettingsError):
+    """The folder of a hospital's alias files cannot be written."""
+
+    says = (
+        "{path} cannot be written ({reason}): give this user the right to write there, or set CARD_USAGE_ALIASES to a "
+        "folder of its own; nothing was changed"
+    )
+
+
 class CodeTableError(CardUsageError):
     """A code table or alias file breaks a law: unique codes, names, parents that exist, aliases to standard codes."""
 
     says = "{path}, line {line}, column '{column}': {problem}; {remedy}"
+
+
+class BadProposal(CodeTableError):
+    """Rows of a list of aliases cannot be used; `rows` names each cell, what is wrong with it and what to do."""
+
+    says = "{file}: {count} cells cannot be used, nothing was changed:\n{rows}"
 
 
 class NormalizeError(CardUsageError):

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from random import SystemRandom
 
+from card_usage.approval import Question, question
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.comparison import Compared, compare_feed, note
@@ -41,7 +42,7 @@ from card_usage.report import publish
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
-from card_usage.verdicts import Verdict, withheld
+from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
 from card_usage.windows import Window, day_window, local
 
 
@@ -133,6 +134,22 @@ class Pipeline:
     def check(self, window: Window, *, now: datetime) -> Verdict:
         """Let the quality gate look at the window's events; its verdict is kept in the ledger."""
         return check(self.ledger, self.hospital, window, now=now)
+
+    def verdicts(self, window: Window) -> tuple[Given, ...]:
+        """Verdicts in force for the window, with what was decided about them."""
+        with self.ledger.read() as connection:
+            return standing_verdicts(connection, self.hospital.id, window)
+
+    def ask(self, given: Given, *, now: datetime) -> Question:
+        """The question about a withheld window, for a person; that it was asked is noted."""
+        with self.ledger.write() as connection:
+            ask(connection, [given], now=now)
+            return question(connection, self.hospital, given, now=now)
+
+    def decide(self, given: Given, decision: Decision, *, by: str, now: datetime, anew: bool = False) -> bool:
+        """Write down what a person decided about a withheld window; returns whether it counts."""
+        with self.ledger.write() as connection:
+            return decide(connection, given.id, decision, by=by, now=now, anew=anew)
 
     def scope(self, window: Window) -> Scope:
         """What a delivery for this window may claim: the window's days, without what the gate withholds."""

@@ -265,6 +265,11 @@ def withheld(connection: Connection, hospital_id: str, window: Window) -> tuple[
     return tuple(part for one in given if (part := one.withheld) is not None)
 
 
+def waiting(connection: Connection, hospital_id: str, window: Window) -> tuple[Given, ...]:
+    """Withheld windows that nobody has decided about yet, oldest first."""
+    return tuple(one for one in standing_verdicts(connection, hospital_id, window) if one.waits)
+
+
 def ask(connection: Connection, given: Sequence[Given], *, now: datetime) -> None:
     """Note that somebody was asked about these."""
     ids = [one.id for one in given]

@@ -46,6 +46,12 @@ def check_window(pipeline: Pipeline, window: Window) -> Verdict:
     return result
 
 
+def withholds_all(pipeline: Pipeline, window: Window) -> bool:
+    """Whether the gate lets nothing of the window go."""
+    parts = [given.withheld for given in pipeline.verdicts(window)]
+    return any(part and not part.feeds and part.start <= window.start and window.end <= part.end for part in parts)
+
+
 def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     """Send what is due; returns the counts.
 

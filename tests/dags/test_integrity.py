@@ -81,16 +81,22 @@ def test_every_task_has_limits_and_retries_by_meaning(dags: dict[str, DAG]) -> N
             assert not task.on_failure_callback
 
 
-def test_a_report_runs_wait_stage_check_deliver_reconcile_publish(dags: dict[str, DAG]) -> None:
+def test_a_report_waits_stages_checks_delivers_reports_and_asks_about_what_is_withheld_beside_it(
+    dags: dict[str, DAG],
+) -> None:
     dag = dags["report_card_usage__demo_hospital"]
-    assert [task.task_id for task in dag.topological_sort()] == [
-        "wait",
-        "stage",
-        "check",
-        "deliver",
-        "reconcile",
-        "publish",
-    ]
+    before = {task.task_id: task.upstream_task_ids for task in dag.tasks}
+    assert before == {
+        "wait": set(),
+        "stage": {"wait"},
+        "check": {"wait", "stage"},
+        "deliver": {"wait", "check"},
+        "reconcile": {"wait", "deliver"},
+        "publish": {"wait", "reconcile"},
+        "approve": {"check"},
+        "deliver_approved": {"approve"},
+        "report_approved": {"check", "deliver_approved"},
+    }
     assert dag.get_task("stage").is_mapped
     assert dag.get_task("wait").mode == "reschedule"
 

@@ -157,6 +157,14 @@ def test_a_changed_row_replaces_only_what_certainly_was_not_taken(ledger: Ledger
         assert row(ledger).changed_at is None, "the change was taken back"  # type: ignore[attr-defined]
 
 
+def test_many_rows_that_changed_since_are_replaced_in_one_batch(ledger: Ledger) -> None:
+    take(ledger, *(draft(number, status="quarantined") for number in range(50)))
+    counts = take(ledger, *(draft(number, version=1) for number in range(50)))
+    assert counts["changed"] == 50
+    with ledger.read() as connection:
+        assert set(connection.scalars(select(event.c.status))) == {"ready"}
+
+
 @pytest.mark.parametrize("status", STATES)
 def test_a_refund_voids_what_was_not_sent_and_marks_the_rest(ledger: Ledger, status: str) -> None:
     take(ledger, draft())

@@ -47,7 +47,11 @@ def test_every_name_that_the_code_can_ask_for_is_there():
 def test_no_text_is_there_that_nobody_asks_for():
     sources = "".join(
         path.read_text(encoding="utf-8")
-        for path in [*(INCLUDE / "card_usage").rglob("*.py"), *HERE.glob("*.jinja")]
+        for path in [
+            *(INCLUDE / "card_usage").rglob("*.py"),
+            *HERE.glob("*.jinja"),
+            *(INCLUDE.parent / "plugins").rglob("*.py"),
+        ]
         if path.parent.name != "words"
     )
     # A key is asked for whole, or as a prefix joined with a name: f"class.{name}" here, "class." ~ name in a template.

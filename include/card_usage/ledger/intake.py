@@ -20,7 +20,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
@@ -185,7 +185,8 @@ _replaced_columns = (
 )
 _update_replaced = (
     update(event)
-    .where(event.c.id == bindparam("of_id"), event.c.status.in_(sorted(REPLACEABLE)))
+    # Not `in_`, whose list of parameters does not go with many rows at once.
+    .where(event.c.id == bindparam("of_id"), or_(*(event.c.status == state for state in sorted(REPLACEABLE))))
     .values(
         {name: bindparam(name) for name in _replaced_columns}
         | {"generation": 0, "attempts": 0, "due_at": None, "result_code": None, "settled_at": None}

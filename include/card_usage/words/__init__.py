@@ -7,17 +7,17 @@ Tone: what happened, how many, what to do, who can help. Rules carry their own t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final, Literal
 
 from card_usage.english_names import ENGLISH_NAMES
-from card_usage.words import actions, alerts, quality, report, terms, usage
+from card_usage.words import actions, alerts, approval, quality, report, terms, usage, workbench
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 
-_PARTS: Final = (report, quality, actions, terms, usage, alerts)
+_PARTS: Final = (report, quality, actions, terms, usage, alerts, approval, workbench)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
 
@@ -55,6 +55,10 @@ class Words:
     def code(self, table: str, code: str, name: str) -> str:
         """A standard code in words: `name` is the table's own, in Chinese."""
         return name if self.language == "zh" else ENGLISH_NAMES.get(table, {}).get(code, name)
+
+    def list(self, texts: Iterable[str]) -> str:
+        """Several of a kind, one behind the other."""
+        return ("、" if self.language == "zh" else ", ").join(texts)
 
     def sentence(self, text: str) -> str:
         """With a capital at its start, for what stands alone."""

@@ -1,0 +1,72 @@
+"""A withheld window waits for a person in the Airflow UI, without a worker; what was decided goes into the ledger.
+
+The task writes the form and ends; Airflow resumes it with the answer, or with the hospital's default once the deadline
+has passed. Whatever is in the ledger counts: a window that was decided elsewhere, mended or judged anew meanwhile needs
+no answer any more, and an answer to an outdated form changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Context
+from card_usage.hospitals import Hospital
+from card_usage.words import Words
+
+from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.runs import present, window_from
+
+
+class Approval(HITLOperator):
+    """Asks about one withheld window. Returns its decision: window, decision, by; decision None: nothing to decide."""
+
+    template_fields: Collection[str] = ("window",)
+
+    def __init__(self, *, hospital: Hospital, window: Any, **kwargs: Any) -> None:
+        words = Words(hospital.report.language)
+        self.decisions = {
+            words(f"gate.decision.{decision}"): decision for decision in ("released", "clean", "rejected")
+        }
+        # Until the ledger is asked, subject and body only say what the form will be about.
+        super().__init__(
+            subject=hospital.label,
+            body=hospital.label,
+            options=list(self.decisions),
+            defaults=words(f"gate.decision.{hospital.gate.undecided}"),
+            response_timeout=timedelta(hours=hospital.gate.decide_within_hours),
+            **kwargs,
+        )
+        self.hospital_id = hospital.id
+        self.window = window
+        self.by_deadline = words("decide.deadline")
+
+    def execute(self, context: Context) -> Any:
+        """Put the question, with counts as they are now, and wait; no question where nothing waits any more."""
+        with hospital_pipeline(self.hospital_id) as pipeline:
+            window = window_from(self.window)
+            given = next((one for one in pipeline.verdicts(window) if one.waits), None)
+            if given is None:
+                self.log.info("%s: nothing waits for a decision any more", self.window)
+                return {"window": self.window, "decision": None, "by": None}
+            asked = pipeline.ask(given, now=present())
+        self.subject, self.body = asked.subject, asked.body
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer down, unless the window was judged anew and found worse since the form was made."""
+        answer = super().execute_complete(context, event)
+        decision = self.decisions[answer["chosen_options"][0]]
+        user = answer["responded_by_user"]
+        by = self.by_deadline if event.get("timedout") or user is None else str(user["name"] or user["id"])
+        with hospital_pipeline(self.hospital_id) as pipeline:
+            window = window_from(self.window)
+            asked = [one for one in pipeline.verdicts(window) if one.waits and one.asked_at is not None]
+            counts = [one for one in asked if pipeline.decide(one, decision, by=by, now=present())]
+        if not counts:
+            self.log.warning("%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by)
+            return {"window": self.window, "decision": None, "by": None}
+        self.log.info("%s: %s by %s", self.window, decision, by)
+        return {"window": self.window, "decision": decision, "by": by}

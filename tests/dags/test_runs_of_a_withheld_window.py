@@ -1,0 +1,105 @@
+"""A real run that the gate holds: it asks, waits without a worker, is answered over the REST interface, and delivers.
+
+The tests build on each other, in file order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from card_usage.ledger.schema import event, verdict
+from sqlalchemy import create_engine, select, text
+
+DAG = "report_card_usage__held_hospital"
+DEMO = "report_card_usage__demo_hospital"
+CLEAN = {"payment", "dispensing", "examination", "laboratory"}
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest) -> None:
+    """A scheduler takes its time."""
+    request.node.add_marker(pytest.mark.timeout(400))
+
+
+def of_held(fleet: Any) -> Counter[tuple[str, str]]:
+    """Feeds and states of the hospital's events."""
+    with fleet.ledger.read() as connection:
+        rows = connection.execute(select(event.c.feed, event.c.status).where(event.c.hospital == "held_hospital"))
+        return Counter((feed, status) for feed, status in rows)
+
+
+def the_run(fleet: Any) -> str:
+    (run_id,) = fleet.runs(DAG)
+    return str(run_id)
+
+
+def form(fleet: Any, run_id: str) -> dict[str, Any]:
+    (found,) = fleet.airflow.ask(f"/dags/{DAG}/dagRuns/{run_id}/hitlDetails")["hitl_details"]
+    return dict(found)
+
+
+def test_a_withheld_window_waits_for_a_person_and_the_report_does_not_wait(fleet: Any) -> None:
+    fleet.unpause(DAG)
+    fleet.until(lambda: fleet.runs(DAG), "a run")
+    run_id = the_run(fleet)
+    waits = "awaiting_input"
+    fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {waits}, "the form is there", 240)
+    fleet.until(lambda: fleet.states(DAG, run_id)["publish"] == {"success"}, "the report is written", 240)
+    assert fleet.states(DAG, run_id)["deliver"] == {"skipped"}
+    assert not [feed for feed, status in of_held(fleet) if status not in ("ready", "quarantined", "voided")]
+    # Nobody works for it: no slot of the pool is taken.
+    pool = fleet.airflow.ask("/pools/default_pool")
+    assert pool["running_slots"] + pool["queued_slots"] == 0
+
+
+def test_the_form_says_why_how_many_what_each_answer_does_and_until_when(fleet: Any) -> None:
+    asked = form(fleet, the_run(fleet))
+    assert asked["options"] == ["全部放行", "只放行不受影响的业务", "不放行"]
+    assert asked["defaults"] == ["不放行"]
+    assert "质检未放行" in asked["subject"]
+    body = asked["body"]
+    for said in (
+        "的记录被隔离",
+        "科室没有对照到标准科室",
+        "挂号 |",
+        "受影响",
+        "收费、取药",
+        "20",
+        "逾期按“不放行”处理",
+    ):
+        assert said in body or said == "收费、取药", said
+    his = create_engine(f"sqlite:///{fleet.home}/his.db")
+    with his.connect() as connection:
+        people = connection.execute(text("select hzxm, sfzh from SF_BRXXK")).all()
+    his.dispose()
+    numbers = {number.strip() for _, number in people if number and len(number.strip()) >= 15}
+    assert len(numbers) > 100
+    assert not [number for number in numbers if number in body]
+
+
+def test_meanwhile_other_hospitals_report(fleet: Any) -> None:
+    fleet.unpause(DEMO)
+    _, state = fleet.triggered(DEMO, day=fleet.days[-1].isoformat())
+    assert state == "success"
+    assert fleet.states(DAG, the_run(fleet))["approve"] == {"awaiting_input"}
+
+
+def test_the_answer_goes_into_the_ledger_and_the_clean_part_to_the_platform(fleet: Any) -> None:
+    run_id = the_run(fleet)
+    before, calls = of_held(fleet), fleet.calls()
+    answer = {"chosen_options": ["只放行不受影响的业务"], "params_input": {}}
+    fleet.airflow.ask(f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve/0/hitlDetails", answer, "PATCH")
+    assert fleet.finished(DAG, {run_id})[run_id]["state"] == "success"
+    assert fleet.states(DAG, run_id)["report_approved"] == {"success"}
+    with fleet.ledger.read() as connection:
+        rows = connection.execute(select(verdict).where(verdict.c.hospital == "held_hospital")).all()
+    assert [(row.verdict, row.decision, row.decided_by) for row in rows] == [("hold", "clean", "admin")]
+    assert rows[0].decided_at is not None
+    after = of_held(fleet)
+    due = {feed: before[feed, "ready"] for feed in CLEAN}
+    assert {feed: after[feed, "delivered"] for feed in CLEAN} == due
+    assert fleet.calls() - calls == sum(due.values())
+    assert after["registration", "delivered"] == 0
+    assert after["registration", "ready"] == before["registration", "ready"]
