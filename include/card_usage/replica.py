@@ -134,7 +134,6 @@ def connect(target: str | URL | Connection, his: His | None = None) -> Engine:
             for statement in settings:
                 cursor.execute(statement)
             cursor.close()
-            raw.commit()
 
     return engine
 

@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock_time
@@ -17,7 +18,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import DateTime, Engine, TextClause, bindparam, text
+from sqlalchemy import Connection, DateTime, Engine, TextClause, bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import CHAR, TypeEngine
 
@@ -36,6 +37,8 @@ SQL: Final = Path(__file__).resolve().parents[1] / "sql"
 _CHAR16: Final = "%Y%m%d%H:%M:%S"
 _HEADER: Final = re.compile(r"^--\s*bounds:\s*(char16|datetime)\s*$")
 _LONGEST_PAUSE: Final = 60.0
+_STEP: Final = 250
+"""Rows taken from the driver at once: so many at most come again after a break."""
 # The local hour of a row, by how the feed's column gives times and by the kind of database ("": any other).
 _HOURS: Final[Mapping[str, Mapping[str, str]]] = {
     "char16": {"": "SUBSTRING(counted.occurred_at, 9, 2)", "oracle": "SUBSTR(counted.occurred_at, 9, 2)"},
@@ -162,6 +165,7 @@ class _Place:
         self._instant: Any = None
         self._seen: Counter[object] = Counter()
         self.last: SourceRow | None = None
+        self.reached = False
 
     def __str__(self) -> str:
         if self.last is None:
@@ -247,7 +251,7 @@ class Source:
         tries = 0
         while True:
             try:
-                for batch in place.unseen(self._stream(feed, sql, place.edge(), end)):
+                for batch in place.unseen(self._stream(feed, sql, place, end)):
                     place.advance(batch)
                     tries = 0
                     yield batch
@@ -259,24 +263,35 @@ class Source:
                 tries += 1
                 self._wait(feed, error, place, tries)
 
-    def _stream(self, feed: str, sql: Feed, start: str | datetime, end: str | datetime) -> Iterator[list[SourceRow]]:
+    def _stream(self, feed: str, sql: Feed, place: _Place, end: str | datetime) -> Iterator[list[SourceRow]]:
         # What SourceRow._make does, without a Python frame a row: the number of columns was compared once.
         new_row = partial(tuple.__new__, SourceRow)
         size = self._hospital.his.fetch_size
-        with self._engine.connect() as connection:
+        batch: list[SourceRow] = []
+        with self._session() as connection:
+            place.reached = True
             try:
                 result = connection.execute(
                     sql.select,
-                    {"start": start, "end": end},
-                    execution_options={"stream_results": True, "max_row_buffer": size},
+                    {"start": place.edge(), "end": end},
+                    execution_options={"stream_results": True, "max_row_buffer": min(size, _STEP)},
                 )
                 self._compare(feed, tuple(result.keys()))
-                for part in result.columns(*SourceRow._fields).partitions(size):
-                    yield list(map(new_row, part))
+                result = result.columns(*SourceRow._fields)
+                while part := result.fetchmany(min(_STEP, size - len(batch))):
+                    batch += map(new_row, part)
+                    if len(batch) == size:
+                        yield batch
+                        batch = []
             except DBAPIError:
-                # Whatever is left of this session, the next try has one of its own.
+                # Whatever is left of this session, the next try has one of its own. What came is kept: a line that
+                # breaks again and again still brings rows.
                 connection.invalidate()
+                if batch:
+                    yield batch
                 raise
+        if batch:
+            yield batch
 
     def count(self, feed: str, window_start: datetime, window_end: datetime) -> int:
         """Rows that `rows` would return now, counted by the database."""
@@ -316,13 +331,29 @@ class Source:
         tries = 0
         while True:
             try:
-                with self._engine.connect() as connection:
+                with self._session() as connection:
+                    place.reached = True
                     return connection.execute(query, edges).all()
             except DBAPIError as error:
                 if refused := self._error(feed, error, place, tries):
                     raise refused from None
                 tries += 1
                 self._wait(feed, error, place, tries)
+
+    @contextmanager
+    def _session(self) -> Iterator[Connection]:
+        connection = self._engine.connect()
+        try:
+            yield connection
+        finally:
+            if not connection.invalidated:
+                try:
+                    connection.rollback()
+                except Exception as error:
+                    # A session that ended meanwhile cannot be told goodbye (pymssql says so outside of its own errors).
+                    log.debug("a session was gone before it was closed: %s", type(error).__name__)
+                    connection.invalidate()
+            connection.close()
 
     def _sql(self, feed: str) -> Feed:
         if feed not in self._hospital.his.feeds:
@@ -352,8 +383,7 @@ class Source:
             why = f"no right to SELECT from {table}"
             return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
         # Nobody answers at all, and has not before: that is a wrong address or a replica that is down, so say it now.
-        never_there = tries == 0 and place.last is None and error.statement is None
-        if passes(error, backend) and not never_there:
+        if place.reached and passes(error, backend):
             if tries < his.tries:
                 return None
             return SourceInterrupted(hospital=hospital, feed=feed, position=str(place), reason=why, tries=tries)
