@@ -25,6 +25,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from card_usage.balance import Difference, SourceCount
 from card_usage.events import SourceRow, event_key
 from card_usage.ledger import counts, source_marks
+from card_usage.ledger import hours as staged_hours
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.intake import VOIDABLE, Change, Draft, compare, known, void
 from card_usage.ledger.schema import absent, event
@@ -138,7 +139,7 @@ def compare_feed(
     # A record of the HIS whose hour nobody can read lies anywhere in the day.
     hours = list(range(24)) if None in odd else sorted(hour for hour in odd if hour is not None)
     for part in _slices(window, sorted(changed), theirs):
-        _contents(ledger, his, feed, part, lambda row: draft(row, window), now)
+        _contents(ledger, his, hospital, feed, part, lambda row: draft(row, window), now)
     while True:
         found = _Found()
         _hours(ledger, his, hospital, feed, window, hours, theirs, found)
@@ -148,7 +149,7 @@ def compare_feed(
         # The ledger has some of these under another hour, or only now: look at the whole day.
         hours = list(range(24))
     listed = {"late_in_source": late, "moved_here": moved, "refunds_not_staged": found.taken_back}
-    _mark_all(ledger, found, now)
+    _mark_all(ledger, hospital, feed, day, found, now)
     with ledger.write() as connection:
         source_marks.keep(connection, hospital, feed, day, digests, now=now)
     _list(ledger, hospital, feed, day, listed, now)
@@ -283,8 +284,10 @@ def _match_rest(
     return moved, late, astray
 
 
-def _mark_all(ledger: Ledger, found: _Found, now: datetime) -> None:
+def _mark_all(ledger: Ledger, hospital: str, feed: str, day: date, found: _Found, now: datetime) -> None:
     with ledger.write() as connection:
+        if found.refunded or found.unrefunded:
+            staged_hours.forget(connection, hospital, feed, [day_window(day).start + HOUR * hour for hour in range(24)])
         _mark(connection, "vanished_at", [one.id for one in found.only_ledger if not one.vanished], now)
         _mark(connection, "vanished_at", found.back, None)
         _mark(connection, "voided_at", found.unrefunded, None)
@@ -316,7 +319,13 @@ def _list(ledger: Ledger, hospital: str, feed: str, day: date, listed: dict[str,
 
 
 def _contents(
-    ledger: Ledger, his: His, feed: str, part: Window, draft: Callable[[SourceRow], Draft], now: datetime
+    ledger: Ledger,
+    his: His,
+    hospital: str,
+    feed: str,
+    part: Window,
+    draft: Callable[[SourceRow], Draft],
+    now: datetime,
 ) -> None:
     """Mark sent events whose content is another now, as staging does within its look-back days."""
     for batch in his.rows(feed, part.start, part.end):
@@ -327,7 +336,10 @@ def _contents(
         changed = [of_id for of_id, change in changes.items() if change is Change.CHANGED_LATE]
         restored = [of_id for of_id, change in changes.items() if change is Change.RESTORED]
         if changed or restored:
+            moved = {*changed, *restored}
+            left = {staged_hours.floor(one.occurred_at) for one in have.values() if one.id in moved and one.occurred_at}
             with ledger.write() as connection:
+                staged_hours.forget(connection, hospital, feed, left)
                 _mark(connection, "changed_at", changed, now)
                 _mark(connection, "changed_at", restored, None)
 

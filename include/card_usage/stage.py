@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from json import JSONEncoder
 from json.encoder import encode_basestring
 from time import perf_counter
@@ -18,11 +19,13 @@ from card_usage.codes import Aliases, CodeTable
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, request_id
 from card_usage.hospitals import Hospital
 from card_usage.keyring import Keyring, Sealed
+from card_usage.ledger import hours
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.delivery import BACKFILL, LIVE
 from card_usage.ledger.intake import Draft, record_window, take_in
 from card_usage.normalize import Codes, Normalizer
-from card_usage.windows import Window
+from card_usage.stretches import Stretch, fingerprint, stretches, text
+from card_usage.windows import HOUR, Window
 
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
 _SOURCE_ID: Final = 128
@@ -188,6 +191,116 @@ def _as_text(value: object) -> str:
     return value.isoformat(" ") if isinstance(value, datetime) else str(value)
 
 
+class _Intake:
+    """One feed's window on its way into the ledger, hours that are as they were when last staged passed over."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        hospital: str,
+        feed: str,
+        window: Window,
+        drafter: Drafter,
+        said_by: str,
+        lane: int,
+        now: datetime,
+    ) -> None:
+        self._ledger, self._hospital, self._feed, self._window = ledger, hospital, feed, window
+        self._drafter, self._said_by, self._lane, self._now = drafter, said_by, lane, now
+        self._counts: Counter[str] = Counter()
+        with ledger.read() as connection:
+            self._remembered = hours.remembered(connection, hospital, feed, window)
+        self._seen: set[hours.Part] = set()
+        self._passed: dict[hours.Part, str] = {}
+
+    def take(self, found: Iterable[Stretch], at_once: int) -> Counter[str]:
+        """Take everything in, `at_once` rows a transaction, and note the window."""
+        # Databases write without holding Python up: meanwhile the next rows are read and drafted.
+        with ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
+            writing: Future[Counter[str]] | None = None
+            for batch in self._batches(found, at_once):
+                drafts = [[self._drafter.draft(row, self._window) for row in one.rows] for one, _ in batch]
+                if writing is not None:
+                    self._counts += writing.result()
+                writing = thread.submit(self._write, batch, drafts)
+            if writing is not None:
+                self._counts += writing.result()
+        self._end()
+        return self._counts
+
+    def _batches(self, found: Iterable[Stretch], at_once: int) -> Iterator[list[tuple[Stretch, str | None]]]:
+        """Stretches that have to be looked at, each with its digest (None: nothing to remember it by)."""
+        batch: list[tuple[Stretch, str | None]] = []
+        rows = 0
+        for one in found:
+            digest = None
+            if one.hour is not None:
+                part = (one.hour, one.part)
+                self._seen.add(part)
+                said = text(one.rows)
+                digest = said and self._ledger.keyring.digest(f"{self._said_by}{said}")
+                if digest is not None and self._remembered.get(part) == digest:
+                    self._passed[part] = digest
+                    self._counts.update(read=len(one.rows), unchanged=len(one.rows))
+                    continue
+            batch.append((one, digest))
+            rows += len(one.rows)
+            if rows >= at_once:
+                yield batch
+                batch, rows = [], 0
+        if batch:
+            yield batch
+
+    def _write(self, batch: list[tuple[Stretch, str | None]], drafts: list[list[Draft]]) -> Counter[str]:
+        """One transaction: rows, and the digests of stretches that the ledger now holds row for row."""
+        with self._ledger.write() as connection:
+            hours.lock(connection, self._hospital, self._feed)
+            every = list(chain.from_iterable(drafts))
+            taken = take_in(connection, self._hospital, self._feed, every, lane=self._lane, now=self._now)
+            digests = {
+                (one.hour, one.part): digest
+                for (one, digest), of in zip(batch, drafts, strict=True)
+                if one.hour is not None and digest is not None and _held(of, one.hour, taken.differing)
+            }
+            others = {one.hour for one, _ in batch if one.hour and (one.hour, one.part) not in digests}
+            hours.forget(connection, self._hospital, self._feed, others)
+            hours.remember(connection, self._hospital, self._feed, digests)
+        return taken.counts
+
+    def _end(self) -> None:
+        """Note the window, and forget hours that the HIS no longer has or that another run has changed meanwhile."""
+        with self._ledger.write() as connection:
+            hours.lock(connection, self._hospital, self._feed)
+            by_now = hours.remembered(connection, self._hospital, self._feed, self._window)
+            stale = {hour for (hour, part), digest in self._passed.items() if by_now.get((hour, part)) != digest}
+            hours.forget(
+                connection, self._hospital, self._feed, stale | {hour for hour, _ in by_now.keys() - self._seen}
+            )
+            hours.tidy(connection, self._hospital, self._feed, self._window.start)
+            record_window(
+                connection,
+                hospital=self._hospital,
+                feed=self._feed,
+                start=self._window.start,
+                end=self._window.end,
+                status="closed" if self._window.ended_by(self._now) else "provisional",
+                source_rows=self._counts["read"],
+                repeated_rows=self._counts["duplicate"],
+                now=self._now,
+            )
+
+
+def _held(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:
+    """Whether the ledger holds these rows as they are, under the hour that the HIS named."""
+    end = hour + HOUR
+    for draft in drafts:
+        at = draft.card_use.occurred_at
+        if at is None or not hour <= at < end or draft.key in differing:
+            return False
+    return True
+
+
 def stage(
     batches: Iterable[list[SourceRow]],
     *,
@@ -201,36 +314,18 @@ def stage(
     now: datetime,
 ) -> Staged:
     """Bring a feed's rows of one window into the ledger, a transaction a batch. Repeating it changes nothing."""
-    drafter = Drafter(hospital, feed, tables, aliases, ledger.keyring)
-    counts: Counter[str] = Counter()
     began = perf_counter()
-
-    def write(drafts: list[Draft]) -> Counter[str]:
-        with ledger.write() as connection:
-            return take_in(connection, hospital.id, feed, drafts, lane=BACKFILL if backfill else LIVE, now=now)
-
-    # Databases write without holding Python up: meanwhile the next batch is read and drafted.
-    with ThreadPoolExecutor(1, thread_name_prefix="intake") as intake:
-        writing: Future[Counter[str]] | None = None
-        for batch in batches:
-            drafts = [drafter.draft(row, window) for row in batch]
-            if writing is not None:
-                counts += writing.result()
-            writing = intake.submit(write, drafts)
-        if writing is not None:
-            counts += writing.result()
-    with ledger.write() as connection:
-        record_window(
-            connection,
-            hospital=hospital.id,
-            feed=feed,
-            start=window.start,
-            end=window.end,
-            status="closed" if window.ended_by(now) else "provisional",
-            source_rows=counts["read"],
-            repeated_rows=counts["duplicate"],
-            now=now,
-        )
+    intake = _Intake(
+        ledger=ledger,
+        hospital=hospital.id,
+        feed=feed,
+        window=window,
+        drafter=Drafter(hospital, feed, tables, aliases, ledger.keyring),
+        said_by=fingerprint(hospital, tables, aliases),
+        lane=BACKFILL if backfill else LIVE,
+        now=now,
+    )
+    counts = intake.take(stretches(batches), hospital.his.fetch_size)
     names = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")
     return Staged(
         feed=feed,

@@ -67,7 +67,7 @@ def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
 
 def take(ledger: Ledger, *drafts: Draft, lane: int = 0) -> Counter[str]:
     with ledger.write() as connection:
-        return take_in(connection, "h", "payment", drafts, lane=lane, now=NOW)
+        return take_in(connection, "h", "payment", drafts, lane=lane, now=NOW).counts
 
 
 def row(ledger: Ledger, number: int = 0) -> object:

@@ -15,7 +15,7 @@ A mark is `voided_at` or `changed_at`: the platform has no call that takes a rep
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
@@ -24,6 +24,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
+from card_usage.ledger import hours
 from card_usage.ledger.bulk import among, insert_new
 from card_usage.ledger.schema import event, feed_window, finding
 
@@ -53,6 +54,7 @@ class Known(NamedTuple):
     key: str
     status: str
     digest: str
+    occurred_at: datetime | None
     voided: bool
     changed: bool
     plain: tuple[Any, ...]
@@ -63,12 +65,20 @@ _PLAIN: Final = ("scene", "department", "department_name", "card_type", "channel
 
 def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
     """The events of these keys that the ledger has."""
-    columns = (event.c.id, event.c.key, event.c.status, event.c.digest, event.c.voided_at, event.c.changed_at)
+    columns = (
+        event.c.id,
+        event.c.key,
+        event.c.status,
+        event.c.digest,
+        event.c.occurred_at,
+        event.c.voided_at,
+        event.c.changed_at,
+    )
     found: dict[str, Known] = {}
     query = select(*columns, *(event.c[name] for name in _PLAIN)).where(among(connection, event.c.key, keys))
-    for of_id, key, status, digest, voided_at, changed_at, *plain in connection.execute(query):
+    for of_id, key, status, digest, occurred_at, voided_at, changed_at, *plain in connection.execute(query):
         marks = (voided_at is not None, changed_at is not None)
-        found[key] = Known(of_id, key, status, digest, *marks, tuple(plain))
+        found[key] = Known(of_id, key, status, digest, occurred_at, *marks, tuple(plain))
     return found
 
 
@@ -110,17 +120,29 @@ def compare(one: Known | None, draft: Draft) -> Change:
     return Change.RESTORED if one.changed else Change.UNCHANGED
 
 
+class Taken(NamedTuple):
+    """What taking in a batch came to.
+
+    `counts`: read, new, unchanged, changed, voided, marked, duplicate, quarantined. `differing`: keys of events that
+    the ledger held otherwise than the batch says, or still does.
+    """
+
+    counts: Counter[str]
+    differing: set[str]
+
+
 def take_in(
-    connection: Connection, hospital: str, feed: str, drafts: Iterable[Draft], *, lane: int, now: datetime
-) -> Counter[str]:
-    """Bring one batch in. Counts: read, new, unchanged, changed, voided, marked, duplicate, quarantined."""
-    counts: Counter[str] = Counter()
+    connection: Connection, hospital: str, feed: str, drafts: Sequence[Draft], *, lane: int, now: datetime
+) -> Taken:
+    """Bring one batch in, and forget the hours of events that it changes: they are no longer as they were staged."""
+    counts: Counter[str] = Counter(read=len(drafts))
+    differing: set[str] = set()
+    left: set[datetime] = set()
     fresh: dict[str, Draft] = {}
     for draft in drafts:
-        counts["read"] += 1
-        if draft.key in fresh:
+        if fresh.setdefault(draft.key, draft) is not draft:
             counts["duplicate"] += 1
-        fresh.setdefault(draft.key, draft)
+            differing.add(draft.key)
     have = known(connection, list(fresh))
     new: list[Draft] = []
     replaced: list[tuple[int, Draft]] = []
@@ -129,25 +151,27 @@ def take_in(
     plain: list[dict[str, Any]] = []
     for key, draft in fresh.items():
         one = have.get(key)
-        match compare(one, draft):
-            case Change.NEW:
-                new.append(draft)
-                continue
-            case Change.REPLACED:
-                assert one is not None  # noqa: S101 - compare says NEW for what is not known
-                replaced.append((one.id, draft))
-                continue
-            case change:
-                assert one is not None  # noqa: S101
-        if change is Change.VOIDED:
-            voided.append(one.id)
-        elif change in _MARKS:
-            marks.setdefault(_MARKS[change], []).append(one.id)
-        else:
+        if one is None:
+            new.append(draft)
+            continue
+        change = compare(one, draft)
+        if change is Change.UNCHANGED:
             counts["unchanged"] += 1
+            if not _agrees(one, draft):
+                differing.add(key)
             if draft.status != "voided" and one.plain != _plain(draft):
                 # Only what is not sent differs (say, the department of a payment): follow the HIS.
                 plain.append({"of_id": one.id, **dict(zip(_PLAIN, _plain(draft), strict=True))})
+            continue
+        differing.add(key)
+        if one.occurred_at is not None:
+            left.add(hours.floor(one.occurred_at))
+        if change is Change.REPLACED:
+            replaced.append((one.id, draft))
+        elif change is Change.VOIDED:
+            voided.append(one.id)
+        else:
+            marks.setdefault(_MARKS[change], []).append(one.id)
     _insert(connection, hospital, feed, new, lane=lane, now=now)
     _replace(connection, replaced, now=now)
     if voided:
@@ -162,7 +186,13 @@ def take_in(
     counts["voided"] += sum(draft.status == "voided" for draft in new)
     counts["quarantined"] += sum(draft.status == "quarantined" for draft in new)
     counts["quarantined"] += sum(draft.status == "quarantined" for _, draft in replaced)
-    return counts
+    hours.forget(connection, hospital, feed, left)
+    return Taken(counts, differing)
+
+
+def _agrees(one: Known, draft: Draft) -> bool:
+    """Whether an unchanged event stays so whatever a delivery does with it, as long as the HIS says the same."""
+    return one.digest == draft.digest and (draft.status != "voided" or one.status in {"voided", "delivered"})
 
 
 def _plain(draft: Draft) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, toke
 from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, UNDECIDED, attempt, event, finding
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
+from card_usage.ledger.schema.hours import staged_hour
 from card_usage.ledger.schema.incidents import failed_run, incident, telling
 from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
@@ -47,6 +48,7 @@ __all__ = [
     "reconciliation",
     "report_file",
     "source_mark",
+    "staged_hour",
     "statement",
     "statement_count",
     "telling",
