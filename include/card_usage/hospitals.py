@@ -156,6 +156,8 @@ class Report(_Table):
     """How reports speak."""
 
     language: Literal["zh", "en"] = "zh"
+    # Health cards issued by this hospital, for figures per issued card (docs/usage-figures.md).
+    issued_cards: int | None = Field(default=None, ge=1)
 
 
 class Hospital(_Table):

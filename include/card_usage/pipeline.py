@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
 from random import SystemRandom
 
 from card_usage.approval import Question, question
@@ -38,7 +37,7 @@ from card_usage.platform import Credentials, Platform
 from card_usage.preview import Preview, forecast, look
 from card_usage.quality import check
 from card_usage.reconcile import Reconciliation, reconcile_day
-from card_usage.report import publish
+from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
@@ -242,20 +241,17 @@ class Pipeline:
             compared={feed: one.difference for feed, one in compared.items()},
         )
 
-    def publish(self, window: Window, *, now: datetime) -> tuple[Path, ...]:
-        """Write each day's report; returns the paths of HTML and JSON files."""
-        return tuple(
-            path
-            for day in window.days
-            for path in publish(
-                self.ledger,
-                self.hospital,
-                day,
-                self.settings.reports,
-                language=self.hospital.report.language,
-                now=now,
-            )
-        )
+    def publish(self, window: Window, *, now: datetime) -> tuple[str, ...]:
+        """Write each day's report; returns the files' names below the reports' folder, HTML first."""
+        return tuple(name for day in window.days for name in self._publish(publish, day, now).values())
+
+    def publish_month(self, day: date, *, now: datetime) -> tuple[str, ...]:
+        """The same for the month of a day."""
+        return tuple(self._publish(publish_month, day, now).values())
+
+    def _publish(self, write: Callable[..., Files], day: date, now: datetime) -> Files:
+        language = self.hospital.report.language
+        return write(self.ledger, self.hospital, day, self.settings.store, language=language, now=now)
 
 
 def _heard(batches: Iterator[list[SourceRow]], on_rows: Callable[[int], None] | None) -> Iterator[list[SourceRow]]:

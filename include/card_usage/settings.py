@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from card_usage.errors import MissingSetting
+from card_usage.errors import MissingSetting, SettingsError
 from card_usage.keyring import Keyring
+from card_usage.store import Root, Store
+from card_usage.words import LANGUAGES, Language
 
 INCLUDE = Path(__file__).resolve().parents[1]
 
@@ -20,10 +22,16 @@ class Settings:
     keyring: Keyring
     hospitals: Path
     aliases: Path
-    reports: Path
+    reports: Root | str
     team_channels: tuple[str, ...] = ()
     airflow_url: str = ""
     code_tables: Path = INCLUDE / "code_tables"
+    language: Language = "zh"
+
+    @property
+    def store(self) -> Store:
+        """Where reports are kept: a folder or a URL of the environment, or a path that somebody opened already."""
+        return Store.at(self.reports) if isinstance(self.reports, str) else Store(self.reports)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -34,9 +42,10 @@ class Settings:
             keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")),
             hospitals=hospitals,
             aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
-            reports=Path(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
+            reports=_place(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
             team_channels=tuple(environment.get("CARD_USAGE_TEAM_CHANNELS", "").replace(",", " ").split()),
             airflow_url=environment.get("AIRFLOW__API__BASE_URL", "").rstrip("/"),
+            language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
         )
 
     @staticmethod
@@ -48,6 +57,18 @@ class Settings:
 def hospitals_directory(environment: Mapping[str, str]) -> Path:
     """CARD_USAGE_HOSPITALS, or the hospitals that ship with the project."""
     return Path(environment.get("CARD_USAGE_HOSPITALS") or INCLUDE / "hospitals")
+
+
+def _place(text: str) -> Path | str:
+    """A folder, or a URL as it stands."""
+    return text if "://" in text else Path(text)
+
+
+def _language(text: str) -> Language:
+    for language in LANGUAGES:
+        if text == language:
+            return language
+    raise SettingsError(problem=f"CARD_USAGE_LANGUAGE is '{text}'", remedy=f"set it to one of {', '.join(LANGUAGES)}")
 
 
 def _required(environment: Mapping[str, str], variable: str, purpose: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
 
-Kind = Literal["text", "count", "share", "ratio", "day", "code"]
+Kind = Literal["text", "count", "number", "share", "day", "code"]
 Value = str | int | float | date | bool | None
 
 _FORMATS: Final[dict[Kind, str]] = {
@@ -22,7 +22,7 @@ _FORMATS: Final[dict[Kind, str]] = {
     "code": "@",
     "count": "#,##0",
     "share": "0.0%",
-    "ratio": "0.00",
+    "number": "#,##0.##",
     "day": "yyyy-mm-dd",
 }
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")

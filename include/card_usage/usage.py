@@ -172,6 +172,16 @@ def delays(uses: Iterable[Use]) -> list[dict[str, int | None]]:
     return [{"minutes": None if bound is None else int(bound), "events": found.get(bound, 0)} for bound in bounds]
 
 
+def delay_name(minutes: int | None, words: Words) -> str:
+    """An upper bound of a delay in words; None: beyond all bounds."""
+    if minutes is None:
+        return words("delay.longer")
+    for name, size in (("days", 1440), ("hours", 60)):
+        if minutes >= size:
+            return words(f"delay.{name}", n=minutes // size)
+    return words("delay.minutes", n=minutes)
+
+
 def peaks(hours: Iterable[Use]) -> list[int]:
     """The busiest hours, in the order of the clock."""
     busy = sorted((one for one in hours if one.code is not None and one.events), key=lambda one: -one.events)

@@ -86,11 +86,11 @@ def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
 
 
 def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
-    """Write the window's reports; returns their paths."""
-    paths = [path.as_posix() for path in pipeline.publish(window, now=present())]
-    for path in paths:
-        log.info("report %s", path)
-    return paths
+    """Write the window's reports; returns the files' names below the reports' folder."""
+    names = list(pipeline.publish(window, now=present()))
+    for name in names:
+        log.info("report %s", pipeline.settings.store.place(name))
+    return names
 
 
 def resume(pipeline: Pipeline) -> None:

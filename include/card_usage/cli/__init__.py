@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from card_usage.cli import alerting, decide, holding, steps, workbench
+from card_usage.cli import alerting, decide, holding, reporting, steps, workbench
 from card_usage.cli.arguments import Call, Stopped
 from card_usage.connections import connection_from_environment
 from card_usage.errors import CardUsageError
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="card_usage", description="Report card uses to the electronic health card open platform, once each."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for part in (steps, decide, holding, workbench, alerting):
+    for part in (steps, decide, holding, workbench, alerting, reporting):
         part.add(verbs)
     ledger = verbs.add_parser("ledger", help="the ledger database").add_subparsers(
         dest="what", required=True, metavar="WHAT"

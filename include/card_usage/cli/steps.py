@@ -53,7 +53,7 @@ def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:
 
 
 def _report(pipeline: Pipeline, window: Window, now: datetime) -> Result:
-    return {"report": [path.as_posix() for path in pipeline.publish(window, now=now)]}, True
+    return {"report": [pipeline.settings.store.place(name) for name in pipeline.publish(window, now=now)]}, True
 
 
 def _run(pipeline: Pipeline, window: Window, now: datetime) -> Result:
@@ -80,7 +80,7 @@ _VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]]
     "check": (_check, "let the quality gate look at what is staged"),
     "deliver": (_deliver, "send everything due to the platform"),
     "reconcile": (_reconcile, "count HIS and ledger, name every difference"),
-    "report": (_report, "write the day's report as HTML and JSON"),
+    "report": (_report, "write each day's report: page, sheets, mail, JSON"),
 }
 
 

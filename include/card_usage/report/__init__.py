@@ -1,74 +1,120 @@
-"""Report: a hospital's day as a page that a manager can sign, and the same figures as JSON beside it.
+"""Report: a hospital's day and month, and the fleet, as pages that a manager can sign, sheets, a mail, and JSON beside.
 
-The page is one file without scripts or anything from elsewhere: it prints to A4, reads on a phone, and survives being
-mailed. It holds counts, codes and names of codes; nothing in it says who a patient is.
+A page is one file without scripts or anything from elsewhere: it prints to A4 and reads on a phone; the mail says the
+same to mail clients. All hold counts, codes and names of codes; nothing in them says who a patient is.
 
-figures   all that is said, as plain values (the JSON)
-page      the values as HTML
-charts    the pictures, as SVG
+figures, month, fleet   all that is said, as plain values (the JSON; its schemas stand beside as *.schema.json)
+standing, verdict, actions   what these have in common
+page, pictures, charts  the values as HTML
+book                    the values as XLSX
+mail                    the values as a mail
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.hospitals import Hospital
+from card_usage.ledger import uses
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import report_file
+from card_usage.report import book, fleet, month
 from card_usage.report.figures import figures
+from card_usage.report.fleet import FLEET
+from card_usage.report.mail import Mail, mail
 from card_usage.report.page import render
+from card_usage.store import Store
 from card_usage.words import Language
 
+FLEET_FOLDER = "_fleet"
+"""No hospital's id begins so."""
 
-def publish(
-    ledger: Ledger, hospital: Hospital, day: date, reports_dir: Path, *, language: Language, now: datetime
-) -> tuple[Path, Path]:
-    """Write <reports>/<hospital>/<day>/card-usage-<day>.html and .json, each whole or not at all; returns both paths.
+Files = dict[str, str]
+"""Kind of file -> its name in the store."""
 
-    The same day again replaces them. Both are indexed in the ledger, by their path below `reports_dir`.
+
+def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime) -> Files:
+    """Write <hospital>/<day>/card-usage-<day>.html, .json, .xlsx and .mail.html, each whole or not at all.
+
+    The same day again replaces them. All are indexed in the ledger by their name, and the day's sums of uses are kept
+    there for months to come. Raises OSError if the store cannot be written.
     """
     with ledger.read() as connection:
-        found = figures(connection, hospital, day, language=language, now=now)
-    folder = Path(hospital.id) / day.isoformat()
-    texts = {
-        "html": render(found),
-        "json": json.dumps(found, ensure_ascii=False, indent=1) + "\n",
+        summed = uses.of_day(connection, hospital.id, day)
+    # Kept first: the trend of the report shows this day too.
+    with ledger.write() as connection:
+        uses.keep(connection, hospital.id, day, summed)
+    with ledger.read() as connection:
+        found = figures(connection, hospital, day, language=language, now=now, uses=summed)
+    stem = f"{hospital.id}/{day.isoformat()}/card-usage-{day.isoformat()}"
+    return _written(ledger, store, found, stem, hospital=hospital.id, day=day, prefix="", now=now)
+
+
+def publish_month(
+    ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime
+) -> Files:
+    """The same for the month of a day: <hospital>/<month>/card-usage-<month>.*; kinds are `month.html` and so on."""
+    with ledger.read() as connection:
+        found = month.figures(connection, hospital, day, language=language, now=now)
+    stem = f"{hospital.id}/{found['month']}/card-usage-{found['month']}"
+    return _written(ledger, store, found, stem, hospital=hospital.id, day=day.replace(day=1), prefix="month.", now=now)
+
+
+def publish_fleet(
+    ledger: Ledger,
+    hospitals: Sequence[Hospital],
+    day: date,
+    store: Store,
+    *,
+    broken: Mapping[str, str],
+    language: Language,
+    now: datetime,
+) -> tuple[Files, dict[str, Any]]:
+    """The same for all hospitals after a day: _fleet/<day>/card-usage-fleet-<day>.*; and the figures, for the mail."""
+    with ledger.read() as connection:
+        found = fleet.figures(connection, hospitals, day, broken=broken, language=language, now=now)
+    stem = f"{FLEET_FOLDER}/{day.isoformat()}/card-usage-fleet-{day.isoformat()}"
+    return _written(ledger, store, found, stem, hospital=FLEET, day=day, prefix="", now=now), found
+
+
+def _written(
+    ledger: Ledger,
+    store: Store,
+    found: dict[str, Any],
+    stem: str,
+    *,
+    hospital: str,
+    day: date,
+    prefix: str,
+    now: datetime,
+) -> Files:
+    contents = {
+        "html": render(found).encode(),
+        "json": (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(),
+        "xlsx": book.render(found),
+        "mail.html": mail(found).html.encode(),
     }
-    names = {kind: folder / f"card-usage-{day.isoformat()}.{kind}" for kind in texts}
-    for kind, text in texts.items():
-        _write(reports_dir / names[kind], text)
+    names = {f"{prefix}{kind}": f"{stem}.{kind}" for kind in contents}
+    for content, name in zip(contents.values(), names.values(), strict=True):
+        store.write(name, content)
     with ledger.write() as connection:
         for kind, name in names.items():
-            _index(connection, hospital.id, day, kind, name, now)
-    return reports_dir / names["html"], reports_dir / names["json"]
+            _index(connection, hospital, day, kind, name, now)
+    return names
 
 
-def _write(path: Path, text: str) -> None:
-    """Whoever opens the path sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _index(connection: Connection, hospital_id: str, day: date, kind: str, name: Path, now: datetime) -> None:
-    key = {"hospital": hospital_id, "day": day, "kind": kind}
-    kept = {"path": name.as_posix(), "at": now}
+def _index(connection: Connection, hospital: str, day: date, kind: str, name: str, now: datetime) -> None:
+    key = {"hospital": hospital, "day": day, "kind": kind}
+    kept = {"path": name, "at": now}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(report_file).values(**key, **kept)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=kept))
+
+
+__all__ = ["FLEET", "FLEET_FOLDER", "Files", "Mail", "mail", "publish", "publish_fleet", "publish_month"]

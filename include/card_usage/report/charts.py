@@ -36,10 +36,19 @@ TONES: Final[Mapping[str, str]] = {
 
 
 class Series(NamedTuple):
-    """One colour of a stacked chart: its name and a figure for each of the 24 hours."""
+    """One colour of a stacked chart: its name and a figure for each column. `tone`: its colour, if not the next one."""
 
     name: str
     values: tuple[int, ...]
+    tone: str = ""
+
+
+class Slot(NamedTuple):
+    """A column of a chart: its name in full, and what stands below it (nothing: no room, or not needed)."""
+
+    name: str
+    tick: str
+    narrow: bool = True
 
 
 class Share(NamedTuple):
@@ -52,27 +61,34 @@ class Share(NamedTuple):
 
 def hours(series: Sequence[Series], words: Words, *, width: int, label: str) -> Markup:
     """Uses by hour, stacked. `series` from the bottom up; at most as many as the palette has, and one for the rest."""
-    left, right, top, bottom = 44, 6, 22, 26
-    height = 270 if width > 500 else 230
+    slots = [Slot(words.hour(hour), str(hour), hour % 3 == 0) for hour in range(24)]
+    return columns(series, slots, words, width=width, label=label)
+
+
+def columns(series: Sequence[Series], slots: Sequence[Slot], words: Words, *, width: int, label: str) -> Markup:
+    """Standing columns, stacked from the bottom up; a figure for each slot. The highest says its sum."""
+    left, right, top, bottom = 50, 6, 22, 26
+    roomy = width > 500
+    height = 270 if roomy else 230
     plot_width, plot_height = width - left - right, height - top - bottom
-    totals = [sum(one.values[hour] for one in series) for hour in range(24)]
+    totals = [sum(one.values[at] for one in series) for at in range(len(slots))]
     peak = max(totals, default=0)
     step = _step(peak)
     ceiling = max(step, -(-peak // step) * step)
     scale = plot_height / ceiling
-    slot = plot_width / 24
-    bar = slot * 0.74
+    room = plot_width / max(len(slots), 1)
+    bar = room * 0.74
     parts = []
     for tick in range(0, ceiling + 1, step):
         y = top + plot_height - tick * scale
         parts.append(_tag("line", x1=left, x2=width - right, y1=y, y2=y, class_="grid" if tick else "axis"))
         parts.append(_text(words.number(tick), x=left - 7, y=y + 4, anchor="end", class_="tick"))
-    for hour in range(24):
-        x = left + hour * slot + (slot - bar) / 2
+    for at, slot in enumerate(slots):
+        x = left + at * room + (room - bar) / 2
         base = float(top + plot_height)
         inside = []
         for position, one in enumerate(series):
-            size = one.values[hour] * scale
+            size = one.values[at] * scale
             if size <= 0:
                 continue
             base -= size
@@ -80,13 +96,15 @@ def hours(series: Sequence[Series], words: Words, *, width: int, label: str) -> 
             drawn = max(size - (0.8 if size > 3 else 0), 0.3)
             inside.append(_tag("rect", x=x, y=base, width=bar, height=drawn, fill=_colour(position, one)))
         if inside:
-            lines = [f"{words.hour(hour)}: {words.number(totals[hour])}"]
-            lines += [f"{one.name} {words.number(one.values[hour])}" for one in series if one.values[hour]]
+            lines = [f"{slot.name}: {words.number(totals[at])}"]
+            lines += [f"{one.name} {words.number(one.values[at])}" for one in series if one.values[at]]
             parts.append(_tag("g", _tag("title", escape("\n".join(lines))), *inside))
-        if hour % (1 if width > 500 else 3) == 0:
-            parts.append(_text(str(hour), x=x + bar / 2, y=height - 9, anchor="middle", class_="tick"))
-        if peak and totals[hour] == peak and totals.index(peak) == hour:
-            parts.append(_text(words.number(peak), x=x + bar / 2, y=base - 6, anchor="middle", class_="peak"))
+        if slot.tick and (roomy or slot.narrow):
+            parts.append(_text(slot.tick, x=x + bar / 2, y=height - 9, anchor="middle", class_="tick"))
+        if peak and totals[at] == peak and totals.index(peak) == at:
+            # Kept inside the picture at either end.
+            middle = min(max(x + bar / 2, left + 18), width - right - 18)
+            parts.append(_text(words.number(peak), x=middle, y=base - 6, anchor="middle", class_="peak"))
     return _svg(width, height, label, parts)
 
 
@@ -156,7 +174,7 @@ def flow(
     parts: list[Markup] = []
 
     def box(column: int, y: float, size: float, kind: str) -> None:
-        parts.append(_tag("rect", x=columns[column], y=y, width=node, height=size, rx=2, fill=TONES[kind]))
+        parts.append(_tag("rect", x=columns[column], y=y, width=node, height=size, rx=2, fill=TONES.get(kind, REST)))
 
     def band(column: int, y1: float, size1: float, y2: float, size2: float, kind: str) -> None:
         x1, x2 = columns[column] + node, columns[column + 1]
@@ -165,7 +183,7 @@ def flow(
             f"M{_n(x1)} {_n(y1)}C{_n(half)} {_n(y1)} {_n(half)} {_n(y2)} {_n(x2)} {_n(y2)}V{_n(y2 + size2)}"
             f"C{_n(half)} {_n(y2 + size2)} {_n(half)} {_n(y1 + size1)} {_n(x1)} {_n(y1 + size1)}Z"
         )
-        parts.append(_tag("path", d=path, fill=TONES[kind], class_="band"))
+        parts.append(_tag("path", d=path, fill=TONES.get(kind, REST), class_="band"))
 
     def heading(column: int, one: Node) -> None:
         parts.append(_text(one.name, x=columns[column], y=14, class_="name"))
@@ -216,7 +234,7 @@ def flow(
 
 
 def _colour(position: int, one: Series) -> str:
-    return PALETTE[position] if position < len(PALETTE) else REST
+    return one.tone or PALETTE[position] if position < len(PALETTE) else REST
 
 
 def _step(peak: int) -> int:

@@ -1,8 +1,8 @@
-"""The page of a day's report: figures in, one self-contained HTML text out. It adds nothing to the figures but form."""
+"""The pages: figures of a day, a month or the fleet in, one self-contained HTML text out. Form only, no new figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -12,46 +12,100 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from card_usage.balance import CLASSES, DIFFERENCES
-from card_usage.codes import load_tables
-from card_usage.report import charts
-from card_usage.report.charts import NARROW, PALETTE, WIDE, Node, Series, Share
-from card_usage.report.figures import Figures
+from card_usage.report import pictures
+from card_usage.report.charts import WIDE
+from card_usage.report.pictures import HALF, MOST_BARS, Figures
 from card_usage.words import Words
 
 HERE: Final = Path(__file__).parent
 MOST_CODES: Final = 20
-MOST_BARS: Final = 10
-HALF: Final = 420
-"""Width in px of a chart that shares its row with another."""
 
 
 def render(figures: Figures) -> str:
-    """The page in the figures' own language."""
+    """The page of the figures' own form and language."""
     words = Words(figures["language"])
-    day = date.fromisoformat(figures["day"])
-    template = _environment().get_template("day.html.jinja")
-    return template.render(
-        f=figures,
-        w=words,
-        day=words.day(day),
-        css=Markup((HERE / "day.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        flow=_flow(figures, words),
-        hours=_hours(figures, words),
-        scenes=_shares(figures["uses"]["scenes"], figures, words, words("section.scenes")),
-        channels=_shares(figures["uses"]["channels"], figures, words, words("section.channels")),
-        card_types=_shares(figures["uses"]["card_types"], figures, words, words("section.card_types")),
-        departments=_shares(figures["uses"]["departments"], figures, words, words("section.departments", n=MOST_BARS)),
-        classes=[name for name in CLASSES if figures["classes"][name]],
-        differences=[name for name in DIFFERENCES if figures["differences"][name]],
-        feed_columns=_feed_columns(figures),
-        most_codes=MOST_CODES,
-        most_bars=MOST_BARS,
-        stamp=_stamp,
-    )
+    name, more = _FORMS[figures["form"].partition("/")[0]]
+    uses = figures["uses"]
+    common: dict[str, Any] = {
+        "f": figures,
+        "w": words,
+        "css": Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        "flow": pictures.flow(figures, words),
+        "scenes": pictures.shares(uses["scenes"], figures, words, words("section.scenes")),
+        "channels": pictures.shares(uses["channels"], figures, words, words("section.channels")),
+        "card_types": pictures.shares(uses["card_types"], figures, words, words("section.card_types")),
+        "departments": pictures.shares(uses["departments"], figures, words, words("section.departments", n=MOST_BARS)),
+        "most_bars": MOST_BARS,
+        "stamp": stamp,
+        "through": words.through,
+    }
+    return environment().get_template(name).render(**common, **more(figures, words))
+
+
+def _day(figures: Figures, words: Words) -> Mapping[str, Any]:
+    return {
+        **_titles(figures["hospital"]["name"], words("report.title"), words.day(date.fromisoformat(figures["day"]))),
+        "hours": pictures.hours_by_scene(figures, words),
+        "trend": pictures.trend(figures["trend"], words, words("section.trend")),
+        "delays": pictures.delays(figures, words, HALF),
+        "classes": [name for name in CLASSES if figures["classes"][name]],
+        "differences": [name for name in DIFFERENCES if figures["differences"][name]],
+        "feed_columns": _feed_columns(figures),
+        "most_codes": MOST_CODES,
+    }
+
+
+def _month(figures: Figures, words: Words) -> Mapping[str, Any]:
+    before = figures["before"]
+    return {
+        **_titles(figures["hospital"]["name"], words("month.title"), words.month(date.fromisoformat(figures["first"]))),
+        **_usage_pictures(figures, words),
+        "trend": pictures.trend(figures["days"], words, words("section.month"), every=1),
+        "delays": pictures.delays(figures, words, WIDE),
+        "missing": words("head.comma").join(figures["missing_days"]),
+        "before": ""
+        if before is None
+        else words("month.before", month=before["month"], days=before["days"], uses=before["uses"]),
+    }
+
+
+def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
+    return {
+        **_titles(words("fleet.title"), words("fleet.kind", n=len(figures["hospitals"])), words.day(_day_of(figures))),
+        **_usage_pictures(figures, words),
+        "trend": pictures.trend(figures["trend"], words, words("section.trend")),
+        "delays": pictures.delays(figures, words, HALF),
+        "before": "",
+    }
+
+
+_FORMS: Final = {
+    "card-usage-day": ("day.html.jinja", _day),
+    "card-usage-month": ("month.html.jinja", _month),
+    "card-usage-fleet": ("fleet.html.jinja", _fleet),
+}
+
+
+def _day_of(figures: Figures) -> date:
+    return date.fromisoformat(figures["day"])
+
+
+def _titles(heading: str, kind: str, when: str) -> Mapping[str, str]:
+    return {"heading": heading, "kind": kind, "when": when, "title": f"{heading} {kind} {when}"}
+
+
+def _usage_pictures(figures: Figures, words: Words) -> Mapping[str, Markup]:
+    usage = figures["usage"]
+    return {
+        "hours": pictures.hours_by_card(figures, words),
+        "card_groups": pictures.shares(usage["card_groups"], figures, words, words("usage.card_groups")),
+        "visit_kinds": pictures.shares(usage["visit_kinds"], figures, words, words("usage.visit_kinds")),
+    }
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of this folder, everything escaped, nothing undefined."""
     return Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -61,64 +115,9 @@ def _environment() -> Environment:
     )
 
 
-def _stamp(text: str) -> str:
+def stamp(text: str) -> str:
     """2026-03-06T09:30+08:00 as people write it."""
     return text[:16].replace("T", " ")
-
-
-def _both(draw: Callable[[int], Markup], wide: int = WIDE) -> Markup:
-    """A chart for paper and screen, and one for phones; the style sheet shows the one that fits."""
-    return Markup('<div class="wide">{}</div><div class="narrow">{}</div>').format(draw(wide), draw(NARROW))
-
-
-def _flow(figures: Figures, words: Words) -> Markup:
-    totals, differences = figures["totals"], figures["differences"]
-
-    def node(kind: str, events: int, name: str) -> Node:
-        return Node(kind, words(name), events)
-
-    source = None if totals["source"] is None else node("source", totals["source"], "leg.source")
-    outcomes = [node(name, figures["classes"][name], f"class.{name}") for name in CLASSES]
-    return _both(
-        lambda width: charts.flow(
-            source,
-            node("staged", totals["staged"], "leg.staged"),
-            node("late_in_source", totals["not_staged"], "class.late_in_source"),
-            node("vanished_from_source", differences["vanished_from_source"], "class.vanished_from_source"),
-            outcomes,
-            words,
-            width=width,
-            label=words("section.flow"),
-        )
-    )
-
-
-def _hours(figures: Figures, words: Words) -> Markup:
-    """Scenes are drawn under their topmost scene; the rarest share one colour."""
-    table = load_tables()["scene"]
-    sums: dict[str, list[int]] = {}
-    for hour in figures["uses"]["hours"]:
-        for scene, events in hour["scenes"].items():
-            root = scene
-            while parent := table.parent(root):
-                root = parent
-            name = words.code("scene", root, table.names.get(root, root)) if root else words("value.unknown")
-            sums.setdefault(name, [0] * 24)[hour["hour"]] += events
-    ordered = sorted(sums.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
-    series = [Series(name, tuple(values)) for name, values in ordered[: len(PALETTE)]]
-    if rest := ordered[len(PALETTE) :]:
-        series.append(Series(words("head.others"), tuple(map(sum, zip(*(values for _, values in rest), strict=True)))))
-    label = words("section.hours")
-    drawn = _both(lambda width: charts.hours(series, words, width=width, label=label))
-    return charts.legend(series, words) + drawn
-
-
-def _shares(found: list[Any], figures: Figures, words: Words, label: str) -> Markup:
-    shares = [Share(one["name"], one["events"]) for one in found[:MOST_BARS]]
-    if rest := sum(one["events"] for one in found[MOST_BARS:]):
-        shares.append(Share(words("head.others"), rest, True))
-    total = figures["uses"]["events"]
-    return _both(lambda width: charts.bars(shares, total, words, width=width, label=label), HALF)
 
 
 def _feed_columns(figures: Figures) -> list[str]:

@@ -8,16 +8,28 @@ Tone: what happened, how many, what to do, who can help. Rules carry their own t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Final, Literal
 
 from card_usage.english_names import ENGLISH_NAMES
-from card_usage.words import actions, alerts, approval, quality, report, terms, usage, workbench
+from card_usage.words import (
+    actions,
+    alerts,
+    approval,
+    fleet,
+    mail,
+    month,
+    quality,
+    report,
+    terms,
+    usage,
+    workbench,
+)
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 
-_PARTS: Final = (report, quality, actions, terms, usage, alerts, approval, workbench)
+_PARTS: Final = (report, month, fleet, mail, quality, actions, terms, usage, alerts, approval, workbench)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
 
@@ -85,6 +97,17 @@ class Words:
         if self.language == "zh":
             return f"{day.year}年{day.month}月{day.day}日 {weekday}"
         return f"{weekday}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+    def month(self, day: date) -> str:
+        """The month of a day."""
+        return f"{day.year}年{day.month}月" if self.language == "zh" else f"{_MONTHS[day.month - 1]} {day.year}"
+
+    def through(self, moment: str) -> str:
+        """A local time up to which something holds; midnight is the end of the day before."""
+        found = datetime.fromisoformat(moment)
+        if found.time() == time():
+            return f"{found.date() - timedelta(days=1)} 24:00"
+        return f"{found:%Y-%m-%d %H:%M}"
 
     def hour(self, hour: int) -> str:
         """An hour of the day."""

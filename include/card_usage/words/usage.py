@@ -33,6 +33,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "group.treatment": ("就诊卡（诊疗卡）", "treatment card"),
     "group.insurance": ("医保卡", "insurance card"),
     "group.resident_id": ("居民身份证", "resident ID"),
+    "group.all_others": ("其他证件", "all other cards"),
     "group.other": ("其他、未识别", "others, not recognized"),
     "group.outpatient": ("门诊", "outpatient"),
     "group.inpatient": ("住院", "inpatient"),

@@ -1,0 +1,127 @@
+"""What somebody has to do about a day, a month or the fleet: what, how many, what to do, who."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from card_usage.ledger import counts
+from card_usage.rules import BY_ID
+from card_usage.words import Words
+
+Figures = dict[str, Any]
+
+# What a person has to look at, beside quarantined events; the rest mends itself.
+_FOR_PEOPLE: Final = (
+    "unconfirmed",
+    "moved_here",
+    "vanished_from_source",
+    "voided_after_delivery",
+    "changed_after_delivery",
+    "platform_missing",
+    "platform_surplus",
+)
+_BY_ITSELF: Final = ("due", "unknown", "late_in_source", "provisional_window", "refunds_not_staged")
+_WHO: Final = {
+    "moved_here": "his",
+    "vanished_from_source": "his",
+    "voided_after_delivery": "his",
+    "changed_after_delivery": "his",
+}
+
+# What holds ready events back, if not the quota -> the action that it asks for, and of whom.
+_HELD: Final = {"approval": "withheld", "pause": "paused", "misconfigured": "misconfigured"}
+_HELD_WHO: Final = {"approval": "mapping", "pause": "engineer", "misconfigured": "engineer"}
+
+
+class Counted(Protocol):
+    """What actions are derived from: a reconciliation, or sums of what was kept of several."""
+
+    @property
+    def classes(self) -> Mapping[str, int]: ...
+    @property
+    def differences(self) -> Mapping[str, int]: ...
+    @property
+    def held(self) -> Mapping[str, int]: ...
+    @property
+    def remainder(self) -> int: ...
+
+
+def actions(counted: Counted, quarantine: list[Figures], refusals: list[Figures], words: Words) -> list[Figures]:
+    """What somebody has to do, the most affected first; then what the next run does by itself."""
+    found = [
+        {
+            "what": cause["text"],
+            "events": cause["events"],
+            "to_do": cause["to_do"],
+            "who": words("who.mapping" if cause["table"] else "who.his"),
+            "kind": cause["rule"],
+        }
+        for cause in quarantine
+    ]
+    found += [
+        {
+            "what": " ".join(
+                str(part)
+                for part in (words("class.rejected"), refusal["result_code"], refusal["meaning"])
+                if part is not None
+            ),
+            "events": refusal["events"],
+            "to_do": words("todo.rejected"),
+            "who": words("who.engineer"),
+            "kind": "rejected",
+        }
+        for refusal in refusals
+    ]
+    standing = {**counted.classes, **counted.differences}
+    found += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
+    found.sort(key=lambda action: (-action["events"], action["kind"]))
+    found += [_action(name, standing[name], "automatic", words) for name in _BY_ITSELF]
+    held = counted.held
+    found.append(_action("held", held["quota"], "automatic", words))
+    found[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
+    if counted.remainder:
+        remainder = _action("remainder", counted.remainder, "engineer", words)
+        found.insert(0, remainder)
+    return [action for action in found if action["events"]]
+
+
+def _action(name: str, events: int, who: str, words: Words) -> Figures:
+    named = {"remainder": "head.difference", "withheld": "gate.withheld", "paused": "held.pause"}
+    what = words({**named, "misconfigured": "held.misconfigured"}.get(name, f"class.{name}"))
+    return {"what": what, "events": events, "to_do": words(f"todo.{name}"), "who": words(f"who.{who}"), "kind": name}
+
+
+def quarantine_of(found: list[counts.CauseCount], words: Words) -> list[Figures]:
+    """By rule, the most frequent first; rules about codes list the local codes that nobody mapped."""
+    by_rule: dict[str, Figures] = {}
+    for one in found:
+        rule = BY_ID.get(one.rule)
+        table = one.rule.partition(".")[0] if one.rule in counts.CODE_RULES else None
+        known = f"todo.{one.rule}" if table is None else "todo.code"
+        cause = by_rule.setdefault(
+            one.rule,
+            {
+                "rule": one.rule,
+                "text": one.rule if rule is None else getattr(rule, words.language),
+                "events": 0,
+                "table": table,
+                "to_do": words(known, table=table or "") if words.has(known) else "",
+                "codes": [],
+            },
+        )
+        cause["events"] += one.events
+        if table is not None:
+            _add_code(cause["codes"], one)
+    causes = sorted(by_rule.values(), key=lambda cause: (-cause["events"], cause["rule"]))
+    for cause in causes:
+        cause["codes"].sort(key=lambda code: (-code["events"], code["code"] or "", code["name"] or ""))
+    return causes
+
+
+def _add_code(codes: list[Figures], one: counts.CauseCount) -> None:
+    for code in codes:
+        if (code["code"], code["name"]) == (one.code, one.local_name):
+            code["events"] += one.events
+            return
+    codes.append({"code": one.code, "name": one.local_name, "events": one.events})

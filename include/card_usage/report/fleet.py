@@ -1,0 +1,224 @@
+"""Figures of the fleet on one page: where each hospital stands after a day, who has to act, how cards were used.
+
+Like a month's, they come from what was kept of the days. A hospital whose file cannot be read, or of which nothing was
+kept for the day, is on the page all the more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from card_usage.codes import load_tables
+from card_usage.hospitals import Hospital
+from card_usage.ledger import uses
+from card_usage.ledger.schema import hold, report_file, verified
+from card_usage.ledger.uses import Sum
+from card_usage.report.actions import actions
+from card_usage.report.month import kept_causes, refusals_of
+from card_usage.report.standing import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day
+from card_usage.report.verdict import GOOD, LEVELS, Level, level, verdict
+from card_usage.usage import by_hour, delays, told_apart, usage
+from card_usage.verdicts import standing_verdicts
+from card_usage.windows import DAY, day_window
+from card_usage.words import Language, Words
+
+FORM: Final = "card-usage-fleet/1"
+"""Rises when a key changes its meaning or goes."""
+FLEET: Final = "*"
+"""In the place of a hospital's id, where a row of the ledger is about all of them."""
+MOST_ACTIONS: Final = 40
+
+Figures = dict[str, Any]
+
+
+def figures(
+    connection: Connection,
+    hospitals: Sequence[Hospital],
+    day: date,
+    *,
+    broken: Mapping[str, str],
+    language: Language,
+    now: datetime,
+) -> Figures:
+    """Everything the page says. `broken`: hospital id -> what is wrong with its file."""
+    words = Words(language)
+    ids = [hospital.id for hospital in hospitals]
+    first = day - timedelta(days=TREND_DAYS - 1)
+    by_place: dict[tuple[str, date], list[Kept]] = {}
+    for one in kept(connection, ids, first, day):
+        by_place.setdefault((one.hospital, one.day), []).append(one)
+    used = uses.by_day(connection, ids, first, day)
+    holds = _holds(connection, now)
+    through = _verified(connection)
+    newest = _newest_reports(connection)
+    listed = []
+    acts = []
+    for hospital in hospitals:
+        rows = by_place.get((hospital.id, day), [])
+        standing = Standing.of(rows)
+        days = _days_of(by_place, hospital, first, day)
+        entry = {
+            **_hospital(hospital, rows, standing, _withheld(connection, hospital, day, standing), language),
+            "open_days": sum(_level(Standing.of(found)) not in GOOD for found in days),
+            "uses": used[hospital.id, day].events if (hospital.id, day) in used else None,
+            "verified_through": _through(through.get(hospital.id, {}), hospital),
+            "holds": sorted({*holds.get(FLEET, ()), *holds.get(hospital.id, ())}),
+            "newest_report": newest.get(hospital.id),
+        }
+        listed.append(entry)
+        acts += [
+            {"hospital": hospital.id, "hospital_name": entry["name"], **action}
+            for action in actions(standing, kept_causes(standing, words), refusals_of(standing), words)
+        ]
+    listed.sort(key=lambda one: (LEVELS.index(one["level"]), -(one["for_people"] or 0), one["id"]))
+    rows = [one for (_, of), found in by_place.items() if of == day for one in found]
+    standing = Standing.of(rows)
+    totals = totals_of(standing)
+    found = uses.kept(connection, ids, day, day)
+    hours, unknown = by_hour(found)
+    issued = [hospital.report.issued_cards for hospital in hospitals]
+    return {
+        "form": FORM,
+        "language": language,
+        "day": day.isoformat(),
+        "made_at": stamp(now),
+        "verified_through": _all_through(listed),
+        "verdict": _verdict(listed, broken, totals, words),
+        "totals": totals,
+        "classes": dict(standing.classes),
+        "differences": dict(standing.differences),
+        "hospitals": listed,
+        "broken_files": [{"hospital": name, "problem": problem} for name, problem in sorted(broken.items())],
+        "regions": _regions(hospitals, used, listed, day),
+        "actions": _most_urgent(acts),
+        "actions_left_out": max(0, len(acts) - MOST_ACTIONS),
+        "uses": {
+            "events": sum(hour["events"] for hour in hours) + unknown,
+            "hours": hours,
+            "hour_unknown": unknown,
+            **told_apart(found, load_tables(), words),
+        },
+        "usage": usage(found, words, issued_cards=None if None in issued else sum(filter(None, issued)) or None),
+        "delays": delays(found),
+        "trend": _trend(by_place, used, first),
+    }
+
+
+def _level(standing: Standing) -> Level:
+    return level(standing, for_people=totals_of(standing)["for_people"])
+
+
+def _days_of(by_place: Mapping[tuple[str, date], list[Kept]], hospital: Hospital, first: date, last: date) -> list[Any]:
+    """The hospital's days with something kept, from its first on."""
+    days = (first + DAY * n for n in range((last - first).days + 1))
+    return [by_place[hospital.id, day] for day in days if (hospital.id, day) in by_place]
+
+
+def _withheld(connection: Connection, hospital: Hospital, day: date, standing: Standing) -> bool:
+    """Whether the quality check holds the day back; asked only where something waits."""
+    if not standing.open:
+        return False
+    return any(one.withholds for one in standing_verdicts(connection, hospital.id, day_window(day)))
+
+
+def _hospital(hospital: Hospital, rows: list[Kept], standing: Standing, withheld: bool, language: Language) -> Figures:
+    totals = totals_of(standing)
+    names = ("source", "staged", "delivered", "to_report", "waiting", "for_people", "remainder")
+    return {
+        "id": hospital.id,
+        "name": hospital.name if language == "zh" else hospital.name_en or hospital.name,
+        "region": hospital.region,
+        "live": hospital.platform.live,
+        "level": level(standing, for_people=totals["for_people"], withheld=withheld) if rows else "absent",
+        **(dict.fromkeys(names) if not rows else {name: totals[name] for name in names}),
+    }
+
+
+def _verdict(listed: list[Figures], broken: Mapping[str, str], totals: Figures, words: Words) -> Figures:
+    """The fleet stands where its worst hospital does; the sentence says how many stand well."""
+    good = sum(one["level"] in GOOD for one in listed)
+    under_way = sum(one["level"] in ("open", "provisional") for one in listed)
+    worst: Level = min((one["level"] for one in listed), key=LEVELS.index, default="empty")
+    if broken and worst != "broken":
+        worst = "absent"
+    if worst in ("uncounted", "withheld"):
+        worst = "absent"
+    if worst == "provisional":
+        worst = "open"
+    attention = len(listed) - good - under_way + len(broken)
+    counted = {"all": len(listed) + len(broken), "good": good, "under_way": under_way, "attention": attention}
+    return verdict(worst, "fleet.", totals, words, **counted)
+
+
+def _most_urgent(acts: list[Figures]) -> list[Figures]:
+    """Remainders first, then by records; what heals by itself is left to the hospitals' own reports."""
+    by_hand = [one for one in acts if one["kind"] not in ("due", "unknown", "late_in_source", "refunds_not_staged")]
+    by_hand.sort(key=lambda one: (one["kind"] != "remainder", -one["events"], one["hospital"], one["kind"]))
+    return by_hand[:MOST_ACTIONS]
+
+
+def _regions(
+    hospitals: Iterable[Hospital], used: Mapping[tuple[str, date], Sum], listed: list[Figures], day: date
+) -> list[Figures]:
+    """By city (the first four digits of the administrative division), the most uses first."""
+    delivered = {one["id"]: one["delivered"] or 0 for one in listed}
+    found: dict[str, Figures] = {}
+    for hospital in hospitals:
+        city = hospital.region[:4] + "00" if hospital.region else ""
+        row = found.setdefault(city, {"region": city, "hospitals": 0, "uses": 0, "health_card": 0, "delivered": 0})
+        one = used.get((hospital.id, day), Sum(0, 0))
+        row["hospitals"] += 1
+        row["uses"] += one.events
+        row["health_card"] += one.health_card
+        row["delivered"] += delivered[hospital.id]
+    return sorted(found.values(), key=lambda row: (-row["uses"], row["region"]))
+
+
+def _trend(
+    by_place: Mapping[tuple[str, date], list[Kept]], used: Mapping[tuple[str, date], Sum], first: date
+) -> list[Figures]:
+    rows: dict[date, list[Kept]] = {}
+    for (_, day), found in by_place.items():
+        rows.setdefault(day, []).extend(found)
+    sums: dict[date, int] = {}
+    for (_, day), one in used.items():
+        sums[day] = sums.get(day, 0) + one.events
+    return [trend_day(day, rows.get(day, []), sums.get(day)) for day in (first + DAY * n for n in range(TREND_DAYS))]
+
+
+def _holds(connection: Connection, now: datetime) -> dict[str, set[str]]:
+    query = select(hold.c.hospital, hold.c.kind, hold.c.until)
+    found: dict[str, set[str]] = {}
+    for hospital, kind, until in connection.execute(query):
+        if until is None or until > now:
+            found.setdefault(hospital, set()).add(kind)
+    return found
+
+
+def _verified(connection: Connection) -> dict[str, dict[str, datetime]]:
+    found: dict[str, dict[str, datetime]] = {}
+    for hospital, feed, through in connection.execute(select(verified.c.hospital, verified.c.feed, verified.c.through)):
+        found.setdefault(hospital, {})[feed] = through
+    return found
+
+
+def _through(feeds: Mapping[str, datetime], hospital: Hospital) -> str | None:
+    if not set(hospital.his.feeds) <= feeds.keys():
+        return None
+    return min(feeds[feed] for feed in hospital.his.feeds).isoformat(timespec="minutes")
+
+
+def _all_through(listed: list[Figures]) -> str | None:
+    """Up to when all hospitals are accounted for."""
+    found = [one["verified_through"] for one in listed]
+    return None if None in found else min(found, default=None)
+
+
+def _newest_reports(connection: Connection) -> dict[str, str]:
+    """Each hospital's newest page of a day, by its name in the reports' folder."""
+    query = select(report_file.c.hospital, report_file.c.path).where(report_file.c.kind == "html")
+    return {hospital: path for hospital, path in connection.execute(query.order_by(report_file.c.day))}

@@ -1,0 +1,117 @@
+"""The report as a mail: subject, plain text, and HTML that a mail client shows.
+
+Mail clients (Outlook draws with Word) know neither SVG nor style sheets nor flex boxes: the HTML is tables with
+styles on each cell, bars are coloured cells, and nothing is fetched. It says what the page's first screen says, and
+links to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from card_usage.report.page import environment, stamp
+from card_usage.words import Words
+
+Figures = dict[str, Any]
+MOST_ACTIONS: Final = 8
+MOST_HOSPITALS: Final = 30
+TONES: Final = {
+    **dict.fromkeys(("complete", "explained"), "#00785a"),
+    **dict.fromkeys(("open", "withheld", "provisional", "uncounted", "absent"), "#b36b00"),
+    "broken": "#b3261e",
+    "empty": "#5b6b7c",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mail:
+    """What the alert path sends."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def mail(figures: Figures, *, link: str = "") -> Mail:
+    """A day, a month or the fleet as a mail. `link`: address of the page."""
+    words = Words(figures["language"])
+    fleet = "hospitals" in figures
+    about = words("fleet.title") if fleet else figures["hospital"]["name"]
+    when = figures["month"] if "month" in figures else figures["day"]
+    common: Mapping[str, Any] = {
+        "f": figures,
+        "w": words,
+        "about": about,
+        "when": words.month(date.fromisoformat(figures["first"]))
+        if "month" in figures
+        else words.day(date.fromisoformat(figures["day"])),
+        "tones": TONES,
+        "tone": TONES[figures["verdict"]["level"]],
+        "stamp": stamp,
+        "link": link,
+        "actions": figures["actions"][:MOST_ACTIONS],
+        "more_actions": len(figures["actions"][MOST_ACTIONS:]) + figures.get("actions_left_out", 0),
+        "hospitals": figures.get("hospitals", [])[:MOST_HOSPITALS],
+        "more_hospitals": len(figures.get("hospitals", [])[MOST_HOSPITALS:]),
+        "parts": _parts(figures, words),
+    }
+    level = words(f"mail.level.{figures['verdict']['level']}")
+    subject = words(f"mail.{'fleet' if fleet else 'hospital'}", about=about, when=when, level=level)
+    return Mail(
+        # One line, whatever a hospital calls itself.
+        subject=" ".join(subject.split()),
+        text=_text(common, words),
+        html=environment().get_template("mail.html.jinja").render(**common),
+    )
+
+
+def _parts(figures: Figures, words: Words) -> list[dict[str, Any]]:
+    """The bar: what became of what the ledger holds, in hundredths that add up to 100."""
+    totals, classes = figures["totals"], figures["classes"]
+    found = [
+        (words("class.delivered"), classes["delivered"], "#009e73"),
+        (words("head.waiting"), totals["waiting"], "#56b4e9"),
+        (words("head.for_people"), totals["for_people"], "#e69f00"),
+        (words("class.voided"), classes["voided"], "#9aa5b1"),
+    ]
+    shown = [one for one in found if one[1] > 0]
+    whole = sum(events for _, events, _ in shown)
+    widths = [max(1, round(100 * events / whole)) for _, events, _ in shown]
+    if widths:
+        widths[widths.index(max(widths))] += 100 - sum(widths)
+    return [
+        {"name": name, "events": events, "tone": tone, "width": width}
+        for (name, events, tone), width in zip(shown, widths, strict=True)
+    ]
+
+
+def _text(common: Mapping[str, Any], words: Words) -> str:
+    figures = common["f"]
+    totals = figures["totals"]
+    source = "—" if totals["source"] is None else words.number(totals["source"])
+    lines = [
+        f"{common['about']}  {common['when']}",
+        "",
+        figures["verdict"]["text"],
+        "",
+        f"{words('leg.source')}  {source}",
+        f"{words('leg.staged')}  {words.number(totals['staged'])}",
+        f"{words('leg.delivered')}  {words.number(totals['delivered'])}",
+    ]
+    if common["actions"]:
+        lines += ["", words("section.todo")]
+        lines += [
+            f"- {one['hospital_name'] + ' ' if 'hospital_name' in one else ''}{words.sentence(one['what'])}"
+            f" ({words.number(one['events'])}){words('head.colon')}{one['to_do']} [{one['who']}]"
+            for one in common["actions"]
+        ]
+    troubled = [one for one in common["hospitals"] if one["level"] not in ("complete", "empty")]
+    if troubled:
+        lines += ["", words("fleet.hospitals")]
+        lines += [f"- {one['name']}{words('head.colon')}{words('level.' + one['level'])}" for one in troubled]
+    if common["link"]:
+        lines += ["", f"{words('mail.whole')} {common['link']}"]
+    return "\n".join([*lines, "", words("report.no_patients"), ""])

@@ -1,0 +1,54 @@
+"""Texts of the fleet's page and of the words for where a day stands."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "fleet.title": ("用卡数据上报总览", "Card use reporting: all hospitals"),
+    "fleet.complete": (
+        "{all} 家医院全部核对一致、全部上报：医院系统记录 {source} 笔，平台已接收 {delivered} 笔。",
+        "All {all} hospitals agree and have reported everything: {source} records in the HIS, {delivered} accepted.",
+    ),
+    "fleet.explained": (
+        "{all} 家医院全部核对一致：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{todo} 笔待处理。",
+        "All {all} hospitals agree: {source} records in the HIS, {delivered} accepted, {todo} to mend.",
+    ),
+    "fleet.open": (
+        "{all} 家医院中 {good} 家核对一致，{under_way} 家仍在处理，下次运行自动继续；平台已接收 {delivered} 笔。",
+        "Of {all} hospitals {good} agree and {under_way} are under way for the next run; {delivered} accepted.",
+    ),
+    "fleet.absent": (
+        "{all} 家医院中 {attention} 家需要关注，{good} 家核对一致，{under_way} 家仍在处理；平台已接收 {delivered} 笔。",
+        "Of {all} hospitals {attention} need attention, {good} agree, {under_way} are under way; {delivered} accepted.",
+    ),
+    "fleet.broken": (
+        "有 {remainder} 笔差异无法归类，请立即核查；{all} 家医院中 {good} 家核对一致。",
+        "{remainder} records differ and no class explains them: look at once; {good} of {all} hospitals agree.",
+    ),
+    "fleet.empty": ("当日没有用卡记录。", "No card was used on this day."),
+    "fleet.kind": ("{n} 家医院", "{n} hospitals"),
+    "fleet.hospitals": ("各医院情况", "Hospitals"),
+    "fleet.hospitals_note": ("最需关注的在前", "the most urgent first"),
+    "fleet.broken_files": ("医院配置有误", "Hospital files that cannot be read"),
+    "fleet.left_out": ("另有 {n} 项，见各医院报表", "{n} more, see the hospitals' own reports"),
+    "fleet.hospital": ("医院", "Hospital"),
+    "fleet.region": ("区域", "Region"),
+    "fleet.regions": ("各区域用卡", "Uses by region"),
+    "fleet.count": ("医院数", "Hospitals"),
+    "fleet.not_live": ("未上线", "not live yet"),
+    # --- where a day stands, in a word or two
+    "level.broken": ("不明差异", "unexplained"),
+    "level.absent": ("没有数据", "nothing there"),
+    "level.uncounted": ("未清点", "not counted"),
+    "level.withheld": ("质检未放行", "withheld"),
+    "level.open": ("处理中", "under way"),
+    "level.provisional": ("暂定", "provisional"),
+    "level.explained": ("一致，有待处理", "agrees, some to mend"),
+    "level.complete": ("一致", "complete"),
+    "level.empty": ("无用卡", "no uses"),
+    # --- what holds a hospital's deliveries
+    "hold.pause": ("已暂停", "paused"),
+    "hold.drain": ("已停止上报", "drained"),
+    "hold.quota": ("限额用完", "quota used up"),
+    "hold.misconfigured": ("平台拒绝", "refused"),
+    "hold.contested": ("凭证被争用", "token contested"),
+}
