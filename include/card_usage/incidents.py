@@ -173,8 +173,11 @@ def step(hospital: str, known: Iterable[Incident], present: Iterable[Trouble], n
         by_key[one.key] = one
     troubles = {trouble.key: trouble for trouble in present}
     order = list(CAUSES)
+    absent = [_absent(one, now) for key, one in by_key.items() if one.is_open and key not in troubles]
+    ended = [change for change in absent if change is not None]
+    over = {change.incident.key for change in ended if change.happened == "closed"}
     changes: list[Change] = []
-    open_causes = {one.cause for one in by_key.values() if one.is_open and one.key in troubles}
+    open_causes = {one.cause for one in by_key.values() if one.is_open and one.key not in over}
     for key, trouble in sorted(troubles.items(), key=lambda pair: (order.index(pair[0][0]), pair[0])):
         before = by_key.get(key)
         if before is not None and before.is_open:
@@ -188,10 +191,7 @@ def step(hospital: str, known: Iterable[Incident], present: Iterable[Trouble], n
         open_causes.add(trouble.cause)
         if change is not None:
             changes.append(change)
-    for key, one in by_key.items():
-        if one.is_open and key not in troubles and (ended := _absent(one, now)) is not None:
-            changes.append(ended)
-    return tuple(changes)
+    return (*changes, *ended)
 
 
 def _opened(hospital: str, trouble: Trouble, now: datetime) -> Incident:

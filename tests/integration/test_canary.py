@@ -8,19 +8,23 @@ import pickle
 import sqlite3
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import demo_his
 import platform_sandbox
 import pytest
+from card_usage.alerts import Team, sweep
 from card_usage.connections import Connection
 from card_usage.errors import CardUsageError, WrongKey
 from card_usage.keyring import Keyring
+from card_usage.ledger import incidents as kept
 from card_usage.ledger.database import migrate
 from card_usage.pipeline import Pipeline
+from card_usage.post import post
 from card_usage.settings import INCLUDE, Settings
 from card_usage.windows import day_window
+from receivers import mailbox, webhook
 
 DAY = date(2026, 3, 2)
 
@@ -75,6 +79,30 @@ def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str): 
     return Pipeline.open("demo_hospital", settings, connections.__getitem__)
 
 
+def alerts_of(pipeline: Pipeline, now: datetime) -> list[object]:
+    """Incidents and messages, as mail, robots and the command line show them, and what went over the wire."""
+    with webhook() as hook, mailbox() as box:
+        mail = Connection(
+            conn_id="mail",
+            conn_type="smtp",
+            host="127.0.0.1",
+            port=box.port,
+            extra={"to": "it@hospital.example", "from": "alerts@isv.example", "tls": "none"},
+        )
+        robot = Connection(conn_id="robot", conn_type="feishu", host=hook.url, password="key")
+        # A second time with nothing delivered yet for hours: other causes.
+        for later in (timedelta(), timedelta(hours=9)):
+            sweep(pipeline.ledger, pipeline.hospital, Team(channels=("mail", "robot")), now=now + later)
+            posted = post(pipeline.ledger, {"mail": mail, "robot": robot}.__getitem__, now=now + later)
+            assert posted.down == {}
+        mails = [part.get_payload(decode=True) for one in box.mails for part in one.walk() if not part.is_multipart()]
+        with pipeline.ledger.read() as connection:
+            incidents = kept.listed(connection, None, now)
+        assert {"unmapped_code"} <= {one.cause for one in incidents}
+        assert len(hook.raw) == len(box.mails) > 0
+        return [*incidents, *map(repr, incidents), *box.raw, *hook.raw, *hook.posts, *mails]
+
+
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
     tmp_path: Path,
@@ -97,6 +125,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         sandbox.calm()
         said += [pipeline.deliver(window, now=now), pipeline.reconcile(window, now=now)]
         said += [*pipeline.publish(window, now=now)]
+        said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))
         with pipeline.ledger.read() as connection:
             left = connection.exec_driver_sql(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
