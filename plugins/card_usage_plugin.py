@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
+from card_usage_airflow.pages import PREFIX, Pages
 from card_usage_airflow.timetable import LocalIntervals
 
 
 class CardUsagePlugin(AirflowPlugin):
-    """Registers the timetable, so that the scheduler can read DAGs that use it."""
+    """The timetable, so that the scheduler can read DAGs that use it; reports and quality pages behind the login."""
 
     name = "card_usage"
     timetables: ClassVar = [LocalIntervals]
+    fastapi_apps: ClassVar = [{"app": Pages(), "url_prefix": PREFIX, "name": "card usage"}]
+    external_views: ClassVar = [
+        {
+            "name": "用卡报告",
+            "href": f"{PREFIX}/",
+            "destination": "nav",
+            "url_route": "card-usage",
+            "category": "browse",
+        }
+    ]

@@ -8,6 +8,7 @@ out of here says who a patient is.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.comparison import Compared, compare_feed, note
 from card_usage.connections import Connection
+from card_usage.data_docs import Pages
+from card_usage.data_docs import publish as publish_docs
 from card_usage.deliver import Delivered, Delivery, Progress
 from card_usage.errors import Misconfigured
 from card_usage.events import SourceRow
@@ -41,8 +44,11 @@ from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
+from card_usage.store import Store
 from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
 from card_usage.windows import Window, day_window, local
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +137,21 @@ class Pipeline:
         return Preview(window=str(window), forecast=expected, **{name: found[name] for name in names})
 
     def check(self, window: Window, *, now: datetime) -> Verdict:
-        """Let the quality gate look at the window's events; its verdict is kept in the ledger."""
-        return check(self.ledger, self.hospital, window, now=now)
+        """Let the quality gate look at the window's events; its verdict is kept in the ledger, its page with reports.
+
+        A page that cannot be written is a warning: the verdict stands without it.
+        """
+        pages = Pages()
+        verdict = check(self.ledger, self.hospital, window, now=now, pages=pages)
+        try:
+            publish_docs(self.ledger, self.hospital, window, verdict, pages, self._store, now=now)
+        except OSError as error:
+            log.warning("%s: the page of the quality check was not written (%s)", window, type(error).__name__)
+        return verdict
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store.at(str(self.settings.reports))
 
     def verdicts(self, window: Window) -> tuple[Given, ...]:
         """Verdicts in force for the window, with what was decided about them."""

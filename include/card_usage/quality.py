@@ -29,6 +29,7 @@ from card_usage.ledger.counts import provisional_feeds
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.profiles import KINDS, Profile
 from card_usage.ledger.schema import event
+from card_usage.rules import BY_ID
 from card_usage.usual import earlier, limits, total
 from card_usage.verdicts import LEVELS, Reason, Verdict
 from card_usage.windows import Window, local
@@ -174,7 +175,8 @@ def _teller(hospital: Hospital) -> Callable[[Demand], str]:
             name = load_tables()[measure].names.get(of, of)
             named = f"{words(f'table.{measure}')} {of} {words.code(measure, of, name)}"
         if demand.rule is not None:
-            return words("demand.rule", level=words(f"gate.level.{demand.level}"), rule=demand.rule)
+            text = getattr(BY_ID[demand.rule], words.language)
+            return words("demand.rule", level=words(f"gate.level.{demand.level}"), rule=demand.rule, text=text)
         return words(
             f"demand.{demand.concern}",
             level=words(f"gate.level.{demand.level}"),

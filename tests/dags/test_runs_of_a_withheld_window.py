@@ -6,6 +6,7 @@ The tests build on each other, in file order.
 from __future__ import annotations
 
 from collections import Counter
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -103,3 +104,56 @@ def test_the_answer_goes_into_the_ledger_and_the_clean_part_to_the_platform(flee
     assert fleet.calls() - calls == sum(due.values())
     assert after["registration", "delivered"] == 0
     assert after["registration", "ready"] == before["registration", "ready"]
+
+
+def page(fleet: Any, path: str, *, token: str = "") -> tuple[int, str, str]:
+    """Status, content policy and body of a page of the UI's server."""
+    connection = HTTPConnection("127.0.0.1", fleet.airflow.port, timeout=60)
+    headers = {"Cookie": f"_token={token}"} if token else {}
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read().decode("utf-8", "replace")
+    return answer.status, answer.headers.get("Content-Security-Policy", ""), body
+
+
+def test_reports_and_quality_pages_are_behind_airflows_login(fleet: Any) -> None:
+    day = fleet.days[-1].isoformat()
+    quality = f"/card-usage/files/held_hospital/{day}/quality-{day}.html"
+    for path in ("/card-usage/", quality, "/card-usage/files/held_hospital/x.html"):
+        assert page(fleet, path)[0] == 401, path
+        assert page(fleet, path, token="forged")[0] in (401, 403), path
+    fleet.airflow.ask("/version")
+    token = fleet.airflow._token
+    status, policy, listed = page(fleet, "/card-usage/", token=token)
+    assert (status, "default-src 'none'" in policy) == (200, True)
+    assert quality in listed
+    assert "质检明细" in listed
+    status, policy, told = page(fleet, quality, token=token)
+    assert (status, "default-src 'none'" in policy) == (200, True)
+    assert "暂缓，等待人工确认" in told
+    assert "Great Expectations" in told
+    report = f"/card-usage/files/held_hospital/{day}/card-usage-{day}.html"
+    assert page(fleet, report, token=token)[0] == 200
+
+
+def test_no_page_leads_out_of_the_reports(fleet: Any) -> None:
+    fleet.airflow.ask("/version")
+    token = fleet.airflow._token
+    (fleet.home / "reports" / ".hidden.html").write_text("secret", encoding="utf-8")
+    for name in (
+        "../ledger.db",
+        "%2e%2e/ledger.db",
+        "..%2fledger.db",
+        "held_hospital/..%2f..%2fhospitals/held_hospital.toml",
+        "%2fetc%2fpasswd",
+        "/etc/passwd",
+        "..%5cledger.db",
+        ".hidden.html",
+        "held_hospital/",
+        "",
+        "held_hospital%00.html",
+        "../hospitals/held_hospital.html",
+    ):
+        status, _, body = page(fleet, f"/card-usage/files/{name}", token=token)
+        assert status in (400, 404), name
+        assert "secret" not in body

@@ -16,6 +16,7 @@ from card_usage.words import (
     actions,
     alerts,
     approval,
+    data_docs,
     fleet,
     mail,
     month,
@@ -29,7 +30,7 @@ from card_usage.words import (
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 
-_PARTS: Final = (report, month, fleet, mail, quality, actions, terms, usage, alerts, approval, workbench)
+_PARTS: Final = (report, month, fleet, mail, quality, actions, terms, usage, alerts, approval, workbench, data_docs)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
 

@@ -98,7 +98,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{count} feeds were staged before the window had passed: provisional, they are staged again by themselves",
     ),
     # --- what the check demands, as the pages of Great Expectations show it
-    "demand.rule": ("【{level}】待上报记录符合规则 {rule}", "[{level}] what is due satisfies the rule {rule}"),
+    "demand.rule": (
+        "【{level}】没有待上报记录违反 {rule}（{text}）",
+        "[{level}] nothing that is due breaks {rule} ({text})",
+    ),
     "demand.quarantined_share": ("【{level}】被隔离的不超过 {high}", "[{level}] at most {high} quarantined"),
     "demand.unmapped_share": ("【{level}】未对照代码的不超过 {high}", "[{level}] at most {high} with unmapped codes"),
     "demand.no_rows": ("【{level}】{of}有记录", "[{level}] {of} has records"),

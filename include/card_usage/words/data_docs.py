@@ -1,0 +1,24 @@
+"""Texts of the page that shows what the quality check looked at."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "docs.title": ("质检明细", "quality check"),
+    "docs.none": ("没有需要说明的情况", "nothing to report"),
+    "docs.facts": (
+        "检查 {events} 笔记录，{at}（北京时间），用时 {seconds} 秒",
+        "{events} records, checked {at} (Beijing time) in {seconds} s",
+    ),
+    "docs.intro": (
+        "以下是 Great Expectations 的逐项结果：先是待上报记录是否符合规则，再是数量、占比与历史的比较。不含患者信息。",
+        (
+            "Below is each result of Great Expectations: whether what is due satisfies the rules, then volumes and "
+            "shares against history. Yes, no and counts only, nothing about patients."
+        ),
+    ),
+    "docs.files": ("用卡上报 · 报告与质检", "Card uses: reports and quality checks"),
+    "docs.empty": ("还没有报告", "no report yet"),
+    "file_kind.html": ("日报", "report"),
+    "file_kind.json": ("数据", "data"),
+    "file_kind.quality": ("质检明细", "quality check"),
+}
