@@ -50,13 +50,23 @@ def question(connection: Connection, hospital: Hospital, given: Given, *, now: d
     words = Words(hospital.report.language)
     ready, quarantined = _by_feed(connection, hospital.id, given)
     reasons = [(words(f"gate.level.{one.level}"), one.text(words.language)) for one in given.verdict.reasons]
+    first, last = given.window.days[0], given.window.days[-1]
+    until = local(deadline(hospital, now))
+    standard = words(f"gate.decision.{hospital.gate.undecided}")
     body = [
         f"### {words('ask.why')}",
         *_table(words, ("level", "reason"), reasons),
+        f"### {words('ask.options')}",
+        "",
+        *(f"- {line}" for line in _answers(words, given, ready)),
+        "",
+        words("ask.quarantined"),
+        "",
+        f"**{words('ask.deadline', deadline=f'{until:%Y-%m-%d %H:%M}', option=standard)}**",
+        "",
         f"### {words('ask.feeds')}",
         *_table(words, ("feed", "ready", "quarantined", "concerned"), _feeds(words, given, ready, quarantined)),
     ]
-    first, last = given.window.days[0], given.window.days[-1]
     if causes := counts.causes(connection, hospital.id, first, last):
         rows = [
             (getattr(BY_ID[cause.rule], words.language), cause.code, cause.local_name, f"{cause.events:,}")
@@ -66,19 +76,8 @@ def question(connection: Connection, hospital: Hospital, given: Given, *, now: d
             f"### {words('ask.causes', most=MOST_CAUSES)}",
             *_table(words, ("cause", "code", "name", "events"), rows),
         ]
-    until = local(deadline(hospital, now))
-    standard = words(f"gate.decision.{hospital.gate.undecided}")
-    body += [
-        f"### {words('ask.options')}",
-        "",
-        *(f"- {line}" for line in _answers(words, given, ready)),
-        "",
-        words("ask.quarantined"),
-        "",
-        f"**{words('ask.deadline', deadline=f'{until:%Y-%m-%d %H:%M}', option=standard)}**",
-        "",
-        f"{words('ask.command')}: `python -m card_usage decide --hospital {hospital.id} --from {first} --to {last}`",
-    ]
+    command = f"python -m card_usage decide --hospital {hospital.id} --from {first} --to {last}"
+    body.append(f"{words('ask.command')}: `{command}`")
     return Question(
         subject=words("ask.subject", hospital=hospital.label, window=str(given.window)), body="\n".join(body)
     )

@@ -44,7 +44,6 @@ from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
-from card_usage.store import Store
 from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
 from card_usage.windows import Window, day_window, local
 
@@ -144,14 +143,10 @@ class Pipeline:
         pages = Pages()
         verdict = check(self.ledger, self.hospital, window, now=now, pages=pages)
         try:
-            publish_docs(self.ledger, self.hospital, window, verdict, pages, self._store, now=now)
+            publish_docs(self.ledger, self.hospital, window, verdict, pages, self.settings.store, now=now)
         except OSError as error:
             log.warning("%s: the page of the quality check was not written (%s)", window, type(error).__name__)
         return verdict
-
-    @cached_property
-    def _store(self) -> Store:
-        return Store.at(str(self.settings.reports))
 
     def verdicts(self, window: Window) -> tuple[Given, ...]:
         """Verdicts in force for the window, with what was decided about them."""

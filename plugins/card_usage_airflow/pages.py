@@ -55,7 +55,6 @@ def application() -> Any:
     from airflow.api_fastapi.core_api.security import get_user
     from card_usage.errors import BadStorePath, CardUsageError
     from card_usage.settings import Settings
-    from card_usage.store import Store
     from fastapi import Depends, FastAPI, HTTPException, Response
 
     made = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
@@ -72,7 +71,7 @@ def application() -> Any:
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         hospital_id = PurePosixPath(name).parts[0] if name else ""
         try:
-            store = Store.at(str(Settings.from_environment(os.environ).reports))
+            store = Settings.from_environment(os.environ).store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
             if media_type is None or any(part.startswith(".") for part in name.split("/")):
                 raise FileNotFoundError
