@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
@@ -15,6 +16,7 @@ from card_usage.errors import MissingSetting
 if TYPE_CHECKING:
     from card_usage.connections import Connection
     from card_usage.pipeline import Pipeline
+    from card_usage.settings import Settings
 
 
 @contextmanager
@@ -22,12 +24,23 @@ def hospital_pipeline(hospital_id: str) -> Iterator[Pipeline]:
     """The hospital's pipeline, closed at the end of the block. Raises the errors of settings, hospital and ledger."""
     # Not at the top: DAG files import this module, and parsing them must not load database drivers.
     from card_usage.pipeline import Pipeline
-    from card_usage.settings import Settings
 
     for chatty in ("alembic", "great_expectations"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with Pipeline.open(hospital_id, Settings.from_environment(os.environ), connection_of) as pipeline:
+    with Pipeline.open(hospital_id, settings(), connection_of) as pipeline:
         yield pipeline
+
+
+def settings() -> Settings:
+    """CARD_USAGE_*; reports at a URL go through Airflow's object storage, with the connection that the URL names."""
+    from card_usage.settings import Settings
+
+    found = Settings.from_environment(os.environ)
+    if not isinstance(found.reports, str):
+        return found
+    from airflow.sdk import ObjectStoragePath
+
+    return replace(found, reports=ObjectStoragePath(found.reports))
 
 
 def connection_of(conn_id: str) -> Connection:

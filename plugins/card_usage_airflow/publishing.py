@@ -1,0 +1,56 @@
+"""The fleet's page and the months' reports as tasks make them: written, indexed, and told in the morning."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import Final
+
+from airflow.sdk.configuration import conf
+
+from card_usage_airflow import fleet, opening
+from card_usage_airflow.runs import present
+
+log = logging.getLogger(__name__)
+
+FILES: Final = "/card-usage/files/"
+"""Where the UI serves reports by name (`pages`)."""
+
+
+def publish_months(hospital_id: str, months: list[date]) -> list[str]:
+    """Write one hospital's reports of these months; returns the files' names."""
+    with opening.hospital_pipeline(hospital_id) as pipeline:
+        names = [name for month in months for name in pipeline.publish_month(month, now=present())]
+        for name in names:
+            log.info("report %s", pipeline.settings.store.place(name))
+    return names
+
+
+def publish_fleet(day: date, *, send: bool) -> list[str]:
+    """Write the page of all hospitals after a day; `send`: tell the team's channels. Returns the files' names."""
+    from card_usage.errors import BadHospitalFile
+    from card_usage.hospitals import Hospital
+    from card_usage.ledger.database import open_ledger
+    from card_usage.morning import send_morning
+    from card_usage.report import publish_fleet as write
+
+    settings = opening.settings()
+    read = {name: fleet.read(name) for name in fleet.ids()}
+    hospitals = [found for found in read.values() if isinstance(found, Hospital)]
+    broken = {name: str(found) for name, found in read.items() if isinstance(found, BadHospitalFile)}
+    ledger = open_ledger(settings.ledger_url, settings.keyring)
+    try:
+        language, now = settings.language, present()
+        files, figures = write(ledger, hospitals, day, settings.store, broken=broken, language=language, now=now)
+        log.info("%s: %s", day, figures["verdict"]["level"])
+        for name in files.values():
+            log.info("report %s", settings.store.place(name))
+        if send:
+            address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+            link = f"{address}{FILES}{files['html']}" if address else ""
+            with ledger.write() as connection:
+                told = send_morning(connection, figures, settings.team_channels, link=link, now=now)
+            log.info("morning mail: %d of %d channels", len(told), len(settings.team_channels))
+    finally:
+        ledger.close()
+    return list(files.values())
