@@ -78,9 +78,7 @@ def message(place: Place, said: Sequence[Said], language: Language, now: datetim
     words = Words(language)
     order = sorted(said, key=lambda one: (not one.incident.is_open, -SEVERITIES.index(one.incident.severity)))
     blocks = [_block(place, one, words, now) for one in order]
-    first = order[0]
-    what = blocks[0].what if len(blocks) == 1 else words(f"alert.{first.incident.cause}.title")
-    subject = words("alerts.subject", mark=blocks[0].mark, hospital=place.label(words), what=_headline(what))
+    subject = words("alerts.subject", mark=blocks[0].mark, hospital=place.label(words), what=blocks[0].title)
     return Message(subject, _markdown(blocks, words), _html(subject, blocks, (), words))
 
 
@@ -128,12 +126,6 @@ def moment(at: datetime, words: Words) -> str:
     return f"{here.day} {_MONTHS[here.month - 1]} {here:%H:%M}"
 
 
-def _headline(text: str) -> str:
-    """Short enough for a list of mails."""
-    short = re.split(r"[；;，,：:]", text)[0] if len(text) > 60 else text
-    return short[:80]
-
-
 def _block(place: Place, said: Said, words: Words, now: datetime) -> Block:
     one = said.incident
     over = said.happened == "closed"
@@ -147,7 +139,7 @@ def _block(place: Place, said: Said, words: Words, now: datetime) -> Block:
         rows.append(words("alerts.todo", todo=_todo(place, one, words)))
         rows.append(words("alerts.who", who=words(f"who.{one.owner}")))
         if one.sample:
-            rows.append(words("alerts.sample", keys=", ".join(one.sample[:3])))
+            rows.append(words("alerts.sample", event=one.sample[0]))
     state = words(f"alerts.{said.happened}", times=one.returns + 1) if said.happened == "returned" else ""
     return Block(
         tone="over" if over else one.severity,
@@ -201,7 +193,7 @@ def _reason(one: Incident, words: Words) -> str:
     reason = str(one.facts.get("reason", ""))
     code = re.search(r"-?\d+$", reason)
     if one.detail == "platform" and code:
-        reason = f"{code[0]}, {_meaning(code[0])}"
+        reason = words("alerts.code", code=code[0], meaning=_meaning(code[0]))
     return words(f"alert.misconfiguration.{one.detail}", reason=reason)
 
 
@@ -213,17 +205,18 @@ def _meaning(code: str) -> str:
 def _lines(one: Incident, words: Words) -> tuple[str, ...]:
     """What it consists of, the largest first."""
     named = str(one.facts.get("named", ""))
+    colon = "：" if words.language == "zh" else ": "
     rows = [line.split("\t") for line in named.split("\n") if line]
     if one.cause == "unmapped_code":
         lines = [
-            f"{code or words('alerts.blank')} {name}".strip() + f": {words('alerts.records', n=int(events))}"
+            f"{code or words('alerts.blank')} {name}".strip() + f"{colon}{words('alerts.records', n=int(events))}"
             for code, name, events in rows
         ]
         more = int(one.facts.get("codes", 0)) - len(rows)
         return (*lines, words("alerts.more", n=more)) if more > 0 else tuple(lines)
     if one.cause == "volume_drop":
         return tuple(
-            f"{words.known('feed', feed)}: {words('alerts.usual', found=int(found), usual=int(usual))}"
+            f"{words.known('feed', feed)}{colon}{words('alerts.usual', found=int(found), usual=int(usual))}"
             for feed, found, usual in rows
         )
     return ()
@@ -262,7 +255,7 @@ def _link(place: Place, one: Incident) -> str:
 def _markdown(blocks: Iterable[Block], words: Words, *, closing: bool = True) -> str:
     parts = []
     for block in blocks:
-        lines = [f"**{block.what}**", f"{block.mark} · {block.state}"]
+        lines = [f"**{block.what}**", block.state]
         lines += [f"> {line}" for line in block.lines]
         lines += block.rows
         if block.link:

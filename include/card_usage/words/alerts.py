@@ -23,7 +23,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "alerts.lasted": ("持续时间：{span}", "Lasted: {span}"),
     "alerts.todo": ("怎么办：{todo}", "What to do: {todo}"),
     "alerts.who": ("谁来办：{who}", "Who can help: {who}"),
-    "alerts.sample": ("示例事件：{keys}", "Some events: {keys}"),
+    "alerts.sample": ("示例事件编号：{event}", "One of the events: {event}"),
+    "alerts.code": ("返回码 {code}，{meaning}", "code {code}, {meaning}"),
     "alerts.link": ("在 Airflow 中查看", "Open in Airflow"),
     "alerts.no_patients": (
         "本消息只含统计数字和事件编号，不含患者信息。",
@@ -43,7 +44,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "alerts.digest.open": ("尚未解决", "Not solved"),
     "alerts.digest.closed": ("昨日以来已恢复", "Over since yesterday"),
-    "alerts.digest.line": ("{what}（{at} 起）", "{what} (since {at})"),
     "alerts.digest.over": ("{what}（{since} 至 {until}）", "{what} ({since} to {until})"),
     # --- test
     "alerts.test": (
