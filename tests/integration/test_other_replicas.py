@@ -6,6 +6,7 @@ The contract view holds the same day on SQLite, PostgreSQL and MariaDB (in GBK);
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import demo_his
 import mariadb
 import pytest
+import sqlglot
 from card_usage.codes import load_aliases, load_tables
 from card_usage.connections import Connection, connection_from_environment
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
@@ -24,10 +26,11 @@ from card_usage.keyring import Keyring
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
 from card_usage.settings import INCLUDE
-from card_usage.source import Source, connect
+from card_usage.source import Source, connect, feed_sql
 from card_usage.stage import stage
 from card_usage.windows import day_window
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, make_url, select, text
+from sqlalchemy.dialects import oracle
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
@@ -215,3 +218,15 @@ def test_a_silent_mysql_counts_as_lost_after_the_query_time_out(maria: mariadb.S
     ours = hospital(query_timeout_seconds=1, tries=1)
     with pytest.raises(SourceInterrupted, match="2013"):
         read(Source(connect(replica, ours.his), ours, sql=tmp_path, pause=lambda seconds: None), "payment")
+
+
+@pytest.mark.parametrize("file", sorted((INCLUDE / "sql").glob("[bn][se]*/*.sql")), ids=lambda file: file.stem)
+def test_the_sql_for_oracle_is_oracles_and_says_that_it_is_untested(file: Path) -> None:
+    head = file.read_text(encoding="utf-8")
+    assert head.splitlines()[1].startswith("-- UNTESTED")
+    query = feed_sql(file.parent.name, file.stem).select
+    compiled = str(query.compile(dialect=oracle.dialect()))
+    parsed = sqlglot.parse_one(compiled, read="oracle")
+    assert [column.alias_or_name for column in parsed.selects] == list(SourceRow._fields)
+    unknown = {table.name for table in parsed.find_all(sqlglot.exp.Table)} - set(re.findall(r"\w+(?=:)", head))
+    assert unknown == set(), "every table stands under Reads"

@@ -275,6 +275,8 @@ SHAPES = {
 }
 EVERY = [(shape, name) for shape, (_, feeds) in SHAPES.items() for name in feeds]
 FILES = sorted(path.relative_to(SQL).with_suffix("").parts for path in SQL.glob("*/*.sql"))
+UNTESTED = {(shape, name) for shape, name in FILES if "-- UNTESTED" in (SQL / shape / f"{name}.sql").read_text("utf-8")}
+"""Oracle's: held by test_other_replicas.py as far as they can be."""
 SCRIPTS = sorted(SQL.glob("*/dba/*.sql"))
 
 
@@ -334,7 +336,7 @@ every_feed = pytest.mark.parametrize("his", EVERY, indirect=True, ids=["/".join(
 
 
 def test_every_shape_has_every_feed_and_each_is_tested_here() -> None:
-    assert {(shape, name.partition(",")[0]) for shape, name in EVERY} == set(FILES)
+    assert {(shape, name.partition(",")[0]) for shape, name in EVERY} == set(FILES) - UNTESTED
     for shape in SHAPES:
         has = {name for of, name in FILES if of == shape}
         assert has == {"registration", "payment", "dispensing", "examination", "laboratory", "admission"}
