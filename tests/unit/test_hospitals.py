@@ -77,7 +77,12 @@ WRONG = [
     ("[his]", f'his = "{SECRET}"\n[other]', "his", "valid dictionary"),
     ('connection = "clinic_his"', "", "his.connection", "Field required"),
     ('connection = "clinic_his"', 'connection = "Clinic HIS"', "his.connection", "pattern"),
-    ('shape = "winning"', 'shape = "loosing"', "his", "in include/sql (there are: bsoft, card_use_view, neusoft, trasen, winning)"),
+    (
+        'shape = "winning"',
+        'shape = "loosing"',
+        "his",
+        "in include/sql (there are: bsoft, card_use_view, neusoft, trasen, winning)",
+    ),
     ('shape = "winning"', 'shape = "../sql"', "his.shape", "pattern"),
     ('["registration"]', "[]", "his.feeds", "at least 1"),
     ('["registration"]', '"registration"', "his.feeds", "valid tuple"),
