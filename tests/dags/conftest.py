@@ -53,7 +53,7 @@ class Fleet:
         self.until(lambda: self.airflow.knows(dag_id), f"{dag_id} is read")
         self.airflow.unpause(dag_id)
 
-    def until(self, done: Callable[[], object], what: str, seconds: float = 120) -> None:
+    def until(self, done: Callable[[], object], what: str, seconds: float = 270) -> None:
         """Wait for something; fails with its name and with what Airflow's children say."""
         deadline = time.monotonic() + seconds
         while not done():

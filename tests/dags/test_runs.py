@@ -152,7 +152,10 @@ def test_no_patient_is_in_a_log_an_xcom_a_rendered_field_a_report_or_the_ledgers
     assert any("task_id=deliver" in str(path) for path in places)
     assert any(path.name == "airflow.db" for path in places)
     for path in places:
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue  # a write-ahead log that its database has just taken in
         # JSON in the metadata database may spell Chinese as \uXXXX.
         found = {secret for secret in secrets if secret.encode() in content}
         assert not found, f"{path.name} holds {len(found)} patients' numbers"
