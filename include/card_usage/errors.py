@@ -17,7 +17,8 @@
     |-- SourceError              the HIS replica
     |   |-- SourceUnreachable
     |   |-- SourceDrift
-    |   `-- SourceInterrupted
+    |   |-- SourceInterrupted
+    |   `-- ReplicaBusy
     |-- LedgerError              the ledger database
     |   |-- LedgerUnreachable
     |   |-- LedgerBehind
@@ -168,6 +169,15 @@ class SourceInterrupted(SourceError):
     says = (
         "{hospital}, feed {feed}: the stream broke after {position} ({reason}) and {tries} tries to resume failed: "
         "run the window again when the replica is steady; rows already staged are not staged twice"
+    )
+
+
+class ReplicaBusy(SourceError):
+    """The hospital's file does not let the replica be asked now."""
+
+    says = (
+        "{hospital}: the replica may not be asked now ({reason}): nothing is wrong, it is tried again later; if this "
+        "lasts, change max_parallel_queries or avoid_hours in the hospital's file"
     )
 
 

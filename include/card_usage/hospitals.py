@@ -19,12 +19,35 @@ from card_usage.incidents import CAUSES
 SQL = Path(__file__).resolve().parents[1] / "sql"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+"""Local time of day, start inside, end outside, over midnight too: 23:30-02:00."""
 
 
 class _Table(BaseModel):
     """A table of the file: unknown keys are errors, so that a typing mistake is not silently a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Freshness(_Table):
+    """How we know up to which moment the replica has followed (freshness.py).
+
+    `grace_minutes`: how far past a window's end the probe must be. `deadline_minutes` after the end the run goes on
+    without proof, as provisional.
+    """
+
+    probe: Literal["none", "heartbeat", "replication", "newest_row"] = "none"
+    table: str = Field(default="", pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)?)?$")
+    column: str = Field(default="", pattern=r"^([A-Za-z_]\w*)?$")
+    grace_minutes: float = Field(default=5, ge=0, le=1440)
+    deadline_minutes: float = Field(default=360, ge=0, le=10_080)
+
+    @model_validator(mode="after")
+    def _heartbeat_is_named(self) -> Freshness:
+        named = bool(self.table and self.column)
+        if (self.probe == "heartbeat") != named:
+            raise ValueError("the probe 'heartbeat' needs table and column, and no other probe has them")
+        return self
 
 
 class His(_Table):
@@ -41,6 +64,10 @@ class His(_Table):
     query_timeout_seconds: int = Field(default=600, ge=1, le=86_400)
     tries: int = Field(default=5, ge=0, le=100)
     pause_seconds: float = Field(default=5, ge=0, le=60)
+    # What the replica may be asked (turns.py): queries at once, over all processes, and hours in which none starts.
+    max_parallel_queries: int = Field(default=2, ge=1, le=16)
+    avoid_hours: tuple[Hours, ...] = ()
+    freshness: Freshness = Freshness()
 
     @model_validator(mode="after")
     def _sql_exists(self) -> His:

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from random import SystemRandom
 
+from card_usage import freshness
 from card_usage.approval import Question, question
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
@@ -28,12 +29,14 @@ from card_usage.data_docs import publish as publish_docs
 from card_usage.deliver import Delivered, Delivery, Progress
 from card_usage.errors import Misconfigured
 from card_usage.events import SourceRow
+from card_usage.freshness import Reading
 from card_usage.hospitals import Hospital, load_hospital
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.decisions import Undecided, send_again, undecided
 from card_usage.ledger.delivery import Scope
 from card_usage.ledger.door import ThreadDoor
+from card_usage.ledger.intake import open_window, open_windows, reopen_windows
 from card_usage.ledger.workers import Identity
 from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
@@ -44,6 +47,7 @@ from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
+from card_usage.turns import Turns
 from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
 from card_usage.windows import Window, day_window, local
 
@@ -52,23 +56,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """One hospital, ready to work. Errors of all verbs are of the tree in errors.py."""
+    """One hospital, ready to work. Errors of all verbs are of the tree in errors.py.
+
+    `patience`: how long to wait for a turn at the replica before ReplicaBusy; None: as long as it takes.
+    """
 
     hospital: Hospital
     settings: Settings
     ledger: Ledger
     connection_of: Callable[[str], Connection]
+    patience: timedelta | None = None
 
     @classmethod
     @contextmanager
     def open(
-        cls, hospital_id: str, settings: Settings, connection_of: Callable[[str], Connection]
+        cls,
+        hospital_id: str,
+        settings: Settings,
+        connection_of: Callable[[str], Connection],
+        *,
+        patience: timedelta | None = None,
     ) -> Iterator[Pipeline]:
         """Read the hospital's file, open and check the ledger; closes both at the end of the block."""
         hospital = load_hospital(settings.hospitals, hospital_id)
         ledger = open_ledger(settings.ledger_url, settings.keyring)
         try:
-            yield cls(hospital=hospital, settings=settings, ledger=ledger, connection_of=connection_of)
+            yield cls(
+                hospital=hospital, settings=settings, ledger=ledger, connection_of=connection_of, patience=patience
+            )
         finally:
             ledger.close()
 
@@ -83,10 +98,12 @@ class Pipeline:
         return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
 
     @contextmanager
-    def _source(self) -> Iterator[Source]:
+    def source(self) -> Iterator[Source]:
+        """The hospital's replica; every query of the block takes its turn."""
         engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
+        turns = Turns(self.ledger, self.hospital, patience=self.patience)
         try:
-            yield Source(engine, self.hospital)
+            yield Source(engine, self.hospital, turn=turns.take)
         finally:
             engine.dispose()
 
@@ -99,8 +116,14 @@ class Pipeline:
         backfill: bool = False,
         on_rows: Callable[[int], None] | None = None,
     ) -> Staged:
-        """Read one feed's window from the HIS into the ledger. `on_rows` hears of each batch's size."""
-        with self._source() as source:
+        """Read one feed's window from the HIS into the ledger. `on_rows` hears of each batch's size.
+
+        The window closes only if the replica had passed its end before the first row was read.
+        """
+        with self.ledger.write() as connection:
+            open_window(connection, hospital=self.hospital.id, feed=feed, start=window.start, end=window.end)
+        with self.source() as source:
+            passed = self._passed(source, window, now=now)
             note(self.ledger, source, self.hospital.id, feed, window, now=now)
             return stage(
                 _heard(source.rows(feed, window.start, window.end), on_rows),
@@ -112,12 +135,33 @@ class Pipeline:
                 aliases=self.aliases,
                 backfill=backfill,
                 now=now,
+                passed=passed,
             )
+
+    def freshness(self, window: Window, *, now: datetime) -> tuple[Reading, bool]:
+        """What the hospital's probe says of the replica, and whether it has provably passed the window's end."""
+        with self.source() as source:
+            reading = freshness.read(source, self.hospital, window, now=now)
+        return reading, freshness.passed(reading, window, self.hospital.his.freshness, now=now)
+
+    def _passed(self, source: Source, window: Window, *, now: datetime) -> bool:
+        if not window.ended_by(now):
+            return False
+        reading = freshness.read(source, self.hospital, window, now=now)
+        return freshness.passed(reading, window, self.hospital.his.freshness, now=now)
+
+    def catch_up(self, window: Window, *, now: datetime) -> list[Staged]:
+        """Stage again what was staged too early or not to the end, of the days of this window."""
+        days = Window(day_window(window.days[0]).start, day_window(window.days[-1]).end)
+        with self.ledger.read() as connection:
+            left = open_windows(connection, self.hospital.id, days.start, days.end)
+        known = [one for one in left if one.feed in self.hospital.his.feeds]
+        return [self.stage(one.feed, Window(one.start, one.end), now=now) for one in known]
 
     def preview(self, window: Window, *, now: datetime, on_rows: Callable[[int], None] | None = None) -> Preview:
         """What reporting the window's days would send, and how long it would take. Writes nothing."""
         found: Counter[str] = Counter()
-        with self._source() as source, self.ledger.read() as connection:
+        with self.source() as source, self.ledger.read() as connection:
             for feed in self.hospital.his.feeds:
                 drafter = Drafter(self.hospital, feed, self.tables, self.aliases, self.settings.keyring)
                 for day in window.days:
@@ -237,8 +281,15 @@ class Pipeline:
 
     def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
         """Count the window's days at the HIS, in the ledger and at the platform; compare event by event where counts
-        differ; name every difference."""
-        with self._source() as source:
+        differ; name every difference.
+
+        A day that the replica has not passed (any more: a backup was restored) is provisional, whatever it was before.
+        """
+        with self.source() as source:
+            for day in map(day_window, window.days):
+                if day.ended_by(now) and not self._passed(source, day, now=now):
+                    with self.ledger.write() as connection:
+                        reopen_windows(connection, self.hospital.id, day.start, day.end)
             return Reconciliation.of(self._reconcile(source, day, now) for day in window.days)
 
     def _reconcile(self, source: Source, day: date, now: datetime) -> Reconciliation:

@@ -70,7 +70,7 @@ def look(connection: Connection, drafter: Drafter, batches: Iterable[list[Source
             elif change in {Change.NEW, Change.REPLACED}:
                 again = "due" if one is not None and one.status in {"ready", "held"} else "new"
                 counts["quarantined" if draft.status == "quarantined" else again] += 1
-            elif change is Change.CHANGED_LATE or (one is not None and one.changed):
+            elif change in {Change.CHANGED_LATE, Change.UNVOIDED_CHANGED} or (one is not None and one.changed):
                 counts["changed_since_delivery"] += 1
             elif one is not None:
                 counts[_FATES.get(one.status, one.status)] += 1

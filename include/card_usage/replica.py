@@ -35,6 +35,14 @@ _DENIED: Final = re.compile(
     r"|SELECT command denied to user \S+ for (table \S+)"  # MySQL
 )
 
+# How databases say that they cannot compare or convert a value: a column has another type than the SQL was written for.
+_MISTYPED: Final = {
+    "mssql": {206, 241, 242, 245, 295, 402, 529, 8114, 8115},
+    "mysql": {1292, 1525},
+}
+_MISTYPED_STATES: Final = frozenset({"42883", "42804", "22007", "22008", "22P02"})
+_OF_TIMES: Final = frozenset({241, 242, 295, 1292, 1525, "42883", "22007", "22008"})
+
 _PASSING: Final = {
     "mssql": {
         1205: "chosen as deadlock victim",
@@ -146,6 +154,17 @@ def gone(error: DBAPIError) -> str | None:
 def denied(error: DBAPIError) -> str | None:
     """The table that the login may not read, if that is what the error says."""
     return _named(_DENIED, error)
+
+
+def mistyped(error: DBAPIError, backend: str) -> str | None:
+    """The column whose type cannot be what the SQL was written for, if that is what the error says.
+
+    Databases do not name it, but nothing is compared with a time in a feed but the column of its window.
+    """
+    code = _state(error) or _number(error)
+    if code not in _MISTYPED_STATES and code not in _MISTYPED.get(backend, set()):
+        return None
+    return "occurred_at" if code in _OF_TIMES else "(one that the SQL converts)"
 
 
 def passes(error: DBAPIError, backend: str) -> bool:

@@ -1,15 +1,16 @@
 """Source: reads a hospital's HIS replica, feed by feed, window by window, in constant memory.
 
 Promises: the SQL of a feed is read from include/sql/<shape>/<feed>.sql and gets its window bound, never formatted in;
-columns are compared with `SourceRow` before the first row leaves; rows come in the order (occurred_at, source_id); an
-error names hospital, feed and cause, and quotes neither parameters nor values. Nothing is ever written to a HIS.
+columns and their kinds are compared with `SourceRow` before the first row leaves; rows come in the order (occurred_at,
+source_id); an error names hospital, feed and cause, and quotes neither parameters nor values. Nothing is ever written
+to a HIS, and nothing is asked of it without a turn.
 """
 
 import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock_time
@@ -18,14 +19,15 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, DateTime, Engine, TextClause, bindparam, text
+from sqlalchemy import Connection, DateTime, Engine, Executable, TextClause, bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import CHAR, TypeEngine
 
+from card_usage import drift
 from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.hospitals import Hospital
-from card_usage.replica import connect, denied, gone, passes, reason
+from card_usage.replica import connect, denied, gone, mistyped, passes, reason
 from card_usage.windows import local
 
 __all__ = ["SQL", "Feed", "HourTally", "Source", "SourceKey", "Tally", "connect", "feed_sql"]
@@ -78,6 +80,7 @@ class Feed:
     select: TextClause
     counted: TextClause
     keys: TextClause
+    newest: TextClause
     by_hour: Mapping[str, TextClause]
 
     def edge(self, moment: datetime) -> str | datetime:
@@ -133,6 +136,7 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     edges = [bindparam("start", type_=kind), bindparam("end", type_=kind)]
     counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted"  # noqa: S608
     keys = f"SELECT keyed.source_id, keyed.voided FROM (\n{selected}) keyed"  # noqa: S608
+    newest = f"SELECT MAX(newest.occurred_at) FROM (\n{selected}) newest"  # noqa: S608
     by_hour = {
         backend: text(
             f"SELECT {hour}, COUNT(*), COALESCE(SUM(counted.voided), 0), {checksum}"  # noqa: S608
@@ -147,6 +151,7 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
         select=text(statement).bindparams(*edges),
         counted=text(counted).bindparams(*edges),
         keys=text(keys).bindparams(*edges),
+        newest=text(newest).bindparams(*edges),
         by_hour=by_hour,
     )
 
@@ -223,16 +228,34 @@ class _Place:
         return local(moment).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+class _Start:
+    """The place of a query that is about no window."""
+
+    last: None = None
+    reached = False
+
+    def __str__(self) -> str:
+        return "its start"
+
+
 class Source:
     """The HIS replica of one hospital. Holds no connection between calls.
 
-    `sql`: the folder of the shapes. `pause`: how to wait before a try (seconds).
+    `sql`: the folder of the shapes. `pause`: how to wait before a try (seconds). `turn`: held for as long as a query
+    and its resumptions last (`Turns.take`).
     """
 
     def __init__(
-        self, engine: Engine, hospital: Hospital, *, sql: Path = SQL, pause: Callable[[float], object] = sleep
+        self,
+        engine: Engine,
+        hospital: Hospital,
+        *,
+        sql: Path = SQL,
+        pause: Callable[[float], object] = sleep,
+        turn: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
-        self._engine = engine
+        self.engine = engine
+        self._turn = turn
         self._hospital = hospital
         self._folder = sql
         self._pause = pause
@@ -246,8 +269,10 @@ class Source:
         the tries of the hospital's file are used up.
         """
         sql = self._sql(feed)
-        place = _Place(sql, window_start)
-        end = sql.edge(window_end)
+        with self._turn(f"feed {feed}"):
+            yield from self._rows(feed, sql, _Place(sql, window_start), sql.edge(window_end))
+
+    def _rows(self, feed: str, sql: Feed, place: _Place, end: str | datetime) -> Iterator[list[SourceRow]]:
         tries = 0
         while True:
             try:
@@ -277,9 +302,13 @@ class Source:
                     execution_options={"stream_results": True, "max_row_buffer": min(size, _STEP)},
                 )
                 self._compare(feed, tuple(result.keys()))
+                description = result.cursor.description if result.cursor is not None else None
+                self._same_kinds(feed, drift.declared(description, self.engine.dialect.name, sql.bounds))
                 result = result.columns(*SourceRow._fields)
                 while part := result.fetchmany(min(_STEP, size - len(batch))):
                     batch += map(new_row, part)
+                    if place.last is None:
+                        self._same_kinds(feed, drift.carried(batch, self.engine.dialect.name, sql.bounds))
                     if len(batch) == size:
                         yield batch
                         batch = []
@@ -306,7 +335,7 @@ class Source:
     def hours(self, feed: str, window_start: datetime, window_end: datetime) -> list[HourTally]:
         """The tally by local hour, counted by the database in one grouped query; hours without a row are left out."""
         sql = self._sql(feed)
-        query = sql.by_hour.get(self._engine.dialect.name, sql.by_hour[""])
+        query = sql.by_hour.get(self.engine.dialect.name, sql.by_hour[""])
         found: dict[int | None, HourTally] = {}
         for said, rows, voided, checksum in self._asked(feed, sql, query, window_start, window_end):
             digits = str(said).strip()
@@ -327,22 +356,40 @@ class Source:
     ) -> Sequence[Any]:
         """All rows of a query over a window."""
         edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
-        place = _Place(sql, window_start)
+        return self.ask(feed, query, edges, place=_Place(sql, window_start))
+
+    def newest(self, feed: str, window_start: datetime, window_end: datetime) -> object:
+        """The latest `occurred_at` of the window as the HIS writes it; None: it has no row."""
+        sql = self._sql(feed)
+        ((found,),) = self._asked(feed, sql, sql.newest, window_start, window_end)
+        return found
+
+    def ask(
+        self,
+        what: str,
+        query: Executable,
+        edges: Mapping[str, object] | None = None,
+        *,
+        place: _Place | _Start | None = None,
+    ) -> Sequence[Any]:
+        """All rows of a short query, tried again where that may help. Errors name `what`, a feed or a purpose."""
+        place = place or _Start()
         tries = 0
-        while True:
-            try:
-                with self._session() as connection:
-                    place.reached = True
-                    return connection.execute(query, edges).all()
-            except DBAPIError as error:
-                if refused := self._error(feed, error, place, tries):
-                    raise refused from None
-                tries += 1
-                self._wait(feed, error, place, tries)
+        with self._turn(what):
+            while True:
+                try:
+                    with self._session() as connection:
+                        place.reached = True
+                        return connection.execute(query, edges or {}).all()
+                except DBAPIError as error:
+                    if refused := self._error(what, error, place, tries):
+                        raise refused from None
+                    tries += 1
+                    self._wait(what, error, place, tries)
 
     @contextmanager
     def _session(self) -> Iterator[Connection]:
-        connection = self._engine.connect()
+        connection = self.engine.connect()
         try:
             yield connection
         finally:
@@ -372,13 +419,21 @@ class Source:
             if names:
                 raise SourceDrift(hospital=self._hospital.id, feed=feed, column=", ".join(names), problem=problem)
 
-    def _error(self, feed: str, error: DBAPIError, place: _Place, tries: int) -> SourceError | None:
+    def _same_kinds(self, feed: str, drifted: tuple[str, str] | None) -> None:
+        if drifted is not None:
+            problem = f"it comes as {drifted[1]}, which the feed's SQL was not written for"
+            raise SourceDrift(hospital=self._hospital.id, feed=feed, column=drifted[0], problem=problem)
+
+    def _error(self, feed: str, error: DBAPIError, place: _Place | _Start, tries: int) -> SourceError | None:
         """What the driver raised as an error of ours, or None if it is worth another try."""
-        hospital, his, backend = self._hospital.id, self._hospital.his, self._engine.dialect.name
+        hospital, his, backend = self._hospital.id, self._hospital.his, self.engine.dialect.name
         if name := gone(error):
             problem = "the HIS has no such column or table, or the login may not see it"
             return SourceDrift(hospital=hospital, feed=feed, column=name, problem=problem)
         why = reason(error, backend)
+        if column := mistyped(error, backend):
+            problem = f"the HIS cannot compare or convert it ({why}), so its type has changed"
+            return SourceDrift(hospital=hospital, feed=feed, column=column, problem=problem)
         if table := denied(error):
             why = f"no right to SELECT from {table}"
             return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
@@ -391,10 +446,10 @@ class Source:
             return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
         return SourceInterrupted(hospital=hospital, feed=feed, position=str(place), reason=why, tries=tries)
 
-    def _wait(self, feed: str, error: DBAPIError, place: _Place, tries: int) -> None:
+    def _wait(self, feed: str, error: DBAPIError, place: _Place | _Start, tries: int) -> None:
         his = self._hospital.his
         seconds = min(_LONGEST_PAUSE, his.pause_seconds * 2 ** (tries - 1))
-        why = reason(error, self._engine.dialect.name)
+        why = reason(error, self.engine.dialect.name)
         told = (self._hospital.id, feed, place, why, tries, his.tries, seconds)
         log.warning("%s, feed %s: the stream broke after %s (%s); try %d of %d in %.1f s", *told)
         self._pause(seconds)

@@ -35,10 +35,14 @@ _REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Staged:
-    """What staging one feed and window came to, in rows. `quarantined` counts among new and changed ones."""
+    """What staging one feed and window came to, in rows. `quarantined` counts among new and changed ones.
+
+    `status`: closed, or provisional while the replica has not provably passed the window's end.
+    """
 
     feed: str
     window: str
+    status: str
     read: int
     new: int
     unchanged: int
@@ -205,7 +209,9 @@ class _Intake:
         said_by: str,
         lane: int,
         now: datetime,
+        status: Literal["closed", "provisional"],
     ) -> None:
+        self._status: Literal["closed", "provisional"] = status
         self._ledger, self._hospital, self._feed, self._window = ledger, hospital, feed, window
         self._drafter, self._said_by, self._lane, self._now = drafter, said_by, lane, now
         self._counts: Counter[str] = Counter()
@@ -284,7 +290,7 @@ class _Intake:
                 feed=self._feed,
                 start=self._window.start,
                 end=self._window.end,
-                status="closed" if self._window.ended_by(self._now) else "provisional",
+                status=self._status,
                 source_rows=self._counts["read"],
                 repeated_rows=self._counts["duplicate"],
                 now=self._now,
@@ -312,8 +318,13 @@ def stage(
     aliases: Aliases,
     backfill: bool,
     now: datetime,
+    passed: bool = True,
 ) -> Staged:
-    """Bring a feed's rows of one window into the ledger, a transaction a batch. Repeating it changes nothing."""
+    """Bring a feed's rows of one window into the ledger, a transaction a batch. Repeating it changes nothing.
+
+    `passed`: whether the replica was known to be past the window's end before the first row was read.
+    """
+    status: Literal["closed", "provisional"] = "closed" if passed and window.ended_by(now) else "provisional"
     began = perf_counter()
     intake = _Intake(
         ledger=ledger,
@@ -324,12 +335,14 @@ def stage(
         said_by=fingerprint(hospital, tables, aliases),
         lane=BACKFILL if backfill else LIVE,
         now=now,
+        status=status,
     )
     counts = intake.take(stretches(batches), hospital.his.fetch_size)
     names = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")
     return Staged(
         feed=feed,
         window=str(window),
+        status=status,
         seconds=round(perf_counter() - began, 3),
         **{name: counts[name] for name in names},
     )

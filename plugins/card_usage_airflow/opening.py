@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -19,15 +20,24 @@ if TYPE_CHECKING:
     from card_usage.settings import Settings
 
 
+PATIENCE: Final = timedelta(minutes=10)
+"""How long a task waits for its turn at a replica while it holds a worker; then it fails and is tried again later."""
+
+
 @contextmanager
-def hospital_pipeline(hospital_id: str) -> Iterator[Pipeline]:
-    """The hospital's pipeline, closed at the end of the block. Raises the errors of settings, hospital and ledger."""
+def hospital_pipeline(
+    hospital_id: str, *, patience: timedelta = PATIENCE, resolve: Callable[[str], Connection] | None = None
+) -> Iterator[Pipeline]:
+    """The hospital's pipeline, closed at the end of the block. Raises the errors of settings, hospital and ledger.
+
+    `resolve`: how to find a connection; None: as a task does.
+    """
     # Not at the top: DAG files import this module, and parsing them must not load database drivers.
     from card_usage.pipeline import Pipeline
 
     for chatty in ("alembic", "great_expectations"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with Pipeline.open(hospital_id, settings(), connection_of) as pipeline:
+    with Pipeline.open(hospital_id, settings(), resolve or connection_of, patience=patience) as pipeline:
         yield pipeline
 
 
@@ -45,13 +55,28 @@ def settings() -> Settings:
 
 def connection_of(conn_id: str) -> Connection:
     """What Airflow knows under this id (secrets backend, environment, its database, in Airflow's own order)."""
+    try:
+        return _ours(conn_id, BaseHook.get_connection(conn_id))
+    except AirflowNotFoundException:
+        raise _missing(conn_id) from None
+
+
+async def awaited_connection_of(conn_id: str) -> Connection:
+    """The same on the loop of the triggerer, where a task's way would block."""
+    try:
+        return _ours(conn_id, await BaseHook.aget_connection(conn_id))
+    except AirflowNotFoundException:
+        raise _missing(conn_id) from None
+
+
+def _missing(conn_id: str) -> MissingSetting:
+    purpose = f"connection '{conn_id}' of a hospital's file (or add it under Admin, Connections)"
+    return MissingSetting(setting=f"AIRFLOW_CONN_{conn_id.upper()}", purpose=purpose)
+
+
+def _ours(conn_id: str, found: Any) -> Connection:
     from card_usage.connections import Connection
 
-    try:
-        found = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        purpose = f"connection '{conn_id}' of a hospital's file (or add it under Admin, Connections)"
-        raise MissingSetting(setting=f"AIRFLOW_CONN_{conn_id.upper()}", purpose=purpose) from None
     return Connection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
@@ -93,13 +94,17 @@ class Change(StrEnum):
     CHANGED_LATE = "changed_late"  # after it was sent: marked
     UNVOIDED = "unvoided"  # the refund was itself taken back: the mark is no longer true
     RESTORED = "restored"  # the change was itself taken back
+    UNVOIDED_CHANGED = "unvoided_changed"
+    UNVOIDED_RESTORED = "unvoided_restored"
 
 
 _MARKS: Final = {
-    Change.VOIDED_LATE: ("voided_at", True),
-    Change.CHANGED_LATE: ("changed_at", True),
-    Change.UNVOIDED: ("voided_at", False),
-    Change.RESTORED: ("changed_at", False),
+    Change.VOIDED_LATE: (("voided_at", True),),
+    Change.CHANGED_LATE: (("changed_at", True),),
+    Change.UNVOIDED: (("voided_at", False),),
+    Change.RESTORED: (("changed_at", False),),
+    Change.UNVOIDED_CHANGED: (("voided_at", False), ("changed_at", True)),
+    Change.UNVOIDED_RESTORED: (("voided_at", False), ("changed_at", False)),
 }
 
 
@@ -113,11 +118,12 @@ def compare(one: Known | None, draft: Draft) -> Change:
         return Change.UNCHANGED if one.status == "voided" or one.voided else Change.VOIDED_LATE
     if one.status == "voided" or (draft.digest != one.digest and one.status in REPLACEABLE):
         return Change.REPLACED
-    if draft.digest != one.digest:
-        return Change.UNCHANGED if one.changed else Change.CHANGED_LATE
-    if one.voided:
-        return Change.UNVOIDED
-    return Change.RESTORED if one.changed else Change.UNCHANGED
+    differs = draft.digest != one.digest
+    if differs == one.changed:
+        return Change.UNVOIDED if one.voided else Change.UNCHANGED
+    if differs:
+        return Change.UNVOIDED_CHANGED if one.voided else Change.CHANGED_LATE
+    return Change.UNVOIDED_RESTORED if one.voided else Change.RESTORED
 
 
 class Taken(NamedTuple):
@@ -143,6 +149,8 @@ def take_in(
         if fresh.setdefault(draft.key, draft) is not draft:
             counts["duplicate"] += 1
             differing.add(draft.key)
+            if draft.status == "voided":
+                fresh[draft.key] = draft  # a refund in either copy counts
     have = known(connection, list(fresh))
     new: list[Draft] = []
     replaced: list[tuple[int, Draft]] = []
@@ -171,14 +179,15 @@ def take_in(
         elif change is Change.VOIDED:
             voided.append(one.id)
         else:
-            marks.setdefault(_MARKS[change], []).append(one.id)
+            counts["marked"] += 1
+            for mark in _MARKS[change]:
+                marks.setdefault(mark, []).append(one.id)
     _insert(connection, hospital, feed, new, lane=lane, now=now)
     _replace(connection, replaced, now=now)
     if voided:
         counts["voided"] += void(connection, voided, now=now)
     for (column, present), ids in marks.items():
         connection.execute(update(event).where(event.c.id.in_(ids)).values({column: now if present else None}))
-        counts["marked"] += len(ids)
     if plain:
         connection.execute(_update_plain, plain)
     counts["new"] += len(new)
@@ -296,6 +305,13 @@ def void(connection: Connection, ids: list[int], *, now: datetime) -> int:
     return connection.execute(query.values(values)).rowcount
 
 
+def open_window(connection: Connection, *, hospital: str, feed: str, start: datetime, end: datetime) -> None:
+    """Note that a feed's window is being staged: it stays open, seen by everybody, if that fails."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    named = {"hospital": hospital, "feed": feed, "start": start, "end": end, "status": "open"}
+    connection.execute(dialect.insert(feed_window).values(named).on_conflict_do_nothing())
+
+
 def record_window(
     connection: Connection,
     *,
@@ -303,20 +319,48 @@ def record_window(
     feed: str,
     start: datetime,
     end: datetime,
-    status: Literal["open", "provisional", "closed"],
+    status: Literal["provisional", "closed"],
     source_rows: int,
     now: datetime,
     repeated_rows: int = 0,
 ) -> None:
-    """Note that a feed's window was staged, and whether the HIS can still add to it."""
-    named = {"hospital": hospital, "feed": feed, "start": start, "end": end}
-    same = and_(*(feed_window.c[column] == value for column, value in named.items()))
-    values = {
-        "status": status,
-        "source_rows": source_rows,
-        "repeated_rows": repeated_rows,
-        "staged_at": now,
-        "closed_at": now if status == "closed" else None,
-    }
+    """Note that a feed's window was staged, and whether the HIS can still add to it.
+
+    A closed window closes the parts of it that were open (the hours of a day).
+    """
+    of_feed = and_(feed_window.c.hospital == hospital, feed_window.c.feed == feed)
+    same = and_(of_feed, feed_window.c.start == start, feed_window.c.end == end)
+    closed_at = now if status == "closed" else None
+    counted = {"source_rows": source_rows, "repeated_rows": repeated_rows}
+    values = {"status": status, **counted, "staged_at": now, "closed_at": closed_at}
     if connection.execute(update(feed_window).where(same).values(values)).rowcount == 0:
+        named = {"hospital": hospital, "feed": feed, "start": start, "end": end}
         connection.execute(insert(feed_window).values(**named, **values))
+    if status == "closed":
+        inside = and_(of_feed, feed_window.c.start >= start, feed_window.c.end <= end, feed_window.c.status != "closed")
+        connection.execute(update(feed_window).where(inside).values(status="closed", closed_at=now))
+
+
+def reopen_windows(connection: Connection, hospital: str, start: datetime, end: datetime) -> int:
+    """Make closed windows that touch this time provisional again: the replica has fallen behind what it once showed."""
+    touching = and_(feed_window.c.start < end, feed_window.c.end > start, feed_window.c.status == "closed")
+    query = update(feed_window).where(feed_window.c.hospital == hospital, touching)
+    return connection.execute(query.values(status="provisional", closed_at=None)).rowcount
+
+
+class OpenWindow(NamedTuple):
+    """A feed's window that is not closed (local edges)."""
+
+    feed: str
+    start: datetime
+    end: datetime
+    status: str
+
+
+def open_windows(connection: Connection, hospital: str, start: datetime, end: datetime) -> list[OpenWindow]:
+    """Windows that touch this time and are not closed: staged too early, or not to the end. Oldest first."""
+    columns = feed_window.c
+    query = select(columns.feed, columns.start, columns.end, columns.status).where(
+        columns.hospital == hospital, columns.start < end, columns.end > start, columns.status != "closed"
+    )
+    return [OpenWindow._make(row) for row in connection.execute(query.order_by(columns.start, columns.feed))]

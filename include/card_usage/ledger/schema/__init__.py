@@ -17,6 +17,7 @@ from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
+from card_usage.ledger.schema.turns import replica_turn
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
@@ -46,6 +47,7 @@ __all__ = [
     "outbox",
     "quota_day",
     "reconciliation",
+    "replica_turn",
     "report_file",
     "source_mark",
     "staged_hour",
