@@ -7,7 +7,7 @@ replica through the ledger to the open platform, once each, and the report prove
 
 | task | what it does | again? |
 |---|---|---|
-| `wait` | waits until the window has ended; holds no worker while it does | yes |
+| `wait` | waits until the replica has provably passed the window's end; holds no worker while it does | yes |
 | `stage` | one per feed: HIS rows to the ledger, normalized, judged; scheduled runs also look at the last days | yes |
 | `check` | the gate: pass, warn, hold or stop | yes |
 | `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds all of it | yes |
@@ -51,6 +51,20 @@ deadline of the hospital's file (`[gate]` `decide_within_hours`, 20) its default
 nothing leaves, and it may still be released). Without the UI: `python -m card_usage decide`. Who decided what is in the
 ledger and in the day's report. Other hospitals and later windows do not wait for it.
 
+## `wait` is deferred for long, or a run says PROVISIONAL
+
+The replica lags, stands still or may not be asked. The log of `wait` (and of the triggerer) says what the probe of
+`[his.freshness]` in the hospital's file reads: up to there the replica has followed.
+
+- Call hospital IT if it does not move: the copying of the database has stopped, or the job that writes the heartbeat.
+- `deadline_minutes` after the window's end the run goes on without proof: what is there is delivered, the window stays
+  `provisional` in the ledger, and the day's report says so. Nothing is lost by that: every later run, and the morning's
+  reconciliation, read it again until the replica has passed it, and only then does it close.
+- To wait no longer: mark `wait` as success is **wrong** (it hands on the windows); lower `deadline_minutes` instead and
+  clear `wait`.
+- `ReplicaBusy`: `max_parallel_queries` or `avoid_hours` of the hospital's file let nothing through now. It tries again
+  every half hour by itself.
+
 ## A day again, or days of the past
 
 *Trigger* takes a `day`; empty means the last complete one. *Backfill* takes a range of local days, both ends inside:
@@ -82,7 +96,7 @@ from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, t
 from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import is_backfill, window_from
-from card_usage_airflow.sensors import WindowEnded
+from card_usage_airflow.sensors import ReplicaPassed
 from card_usage_airflow.verbs import (
     check_window,
     deliver_window,
@@ -207,7 +221,7 @@ def report_card_usage(hospital: Hospital) -> None:
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
     ):
-        wait = WindowEnded(task_id="wait", hospital_id=hospital.id, poke_interval=60, timeout=timedelta(days=2))
+        wait = ReplicaPassed(task_id="wait", hospital_id=hospital.id)
         windows = wait.output
         staged = stage.partial(hospital_id=hospital.id, windows=windows).expand(feed=list(hospital.his.feeds))
         held = check(hospital.id, windows)

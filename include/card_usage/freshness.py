@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Executable, column, func, select, table, text
 
-from card_usage.errors import SourceUnreachable
+from card_usage.errors import SourceDrift
 from card_usage.hospitals import Freshness, Hospital
 from card_usage.normalize import occurred_at
 from card_usage.source import Source
@@ -88,8 +88,8 @@ def _replication(source: Source, hospital: Hospital, now: datetime) -> datetime 
     found = source.ask(_PURPOSE, query) if query is not None else ((0, None, 0),)
     ((databases, upto, is_primary),) = found
     if not databases:
-        reason = "it says nothing about replication; choose another probe in [his.freshness]"
-        raise SourceUnreachable(hospital=hospital.id, connection=hospital.his.connection, reason=reason)
+        problem = "this database says nothing about replication: choose another probe in [his.freshness]"
+        raise SourceDrift(hospital=hospital.id, feed=_PURPOSE, column="(replication state)", problem=problem)
     return local(now) if is_primary else occurred_at(upto)
 
 

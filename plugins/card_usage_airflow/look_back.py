@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from card_usage.windows import DAY, HOUR, Window, day_windows
 
 from card_usage_airflow.runs import is_scheduled, window_of
+
+MONTH: Final = timedelta(days=31)
 
 if TYPE_CHECKING:
     from card_usage.pipeline import Pipeline
@@ -18,16 +20,30 @@ def windows_of_run(pipeline: Pipeline, context: Mapping[str, Any]) -> tuple[Wind
     """The run's own window first, then the days it looks back on, oldest first.
 
     Only days that were staged before: a new hospital's first run is no backfill. An hourly hospital looks back once a
-    day, in the run of its first hour.
+    day, in the run of its first hour. Windows of the last month that never closed (the replica lagged, a feed failed)
+    are looked at again by every scheduled run until they do.
     """
     own = window_of(context, pipeline.hospital.cadence)
     days = pipeline.hospital.his.look_back_days
     hourly_but_not_first = own.end - own.start <= HOUR and own.start.time() != time()
-    if not is_scheduled(context) or not days or hourly_but_not_first:
+    if not is_scheduled(context):
         return (own,)
-    first, last = own.day - timedelta(days=days), own.day - timedelta(days=1)
-    staged = _days_staged(pipeline, first, last)
-    return (own, *(window for window in day_windows(first, last) if window.day in staged))
+    again: list[Window] = []
+    if days and not hourly_but_not_first:
+        first, last = own.day - timedelta(days=days), own.day - timedelta(days=1)
+        staged = _days_staged(pipeline, first, last)
+        again = [window for window in day_windows(first, last) if window.day in staged]
+    never_closed = [window for window in _never_closed(pipeline, own) if not any(window.start in day for day in again)]
+    return (own, *sorted([*again, *never_closed]))
+
+
+def _never_closed(pipeline: Pipeline, own: Window) -> set[Window]:
+    """Windows of the month before `own` that some feed has not closed."""
+    from card_usage.ledger.intake import open_windows
+
+    with pipeline.ledger.read() as connection:
+        found = open_windows(connection, pipeline.hospital.id, own.start - MONTH, own.start)
+    return {Window(one.start, one.end) for one in found if one.end <= own.start}
 
 
 def _days_staged(pipeline: Pipeline, first: date, last: date) -> set[date]:

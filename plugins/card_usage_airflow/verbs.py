@@ -34,6 +34,8 @@ def stage_window(pipeline: Pipeline, feed: str, window: Window, *, backfill: boo
         *(window, feed, result.read, result.new, result.changed, result.unchanged),
         *(result.voided, result.quarantined, result.seconds),
     )
+    if result.status == "provisional":
+        log.warning("%s %s: PROVISIONAL, the replica has not provably passed the window's end", window, feed)
     return result.summary()
 
 
@@ -76,7 +78,12 @@ def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
 
 
 def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
-    """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it."""
+    """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it.
+
+    What was staged before the replica had passed it is staged again first.
+    """
+    for staged in pipeline.catch_up(window, now=present()):
+        log.info("%s %s: read again, %d new, now %s", staged.window, staged.feed, staged.new, staged.status)
     result = pipeline.reconcile(window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
     found = {name: count for name, count in summary.items() if count and isinstance(count, int) and count is not True}

@@ -99,7 +99,7 @@ def test_a_report_waits_stages_checks_delivers_reports_and_asks_about_what_is_wi
         "report_approved": {"check", "deliver_approved"},
     }
     assert dag.get_task("stage").is_mapped
-    assert dag.get_task("wait").mode == "reschedule"
+    assert dag.get_task("wait").task_type == "ReplicaPassed"
 
 
 def test_airflow_can_store_and_restore_every_dag(dags: dict[str, DAG]) -> None:

@@ -1,0 +1,49 @@
+"""What a run waits for before it asks the replica: its window's end, hours to avoid, a replica past that end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from card_usage.errors import ReplicaBusy, SourceInterrupted, SourceUnreachable
+from card_usage.windows import Window, local
+
+if TYPE_CHECKING:
+    from card_usage.pipeline import Pipeline
+
+
+class Look(NamedTuple):
+    """One look. `go`: the run may go on; `passed`: with proof, else as provisional; `why`: what was seen."""
+
+    go: bool
+    passed: bool
+    why: str
+
+
+def look(pipeline: Pipeline, window: Window, *, now: datetime) -> Look:
+    """Whether a run about this window may ask the replica now.
+
+    A replica that is away or busy is waited for until the deadline of the hospital's file, like one that lags. Raises
+    what somebody must mend: a probe without its table, a file or connection that is wrong.
+    """
+    from card_usage import freshness
+    from card_usage.turns import avoided_until
+
+    his = pipeline.hospital.his
+    if not window.ended_by(now):
+        return Look(False, False, f"the window ends at {window.end:%Y-%m-%d %H:%M}")
+    if until := avoided_until(his, local(now)):
+        return Look(False, False, f"hours to avoid, until {until:%H:%M}")
+    deadline = freshness.deadline(window, his.freshness)
+    late = local(now) >= deadline
+    try:
+        reading, passed = pipeline.freshness(window, now=now)
+    except (SourceUnreachable, SourceInterrupted, ReplicaBusy) as problem:
+        return Look(late, False, str(problem))
+    seen = f"{reading.upto:%Y-%m-%d %H:%M:%S}" if reading.upto else "nothing"
+    why = f"probe {reading.probe} reads {seen}"
+    if reading.probe == "none":
+        why = "the window has ended; no probe is set"
+    elif not passed:
+        why += f", waiting until {deadline:%Y-%m-%d %H:%M}" if not late else f", the deadline was {deadline:%H:%M}"
+    return Look(passed or late, passed, why)
