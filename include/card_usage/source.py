@@ -255,7 +255,7 @@ class Source:
         turn: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self.engine = engine
-        self._turn = turn
+        self.turn = turn
         self._hospital = hospital
         self._folder = sql
         self._pause = pause
@@ -269,7 +269,7 @@ class Source:
         the tries of the hospital's file are used up.
         """
         sql = self._sql(feed)
-        with self._turn(f"feed {feed}"):
+        with self.turn(f"feed {feed}"):
             yield from self._rows(feed, sql, _Place(sql, window_start), sql.edge(window_end))
 
     def _rows(self, feed: str, sql: Feed, place: _Place, end: str | datetime) -> Iterator[list[SourceRow]]:
@@ -375,7 +375,7 @@ class Source:
         """All rows of a short query, tried again where that may help. Errors name `what`, a feed or a purpose."""
         place = place or _Start()
         tries = 0
-        with self._turn(what):
+        with self.turn(what):
             while True:
                 try:
                     with self._session() as connection:

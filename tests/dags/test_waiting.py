@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -27,9 +28,7 @@ from card_usage_airflow.triggers import ReplicaPasses
 from card_usage_airflow.waiting import look
 
 DAY = day_window(date(2026, 11, 23))
-PROBE = """
-[his.freshness]
-probe = "heartbeat"
+PROBE = """probe = "heartbeat"
 table = "beats"
 column = "beat_at"
 grace_minutes = 5
@@ -46,7 +45,8 @@ class Place:
         self.now = instant(DAY.end + timedelta(minutes=1))
         self.file = home / "clinic.toml"
         demo = (INCLUDE / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
-        self.write(demo.replace('id = "demo_hospital"', 'id = "clinic"').replace('"demo_his"', '"clinic_his"') + PROBE)
+        demo = demo.replace('id = "demo_hospital"', 'id = "clinic"').replace('"demo_his"', '"clinic_his"')
+        self.write(re.sub(r'probe = "none".*?deadline_minutes[^\n]*\n', PROBE, demo, flags=re.DOTALL))
         self.beat(DAY.end - HOUR)
         migrate(self.ledger_url)
 
@@ -185,7 +185,7 @@ def test_a_replica_that_is_away_is_waited_for_until_the_deadline(place: Place) -
 
 
 def test_hours_to_avoid_hold_a_run_even_past_its_deadline_and_nothing_is_asked(place: Place) -> None:
-    place.change("[his]", '[his]\navoid_hours = ["00:00-03:00"]')
+    place.change("avoid_hours = []", 'avoid_hours = ["00:00-03:00"]')
     place.his.unlink()
     for minutes in (1, 121, 179):
         place.now = instant(DAY.end + timedelta(minutes=minutes))

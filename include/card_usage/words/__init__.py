@@ -22,6 +22,7 @@ from card_usage.words import (
     month,
     quality,
     report,
+    survey,
     terms,
     usage,
     workbench,
@@ -30,7 +31,21 @@ from card_usage.words import (
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 
-_PARTS: Final = (report, month, fleet, mail, quality, actions, terms, usage, alerts, approval, workbench, data_docs)
+_PARTS: Final = (
+    report,
+    survey,
+    month,
+    fleet,
+    mail,
+    quality,
+    actions,
+    terms,
+    usage,
+    alerts,
+    approval,
+    workbench,
+    data_docs,
+)
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
 

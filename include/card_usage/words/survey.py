@@ -1,0 +1,90 @@
+"""What `hospital check` says of a HIS: what is there, what is missing, what to do."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "survey.connection.ok": (
+        "数据库可以连接（{backend}，{seconds} 秒）",
+        "the database answers ({backend}, {seconds} s)",
+    ),
+    "survey.busy.warn": (
+        "按医院文件的规定现在不能查询（{reason}），稍后再查",
+        "the hospital's file lets nothing be asked now ({reason}); check again later",
+    ),
+    "survey.columns.ok": (
+        "业务 {feed}：{tables} 个表（视图）、{columns} 列都可读取",
+        "feed {feed}: {tables} tables or views and {columns} columns can be read",
+    ),
+    "survey.columns.missing": (
+        "业务 {feed}：缺少 {names}。请对照 include/sql/{shape}/{feed}.sql 开头的说明，由 DBA 补上或授予查询权限",
+        "feed {feed}: {names} missing. See the head of include/sql/{shape}/{feed}.sql; the DBA adds or grants it",
+    ),
+    "survey.rights.ok": ("登录账号只有查询权限", "the login can read and nothing else"),
+    "survey.rights.warn": (
+        "登录账号对 {names} 还有写入权限，请收回（见 docs/his-contract.md 的 login.sql）",
+        "the login may also write to {names}: take that away (login.sql in docs/his-contract.md)",
+    ),
+    "survey.rights.unknown.ok": (
+        "此数据库无法查询写入权限，请由 DBA 确认账号只读",
+        "this database does not tell whether the login may write: let the DBA confirm that it only reads",
+    ),
+    "survey.rows.ok": (
+        "业务 {feed}：最近 {days} 天 {rows} 条，其中退费作废 {voided} 条，计数用时 {seconds} 秒",
+        "feed {feed}: {rows} rows in {days} days, {voided} of them voided, counted in {seconds} s",
+    ),
+    "survey.rows.none.warn": (
+        "业务 {feed}：最近 {days} 天没有数据，请核对业务是否启用、成功条件与时间字段",
+        "feed {feed}: no row in {days} days; check that it is in use, what counts as success, and its time column",
+    ),
+    "survey.rows.slow.warn": (
+        "业务 {feed}：{rows} 条计数用了 {seconds} 秒，时间列很可能没有索引",
+        "feed {feed}: counting {rows} rows took {seconds} s; the time column has probably no index",
+    ),
+    "survey.drift.missing": (
+        "业务 {feed}：列 {column} 不对：{problem}",
+        "feed {feed}: column {column} is not as it should be: {problem}",
+    ),
+    "survey.codes.ok": ("院内代码都有对照（最近 {days} 天）", "every local code of the last {days} days has an alias"),
+    "survey.codes.missing": (
+        "对照表 {table}.csv 缺 {count} 个代码，涉及 {rows} 条：{examples}。补上后这些数据自动放行",
+        "{table}.csv lacks {count} codes, {rows} rows: {examples}. Add them and the events are released",
+    ),
+    "survey.rules.ok": (
+        "抽查 {read} 条，{held} 条会因数据问题隔离（{share}）",
+        "of {read} rows, {held} would be quarantined for their data ({share})",
+    ),
+    "survey.rules.warn": (
+        "抽查 {read} 条，{held} 条会因数据问题隔离（{share}）：{causes}",
+        "of {read} rows, {held} would be quarantined for their data ({share}): {causes}",
+    ),
+    "survey.freshness.ok": ("副本已同步到 {upto}（{probe}）", "the replica has followed up to {upto} ({probe})"),
+    "survey.freshness.warn": (
+        "无法证明副本已过 {end}（探测 {probe} 读到 {upto}）。若长期如此，请检查数据同步或心跳作业",
+        "nothing proves that the replica has passed {end} ({probe} reads {upto}): check replication, or the beat's job",
+    ),
+    "survey.freshness.none.warn": (
+        "未设置同步探测：副本滞后时当天数据可能不全。建议在医院文件加 [his.freshness]，用心跳表最稳妥",
+        "no freshness probe is set: a lagging replica would give half a day. Set [his.freshness], best a heartbeat",
+    ),
+    "survey.freshness.missing": ("同步探测不可用：{problem}", "the freshness probe does not work: {problem}"),
+    "survey.indexes.ok": ("时间列和关联列的索引齐全：{names}", "the indexes that are wanted are there: {names}"),
+    "survey.indexes.warn": ("建议由 DBA 建索引：{names}", "the DBA should create indexes on {names}"),
+    "survey.indexes.unknown.ok": (
+        "看不到索引的有 {names}（视图或无权限），请 DBA 对照 SQL 文件开头确认",
+        "indexes cannot be seen on {names} (views, or no right to); let the DBA compare with the head of the SQL files",
+    ),
+    "survey.volume.ok": ("预计每天约 {calls} 次上报", "about {calls} calls a day are to be expected"),
+    "survey.volume.warn": (
+        "预计每天约 {calls} 次上报，而未正式上线时每天限 {quota} 次：积压会不断增加，请申请上线或提高额度",
+        "about {calls} calls a day, but {quota} while not live: the backlog only grows; go live or ask for more",
+    ),
+    "survey.volume.finish.ok": (
+        "未上线额度每天 {quota} 次，最近 {days} 天的数据预计 {finish} 报完",
+        "with {quota} calls a day, the last {days} days are through on {finish}",
+    ),
+    "survey.mark.ok": ("正常", "ok"),
+    "survey.mark.warn": ("注意", "note"),
+    "survey.mark.missing": ("缺失", "MISSING"),
+    "survey.good": ("检查通过，可以开始上报", "nothing is missing: reporting can start"),
+    "survey.bad": ("还缺 {count} 项，补齐后再检查一次", "{count} things are missing: mend them and check again"),
+}
