@@ -12,7 +12,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,7 @@ from card_usage.signature import signature
 
 TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"  # noqa: S105 - a path
 REPORT_PATH: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/reportHISData"
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)  # one clock is enough: asyncio.timeout around the call
 _HEADERS: Final = {"Content-Type": "application/json; charset=utf-8", "Accept": "application/json"}
 
 
@@ -55,22 +56,22 @@ class Platform:
         self.base_url = base_url
         self.credentials = credentials
         self.call_timeout = call_timeout
-        self._report_url = httpx.URL(base_url + REPORT_PATH)
-        self._token_url = httpx.URL(base_url + TOKEN_PATH)
-        # httpx's client spends more on a request than everything else here together; the transport below it does all
-        # that two fixed endpoints need (docs/adr/0004).
+        self._report_url = base_url + REPORT_PATH
+        self._token_url = base_url + TOKEN_PATH
+        self._session: aiohttp.ClientSession
+        # httpx's own transport collapses with many connections (docs/adr/0004).
         self._transport = AiohttpTransport(
             verify=_tls() if base_url.startswith("https") else True,
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
             ),
         )
-        self._headers = httpx.Headers({**_HEADERS, "Host": self._report_url.netloc.decode()})
         # From the Date header of its last answer, with our monotonic seconds then: the platform's day is its own.
         self.clock_seen: tuple[datetime, float] | None = None
         self._date = ""
 
     async def __aenter__(self) -> Self:
+        self._session = self._transport.client = self._transport.get_client()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,7 +96,7 @@ class Platform:
         return Grant(token, int(str(expires_in)))
 
     async def _call(
-        self, url: httpx.URL, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime
+        self, url: str, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime
     ) -> tuple[Reply, Mapping[str, object]]:
         common = {
             "appToken": token,
@@ -105,24 +106,24 @@ class Platform:
         }
         common["sign"] = signature(common, req, self.credentials.app_secret)
         body = json.dumps({"commonIn": common, "req": req}, ensure_ascii=False, separators=(",", ":")).encode()
-        request = httpx.Request("POST", url, headers=self._headers, content=body)
         try:
-            async with asyncio.timeout(self.call_timeout):
-                response = await self._transport.handle_async_request(request)
-                content = await response.aread()
-                await response.aclose()
+            async with asyncio.timeout(self.call_timeout), self._post(url, body) as response:
+                content = await response.read()
         except TimeoutError:
             return Reply(Answer.NO_ANSWER, detail="timeout"), {}
-        except httpx.HTTPError as error:
-            return _broken(error.__cause__ or error), {}
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
             return _broken(error), {}
         self._note_clock(response.headers.get("date"))
-        return read_reply(response.status_code, content, request_id)
+        return read_reply(response.status, content, request_id)
+
+    def _post(self, url: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A call on the transport's own session: httpx's request and response cost as much again as all that aiohttp
+        does for a call, and nothing of what they add is used here (docs/adr/0004)."""
+        return self._session.post(url, data=body, headers=_HEADERS, allow_redirects=False, timeout=_NO_TIMEOUT)
 
     async def read_clock(self) -> None:
         """Look at the platform's clock: any HTTP answer of its server carries it, and a HEAD counts as no call."""
-        request = httpx.Request("HEAD", self._report_url, headers=self._headers)
+        request = httpx.Request("HEAD", self._report_url, headers=_HEADERS)
         with suppress(TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(self.call_timeout):
                 response = await self._transport.handle_async_request(request)
