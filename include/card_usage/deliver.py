@@ -39,7 +39,7 @@ from card_usage.tokens import NoToken, Tokens
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS: Final = 0.05
+FLUSH_SECONDS: Final = 0.1
 PROGRESS_SECONDS: Final = 5.0
 LINGER: Final = timedelta(seconds=60)  # how long a run waits for an event that falls due later
 FIRST_CONTACT: Final = 30.0  # seconds to a first good answer before a run says that the platform is not there

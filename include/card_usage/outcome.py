@@ -125,6 +125,8 @@ _TRACES: Final = (
 def past(history: Iterable[Answer]) -> Past:
     """Sum up the earlier answers to one request id, in any order."""
     answers = set(history)
+    if not answers:
+        return Past.CLEAN
     for trace, signs in _TRACES:
         if answers & signs:
             return trace

@@ -27,6 +27,7 @@ from card_usage.signature import signature
 
 TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"  # noqa: S105 - a path
 REPORT_PATH: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/reportHISData"
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: dumps makes one a call
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)  # one clock is enough: asyncio.timeout around the call
 _HEADERS: Final = {"Content-Type": "application/json; charset=utf-8", "Accept": "application/json"}
 
@@ -105,7 +106,7 @@ class Platform:
             "timestamp": str(int(now.timestamp())),
         }
         common["sign"] = signature(common, req, self.credentials.app_secret)
-        body = json.dumps({"commonIn": common, "req": req}, ensure_ascii=False, separators=(",", ":")).encode()
+        body = _encode({"commonIn": common, "req": req}).encode()
         try:
             async with asyncio.timeout(self.call_timeout), self._post(url, body) as response:
                 content = await response.read()

@@ -124,15 +124,15 @@ class Sender:
         sealed = Sealed(claimed.key_id, claimed.sealed)
         patient = json.loads(self._keyring.open(sealed, bound_to=claimed.key.encode()))
         use = CardUse(
-            occurred_at=claimed.occurred_at,
-            scene=claimed.scene,
-            department=claimed.department,
-            card_type=claimed.card_type,
-            channel=claimed.channel,
-            cost_type=claimed.cost_type,
-            id_number=patient["idCardNumber"],
-            name=patient["name"],
-            qr_code_text=patient["qrCodeText"],
+            claimed.occurred_at,
+            claimed.scene,
+            claimed.department,
+            claimed.card_type,
+            claimed.channel,
+            claimed.cost_type,
+            patient["idCardNumber"],
+            patient["name"],
+            patient["qrCodeText"],
         )
         return rules.payload(
             use,

@@ -28,8 +28,8 @@ def among(connection: Connection, column: Column[Any], values: Sequence[str]) ->
     return column.in_(select(listed.c.value))
 
 
-def insert_new(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, unless: str
+def insert_many(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, unless: str = ""
 ) -> None:
     """Insert `rows`, values in the order of `columns`, but none whose column `unless` has a value that is there."""
     if not rows:
@@ -58,28 +58,42 @@ def _insert(
     """SQLite: statements of many rows."""
     at_once = _VALUES // len(columns)
     one = f"({', '.join('?' * len(columns))})"
+    end = f" ON CONFLICT ({unless}) DO NOTHING" if unless else ""
     for first in range(0, len(rows), at_once):
         some = rows[first : first + at_once]
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * len(some))}"  # noqa: S608
-        connection.exec_driver_sql(f"{statement} ON CONFLICT ({unless}) DO NOTHING", tuple(chain.from_iterable(some)))
+        connection.exec_driver_sql(statement + end, tuple(chain.from_iterable(some)))
 
 
 def _copy(connection: Connection, table: str, columns: str, rows: list[tuple[Any, ...]], unless: str) -> None:
-    """PostgreSQL: COPY, which knows no conflicts, into a table that the transaction takes with it; on from there."""
+    """PostgreSQL: COPY. It knows no conflicts: where there may be some it goes into a table that the transaction takes
+    with it, and on from there."""
+    if not unless:
+        _copy_into(connection, f"{table} ({columns})", rows)
+        return
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"  # noqa: S608
     )
-    driver: Any = connection.connection.driver_connection
-    error_of_driver = connection.dialect.loaded_dbapi.Error
-    try:
-        with driver.cursor() as cursor, cursor.copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-    except error_of_driver as error:
-        # What COPY says of its place quotes the value. The rest looks as if SQLAlchemy had run the statement.
-        error = type(error)(error.diag.message_primary or type(error).__name__)
-        raise DBAPIError.instance(None, None, error, error_of_driver, hide_parameters=True) from None
+    _copy_into(connection, f"incoming ({columns})", rows)
     connection.exec_driver_sql(
         f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming ON CONFLICT ({unless}) DO NOTHING"  # noqa: S608
     )
     connection.exec_driver_sql("DROP TABLE incoming")
+
+
+def _copy_into(connection: Connection, place: str, rows: list[tuple[Any, ...]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    error_of_driver = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {place} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except error_of_driver as error:
+        # What COPY says of its place quotes the value. The rest looks as if SQLAlchemy had run the statement.
+        shown = type(error)(error.diag.message_primary or type(error).__name__)
+        lost = bool(driver.broken)
+        if lost:
+            connection.invalidate()
+        raise DBAPIError.instance(
+            None, None, shown, error_of_driver, hide_parameters=True, connection_invalidated=lost
+        ) from None

@@ -32,6 +32,7 @@ from sqlalchemy import (
     update,
 )
 
+from card_usage.ledger.bulk import insert_many
 from card_usage.ledger.schema import OPEN, SETTLED_STATES, attempt, event
 from card_usage.outcome import Answer, Reply
 
@@ -209,6 +210,19 @@ def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, lis
     return answers
 
 
+_ATTEMPT = (
+    "event_id",
+    "request_id",
+    "deliverer",
+    "at",
+    "answer",
+    "http_status",
+    "result_code",
+    "detail",
+    "status",
+)
+
+
 def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, now: datetime) -> set[int]:
     """Write outcomes; patient fields of settled events are erased. Returns the ids that moved: an event that is no
     longer this deliverer's, or was settled by an earlier try of the same call, does not move."""
@@ -232,23 +246,22 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
         query = update(event).where(event.c.id.in_(ids), event.c.status == "in_flight", event.c.claimed_by == worker)
         moved.update(connection.scalars(query.values(values).returning(event.c.id)))
     rows = [
-        {
-            "event_id": one.claimed.id,
-            "request_id": one.claimed.request_id,
-            "deliverer": worker,
-            "at": call.at,
-            "answer": call.reply.answer.value,
-            "http_status": call.reply.http_status,
-            "result_code": call.reply.result_code,
-            "detail": call.reply.detail or None,
-            "status": call.status,
-        }
+        (
+            one.claimed.id,
+            one.claimed.request_id,
+            worker,
+            call.at,
+            call.reply.answer.value,
+            call.reply.http_status,
+            call.reply.result_code,
+            call.reply.detail or None,
+            call.status,
+        )
         for one in settled
         if one.claimed.id in moved
         for call in one.attempts
     ]
-    if rows:
-        connection.execute(insert(attempt), rows)
+    insert_many(connection, attempt, _ATTEMPT, rows)
     return moved
 
 

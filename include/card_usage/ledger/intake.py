@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
 from card_usage.ledger import hours
-from card_usage.ledger.bulk import among, insert_new
+from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import event, feed_window, finding
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
@@ -261,7 +261,7 @@ def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft
         for draft in drafts
     ]
     # Two runs may stage the same window at once: whoever comes second changes nothing.
-    insert_new(connection, event, columns, rows, unless="key")
+    insert_many(connection, event, columns, rows, unless="key")
     found = {draft.key: draft.findings for draft in drafts if draft.findings}
     if found:
         ids = select(event.c.id, event.c.key).where(among(connection, event.c.key, list(found)))
