@@ -69,8 +69,10 @@ def workbook(sheets: Sequence[Sheet], *, title: str, made_at: datetime) -> bytes
         for at, column in enumerate(sheet.columns, 1):
             cell = page.cell(1, at, column.head)
             cell.font, cell.fill = head_font, head_fill
-            cell.alignment = Alignment(horizontal=_side(column.kind), vertical="center")
+            side = _side(column.kind)
+            cell.alignment = Alignment(horizontal=side, vertical="center", indent=int(side == "left" and at > 1))
         for down, row in enumerate(sheet.rows, 2):
+            lines = 1
             for at, (column, value) in enumerate(zip(sheet.columns, row, strict=True), 1):
                 cell = page.cell(down, at)
                 if isinstance(value, str):
@@ -83,8 +85,13 @@ def workbook(sheets: Sequence[Sheet], *, title: str, made_at: datetime) -> bytes
                 cell.number_format = _FORMATS[column.kind] if not isinstance(value, str) else "@"
                 cell.font, cell.border = plain, line
                 wide = _width(_shown(column.kind, value))
-                cell.alignment = Alignment(horizontal=_side(column.kind), vertical="top", wrap_text=wide > _WIDEST)
+                side = _side(column.kind)
+                indent = int(side == "left" and at > 1)
+                cell.alignment = Alignment(horizontal=side, vertical="top", wrap_text=wide > _WIDEST, indent=indent)
+                lines = max(lines, -(-wide // (_WIDEST - 4)))
                 widths[at - 1] = max(widths[at - 1], min(wide + 2, _WIDEST))
+            if lines > 1:
+                page.row_dimensions[down].height = 14 * lines + 2
         for at, width in enumerate(widths, 1):
             page.column_dimensions[get_column_letter(at)].width = width
         page.row_dimensions[1].height = 20

@@ -21,7 +21,7 @@ _FOR_PEOPLE: Final = (
     "platform_missing",
     "platform_surplus",
 )
-_BY_ITSELF: Final = ("due", "unknown", "late_in_source", "provisional_window", "refunds_not_staged")
+BY_ITSELF: Final = ("due", "unknown", "late_in_source", "provisional_window", "refunds_not_staged")
 _WHO: Final = {
     "moved_here": "his",
     "vanished_from_source": "his",
@@ -76,7 +76,7 @@ def actions(counted: Counted, quarantine: list[Figures], refusals: list[Figures]
     standing = {**counted.classes, **counted.differences}
     found += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
     found.sort(key=lambda action: (-action["events"], action["kind"]))
-    found += [_action(name, standing[name], "automatic", words) for name in _BY_ITSELF]
+    found += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
     held = counted.held
     found.append(_action("held", held["quota"], "automatic", words))
     found[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]

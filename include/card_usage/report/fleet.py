@@ -17,7 +17,7 @@ from card_usage.hospitals import Hospital
 from card_usage.ledger import uses
 from card_usage.ledger.schema import hold, report_file, verified
 from card_usage.ledger.uses import Sum
-from card_usage.report.actions import actions
+from card_usage.report.actions import BY_ITSELF, actions
 from card_usage.report.month import kept_causes, refusals_of
 from card_usage.report.standing import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day
 from card_usage.report.verdict import GOOD, LEVELS, Level, level, verdict
@@ -74,6 +74,7 @@ def figures(
             {"hospital": hospital.id, "hospital_name": entry["name"], **action}
             for action in actions(standing, kept_causes(standing, words), refusals_of(standing), words)
         ]
+    by_hand = _most_urgent(acts)
     listed.sort(key=lambda one: (LEVELS.index(one["level"]), -(one["for_people"] or 0), one["id"]))
     rows = [one for (_, of), found in by_place.items() if of == day for one in found]
     standing = Standing.of(rows)
@@ -94,8 +95,8 @@ def figures(
         "hospitals": listed,
         "broken_files": [{"hospital": name, "problem": problem} for name, problem in sorted(broken.items())],
         "regions": _regions(hospitals, used, listed, day),
-        "actions": _most_urgent(acts),
-        "actions_left_out": max(0, len(acts) - MOST_ACTIONS),
+        "actions": by_hand[:MOST_ACTIONS],
+        "actions_left_out": max(0, len(by_hand) - MOST_ACTIONS),
         "uses": {
             "events": sum(hour["events"] for hour in hours) + unknown,
             "hours": hours,
@@ -156,9 +157,9 @@ def _verdict(listed: list[Figures], broken: Mapping[str, str], totals: Figures, 
 
 def _most_urgent(acts: list[Figures]) -> list[Figures]:
     """Remainders first, then by records; what heals by itself is left to the hospitals' own reports."""
-    by_hand = [one for one in acts if one["kind"] not in ("due", "unknown", "late_in_source", "refunds_not_staged")]
+    by_hand = [one for one in acts if one["kind"] not in (*BY_ITSELF, "held")]
     by_hand.sort(key=lambda one: (one["kind"] != "remainder", -one["events"], one["hospital"], one["kind"]))
-    return by_hand[:MOST_ACTIONS]
+    return by_hand
 
 
 def _regions(

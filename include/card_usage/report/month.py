@@ -113,7 +113,10 @@ def _day(day: date, rows: list[Kept], used: uses.Sum | None) -> Figures:
 def kept_causes(standing: Standing, words: Words) -> list[Figures]:
     """Quarantined events by rule; the codes themselves stand in the reports of days."""
     causes = [CauseCount("", rule, None, None, events) for rule, events in standing.causes.items()]
-    return [{**cause, "codes": []} for cause in quarantine_of(causes, words)]
+    return [
+        {**cause, "codes": [], "to_do": words("todo.code_of_days", table=cause["table"])} if cause["table"] else cause
+        for cause in quarantine_of(causes, words)
+    ]
 
 
 def refusals_of(standing: Standing) -> list[Figures]:

@@ -10,6 +10,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "who.automatic": ("系统自动", "the pipeline itself"),
     # --- what to do, by rule (table rules by kind) and by class
     "todo.code": ("在对照表 {table}.csv 中补上下列代码，再补报", "add the codes below to {table}.csv, then redeliver"),
+    "todo.code_of_days": (
+        "在对照表 {table}.csv 中补上日报所列代码，再补报",
+        "add the codes that the day's report lists to {table}.csv, then redeliver",
+    ),
     "todo.time.required": ("核对该业务的时间字段为何为空", "find out why the feed's time is empty"),
     "todo.time.format": ("核对该业务的时间格式", "check the form in which the feed gives times"),
     "todo.time.window": (
