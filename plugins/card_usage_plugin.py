@@ -22,5 +22,11 @@ class CardUsagePlugin(AirflowPlugin):
             "destination": "nav",
             "url_route": "card-usage",
             "category": "browse",
-        }
+        },
+        {
+            "name": "用卡报告",
+            "href": f"{PREFIX}/runs/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "card-usage-of-run",
+        },
     ]

@@ -7,13 +7,13 @@ and no page may run a script or load anything from elsewhere.
 The application is made at the first request: scheduler and DAG processor load this plugin too and need none of it.
 """
 
-import os
-from html import escape
+import json
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 PREFIX: Final = "/card-usage"
-MOST_DAYS: Final = 62
+WRITTEN: Final = "reports"
+"""XCom key under which a task tells what it has written."""
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -25,17 +25,12 @@ _TYPES: Final = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
     "Referrer-Policy": "same-origin",
 }
-_STYLE: Final = (
-    "body{font:15px/1.7 'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',system-ui,sans-serif;max-width:900px;"
-    "margin:24px auto;padding:0 16px;color:#1f2933}h1{font-size:22px}h2{font-size:17px;margin:24px 0 4px}"
-    "table{border-collapse:collapse;width:100%}td{border-bottom:1px solid #e4e7eb;padding:4px 8px}"
-    "a{color:#0b5cad;margin-right:14px}"
-)
 
 
 class Pages:
@@ -54,15 +49,27 @@ def application() -> Any:
     """The list of reports, and the files that it leads to."""
     from airflow.api_fastapi.core_api.security import get_user
     from card_usage.errors import BadStorePath, CardUsageError
-    from card_usage.settings import Settings
     from fastapi import Depends, FastAPI, HTTPException, Response
+
+    from card_usage_airflow import opening
+    from card_usage_airflow.listing import listing, of_run
 
     made = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
 
     @made.get("/")
-    def listing(user: Any = Depends(get_user)) -> Response:  # noqa: B008 - FastAPI's way
+    def everything(user: Any = Depends(get_user)) -> Response:  # noqa: B008 - FastAPI's way
         try:
-            html = _listing(user)
+            html = listing(lambda hospital_id: may_see(user, hospital_id), PREFIX)
+        except CardUsageError as problem:
+            raise HTTPException(503, str(problem)) from None
+        return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
+
+    @made.get("/runs/{dag_id}/{run_id}")
+    def run(dag_id: str, run_id: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
+        if not may_see_dag(user, dag_id):
+            raise HTTPException(403, "this DAG is not yours to see")
+        try:
+            html = of_run(_written_by(dag_id, run_id), PREFIX)
         except CardUsageError as problem:
             raise HTTPException(503, str(problem)) from None
         return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
@@ -71,7 +78,7 @@ def application() -> Any:
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         hospital_id = PurePosixPath(name).parts[0] if name else ""
         try:
-            store = Settings.from_environment(os.environ).store
+            store = opening.settings().store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
             if media_type is None or any(part.startswith(".") for part in name.split("/")):
                 raise FileNotFoundError
@@ -89,49 +96,30 @@ def application() -> Any:
 
 def may_see(user: Any, hospital_id: str) -> bool:
     """Whether Airflow lets the user see the hospital's DAG; what belongs to no hospital is for who sees them all."""
+    from card_usage_airflow import fleet
+
+    return may_see_dag(
+        user, f"report_card_usage__{hospital_id}" if hospital_id in fleet.ids() else "reconcile_card_usage"
+    )
+
+
+def may_see_dag(user: Any, dag_id: str) -> bool:
+    """Whether Airflow lets the user see this DAG."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 
-    from card_usage_airflow import fleet
-
-    dag_id = f"report_card_usage__{hospital_id}" if hospital_id in fleet.ids() else "reconcile_card_usage"
     return bool(get_auth_manager().is_authorized_dag(method="GET", user=user, details=DagDetails(id=dag_id)))
 
 
-def _listing(user: Any) -> str:
-    """Hospitals that the user may see, each with its last days and their files."""
-    from card_usage.ledger.database import open_ledger
-    from card_usage.ledger.schema import report_file
-    from card_usage.settings import Settings
-    from card_usage.words import Words
+def _written_by(dag_id: str, run_id: str) -> list[str]:
+    """Names of the files that the tasks of a run have written, as they told by XCom."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from card_usage_airflow import fleet
-
-    words = Words("zh")
-    settings = Settings.from_environment(os.environ)
-    parts = []
-    ledger = open_ledger(settings.ledger_url, settings.keyring)
-    try:
-        with ledger.read() as connection:
-            for hospital in fleet.hospitals():
-                if not may_see(user, hospital.id):
-                    continue
-                query = select(report_file).where(report_file.c.hospital == hospital.id)
-                days: dict[str, list[str]] = {}
-                for row in connection.execute(query.order_by(report_file.c.day.desc(), report_file.c.kind)):
-                    href = f"{PREFIX}/files/{escape(row.path)}"
-                    days.setdefault(str(row.day), []).append(
-                        f'<a href="{href}">{escape(words.known("file_kind", row.kind))}</a>'
-                    )
-                lines = [f"<tr><td>{day}</td><td>{''.join(links)}</td></tr>" for day, links in days.items()]
-                table = f"<table>{''.join(lines[:MOST_DAYS])}</table>"
-                body = table if lines else "<p>" + escape(words("docs.empty")) + "</p>"
-                parts.append(f"<h2>{escape(hospital.name)}</h2>{body}")
-    finally:
-        ledger.close()
-    title = escape(words("docs.files"))
-    return (
-        f'<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"</head><body><h1>{title}</h1>{''.join(parts)}</body></html>"
+    query = select(XComModel.value).where(
+        XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.key == WRITTEN
     )
+    with create_session() as session:
+        told = [json.loads(value) if isinstance(value, str) else value for value in session.scalars(query)]
+    return [name for names in told if isinstance(names, list) for name in names if isinstance(name, str)]

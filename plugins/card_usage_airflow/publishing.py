@@ -10,6 +10,7 @@ from airflow.sdk.configuration import conf
 
 from card_usage_airflow import fleet, opening
 from card_usage_airflow.runs import present
+from card_usage_airflow.verbs import tell_written
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def publish_months(hospital_id: str, months: list[date]) -> list[str]:
         names = [name for month in months for name in pipeline.publish_month(month, now=present())]
         for name in names:
             log.info("report %s", pipeline.settings.store.place(name))
+    tell_written(names)
     return names
 
 
@@ -53,4 +55,5 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
             log.info("morning mail: %d of %d channels", len(told), len(settings.team_channels))
     finally:
         ledger.close()
+    tell_written(list(files.values()))
     return list(files.values())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from airflow.sdk import get_current_context
 from card_usage.errors import PlatformError, PlatformUnreachable
 
+from card_usage_airflow.pages import WRITTEN
 from card_usage_airflow.runs import present
 
 if TYPE_CHECKING:
@@ -97,7 +99,16 @@ def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
     names = list(pipeline.publish(window, now=present()))
     for name in names:
         log.info("report %s", pipeline.settings.store.place(name))
+    tell_written(names)
     return names
+
+
+def tell_written(names: list[str]) -> None:
+    """Tell the run's page in the UI what was written, beside what this task told before."""
+    context = get_current_context()
+    told: list[str] = context.setdefault(WRITTEN, [])  # type: ignore[misc]
+    told += [name for name in names if name not in told]
+    context["ti"].xcom_push(key=WRITTEN, value=told)
 
 
 def resume(pipeline: Pipeline) -> None:

@@ -7,6 +7,7 @@ import logging
 import pickle
 import sqlite3
 import traceback
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from card_usage.ledger import incidents as kept
 from card_usage.ledger.database import migrate
 from card_usage.pipeline import Pipeline
 from card_usage.post import post
+from card_usage.report import mail, publish_fleet
 from card_usage.settings import INCLUDE, Settings
 from card_usage.windows import day_window
 from receivers import mailbox, webhook
@@ -125,6 +127,17 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         sandbox.calm()
         said += [pipeline.deliver(window, now=now), pipeline.reconcile(window, now=now)]
         said += [*pipeline.publish(window, now=now)]
+        said += [*pipeline.publish_month(DAY, now=now)]
+        fleet, figures = publish_fleet(
+            pipeline.ledger,
+            [pipeline.hospital],
+            DAY,
+            pipeline.settings.store,
+            broken={},
+            language="zh",
+            now=now,
+        )
+        said += [fleet, figures, mail(figures, link="https://airflow.example/")]
         said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))
         with pipeline.ledger.read() as connection:
             left = connection.exec_driver_sql(
@@ -134,6 +147,12 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     assert_clean(caplog.text.encode(), secrets, "the log, at DEBUG")
     assert_clean(repr(said).encode() + b"".join(map(pickle.dumps, said)), secrets, "results")
     assert_clean("".join(capfd.readouterr()).encode(), secrets, "what was printed")
+    books = [*tmp_path.rglob("*.xlsx")]
+    assert len(books) == 3
+    for path in books:
+        with zipfile.ZipFile(path) as book:
+            for part in book.namelist():
+                assert_clean(book.read(part), secrets, f"{path.name}, {part}")
     for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.json"), *tmp_path.glob("ledger.db*")]:
         if "expected" not in path.name:
             assert_clean(path.read_bytes(), secrets, path.name)

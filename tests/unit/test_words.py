@@ -51,6 +51,7 @@ def test_no_text_is_there_that_nobody_asks_for():
             *(INCLUDE / "card_usage").rglob("*.py"),
             *HERE.glob("*.jinja"),
             *(INCLUDE.parent / "plugins").rglob("*.py"),
+            *(INCLUDE.parent / "plugins").rglob("*.jinja"),
         ]
         if path.parent.name != "words"
     )

@@ -19,6 +19,8 @@ from card_usage.words import Words
 
 HERE: Final = Path(__file__).parent
 MOST_CODES: Final = 20
+MOST_ACTIONS: Final = 12
+"""Of the fleet, on the page; sheets and JSON hold more."""
 
 
 def render(figures: Figures) -> str:
@@ -76,6 +78,8 @@ def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
         "trend": pictures.trend(figures["trend"], words, words("section.trend")),
         "delays": pictures.delays(figures, words, HALF),
         "before": "",
+        "most_actions": MOST_ACTIONS,
+        "left_out": len(figures["actions"][MOST_ACTIONS:]) + figures["actions_left_out"],
     }
 
 

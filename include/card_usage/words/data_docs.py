@@ -18,7 +18,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "docs.files": ("用卡上报 · 报告与质检", "Card uses: reports and quality checks"),
     "docs.empty": ("还没有报告", "no report yet"),
-    "file_kind.html": ("日报", "report"),
+    "docs.of_run": ("本次运行生成的报告", "Reports that this run has written"),
+    "docs.none_of_run": ("本次运行还没有生成报告。", "This run has written no report yet."),
+    "docs.earlier": ("更早", "earlier"),
+    "file_kind.html": ("报表", "report"),
     "file_kind.json": ("数据", "data"),
+    "file_kind.xlsx": ("表格", "sheets"),
+    "file_kind.mail.html": ("邮件版", "as a mail"),
     "file_kind.quality": ("质检明细", "quality check"),
 }
