@@ -91,6 +91,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.errors import BadHospitalFile, GateStopped
 from card_usage.hospitals import Hospital
 from card_usage_airflow import fleet
+from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
@@ -220,6 +221,7 @@ def report_card_usage(hospital: Hospital) -> None:
         },
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
+        deadline=report_deadline(hospital),
     ):
         wait = ReplicaPassed(task_id="wait", hospital_id=hospital.id)
         windows = wait.output

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 
+from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 from airflow.sdk.configuration import conf
 from card_usage.errors import CardUsageError
+from card_usage.hospitals import Hospital
 
 from card_usage_airflow.opening import connection_of
 from card_usage_airflow.runs import present
@@ -42,6 +45,13 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
     for problem in posted.down.values():
         log.warning("%s", problem)
     return {**swept.summary(), "sent": posted.sent, "failed": posted.failed, "expired": posted.expired}
+
+
+def report_deadline(hospital: Hospital) -> DeadlineAlert:
+    """The report must be there by `report_by`: so long after the run was queued, which for a daily one is midnight."""
+    by = hospital.alerts.report_by
+    late = timedelta(hours=by.hour, minutes=by.minute, seconds=by.second)
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, late, SyncCallback(look_now), name="report")
 
 
 def look_now(context: object = None, **_: object) -> None:
