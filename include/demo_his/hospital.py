@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, delete, insert, inspect, make_url, select, update
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, insert, inspect, make_url, select, update
 from sqlalchemy.engine import URL
 
 from demo_his import vocabulary
@@ -44,6 +44,8 @@ _NUMBERED: Final = {
     SF_BRXXK: "patid",
     XT_BRXX: "id",
 }
+_ROWS_A_STATEMENT: Final = 500
+"""SQL Server takes 1000 at most."""
 _LETTERED: Final = {SF_BRJSK: ("sjh", ""), SF_NBRJSK: ("sjh", ""), YJ_JCBGK: ("repno", "JC"), YJ_JYBGK: ("repno", "JY")}
 
 
@@ -67,6 +69,7 @@ def create(
     A day that is there with the same seed and uses stays as it is, its late rows included; with other numbers it is
     replaced. `uses_per_day` is exact: successful card uses that are committed in time; voided rows come on top.
     """
+    _database(make_url(url))
     engine = _engine(url)
     try:
         with engine.begin() as connection:
@@ -124,6 +127,19 @@ def _engine(url: str | URL) -> Engine:
     if path := beside(url):
         path.parent.mkdir(parents=True, exist_ok=True)
     return create_engine(url, hide_parameters=True)
+
+
+def _database(url: URL) -> None:
+    """On SQL Server: the database itself, in the collation that hospitals in China have, if it is not there."""
+    if url.get_backend_name() != "mssql" or not url.database:
+        return
+    if not url.database.isidentifier():
+        raise ValueError(f"'{url.database}' is no name for a database")
+    server = create_engine(url.set(database="master"), hide_parameters=True, isolation_level="AUTOCOMMIT")
+    name = url.database
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"IF DB_ID('{name}') IS NULL CREATE DATABASE [{name}] COLLATE Chinese_PRC_CI_AS")
+    server.dispose()
 
 
 def _departments(connection: Connection) -> None:
@@ -193,8 +209,17 @@ def _late(day: date, uses: int, seed: int) -> DayExpectation:
 def _load(connection: Connection, day: Day, progress: Progress) -> None:
     for batch in day.batches():
         for table, rows in batch.items():
-            connection.execute(insert(metadata.tables[table]), rows)
+            _insert(connection, metadata.tables[table], rows)
         progress(sum(map(len, batch.values())))
+
+
+def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if connection.dialect.name != "mssql":
+        connection.execute(insert(table), rows)
+        return
+    # pymssql sends each row of a list by itself: here a statement takes as many as it may.
+    for first in range(0, len(rows), _ROWS_A_STATEMENT):
+        connection.execute(insert(table).values(rows[first : first + _ROWS_A_STATEMENT]))
 
 
 def _refund(connection: Connection, table: Any, key: str, keys: list[Any], day: date) -> None:

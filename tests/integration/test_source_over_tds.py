@@ -31,6 +31,7 @@ from card_usage.settings import INCLUDE
 from card_usage.source import Source, connect
 from card_usage.stage import Staged, stage
 from card_usage.windows import Window, day_window
+from demo_his.__main__ import main as load
 from sqlalchemy import NullPool, create_engine, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from tds import Drop, Fails, Slow, Stalls
@@ -98,7 +99,7 @@ def read(reading: Source, feed: str, window: Window = WINDOW) -> list[SourceRow]
 def stage_feed(reading: Source, ledger: Ledger, feed: str) -> Staged:
     return stage(
         reading.rows(feed, WINDOW.start, WINDOW.end),
-        hospital=HOSPITAL,
+        hospital=hospital(),
         feed=feed,
         window=WINDOW,
         ledger=ledger,
@@ -133,6 +134,27 @@ def test_a_day_staged_over_the_wire_equals_the_same_day_staged_from_a_file(
     assert contents[0] == contents[1]
     assert len(contents[0][1]) > USES
     assert contents[0][2], "the demo has rows with findings"
+
+
+def test_the_loader_makes_days_and_lets_late_rows_arrive_and_repeats_nothing(
+    his: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    another = DAY + timedelta(days=40)
+    words = ["--url", his.admin, "--from", str(another), "--to", str(another), "--uses", "300"]
+    said = []
+    for more in ([], [], ["--late"], ["--late"]):
+        assert load([*words, *more]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2] == said[3]
+    rows = read(source(his.reader), "registration", day_window(another))
+    assert len({row.source_id for row in rows}) == len(rows) > 50
+
+
+def test_hours_are_counted_by_the_server(his: Stand, on_sqlite: str) -> None:
+    for feed in FEEDS:
+        counted = source(his.reader).hours(feed, WINDOW.start, WINDOW.end)
+        wanted = source(on_sqlite).hours(feed, WINDOW.start, WINDOW.end)
+        assert {one[:3] for one in counted} == {one[:3] for one in wanted}
 
 
 @pytest.mark.parametrize("feed", FEEDS)
@@ -623,7 +645,7 @@ def test_no_rows_close_a_window_with_a_count_of_none(his: Stand, ledger: Ledger,
 
 def test_a_feed_that_fails_leaves_its_window_open_and_the_others_close(his: Stand, ledger: Ledger) -> None:
     server = his.look_alike()
-    server.faults.add(Fails(error=OVERFLOW, after_rows=100, times=99, match="VW_MZBRJSK"))
+    server.faults.add(Fails(error=OVERFLOW, after_rows=350, times=99, match="VW_MZBRJSK"))
     reading = source(his.reader, fetch_size=50)
     for feed in FEEDS:
         if feed == "payment":

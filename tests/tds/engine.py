@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -29,6 +30,11 @@ SYSTEM = {
         "CREATE TEMP VIEW information_schema_tables AS SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME,"
         " CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE FROM main.sqlite_master"
         " WHERE type IN ('table', 'view')"
+    ),
+    "sys_schemas": "CREATE TEMP TABLE sys_schemas AS SELECT 1 AS schema_id, 'dbo' AS name",
+    "sys_objects": (
+        "CREATE TEMP VIEW sys_objects AS SELECT name, 1 AS schema_id,"
+        " CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type FROM main.sqlite_master WHERE type IN ('table', 'view')"
     ),
     "sys_dm_exec_sessions": (
         "CREATE TEMP TABLE sys_dm_exec_sessions (session_id int, program_name nvarchar(128), login_name nvarchar(128),"
@@ -120,6 +126,7 @@ class Engine:
         for name, value in {"schema_name": "dbo", "db_name": path.stem}.items():
             self._db.create_function(name, 0, partial(str, value))
         self._db.create_function("serverproperty", 1, lambda name: {"productversion": "15.0.4198.2"}.get(name.lower()))
+        self._db.create_function("BINARY_CHECKSUM", -1, _checksum, deterministic=True)
         for statement in SYSTEM.values():
             self._db.execute(statement)
         self._kinds = Kinds(self.columns_of)
@@ -298,6 +305,11 @@ class Engine:
             return node
 
         return statement.transform(changed)
+
+
+def _checksum(*values: object) -> int:
+    """Any number of 32 bits that tells rows apart: SQL Server's own is another."""
+    return zlib.crc32(repr(values).encode()) - 2**31
 
 
 def _of_value(value: object) -> Type:

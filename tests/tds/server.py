@@ -540,5 +540,6 @@ _SIMPLE: list[tuple[re.Pattern[str], Callable[[_Session, re.Match[str]], None]]]
     (_pattern(r"CREATE\s+USER\s+\S+\s+FOR\s+LOGIN\s+\S+?"), _nothing),
     (_pattern(r"ALTER\s+ROLE\s+\S+\s+ADD\s+MEMBER\s+\S+?"), _nothing),
     (_pattern(r"ALTER\s+DATABASE\s+\S+\s+SET\s+[^;]*?"), _nothing),
+    (_pattern(r"IF\s+DB_ID\('\w+'\)\s+IS\s+NULL\s+CREATE\s+DATABASE\s+\S+(?:\s+COLLATE\s+\w+)?"), _nothing),
     (_pattern(r"WAITFOR\s+DELAY\s+'([\d:.]+)'"), _wait_for),
 ]
