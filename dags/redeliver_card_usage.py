@@ -7,15 +7,19 @@ delivers what is due. **Dry run by default**: it changes nothing and sends nothi
 
 | task | what it does | dry run |
 |---|---|---|
-| `preview` | compares HIS and ledger: what would be sent, what is set aside, how long it takes | yes |
+| `preview` | what would be sent, what is set aside, how long it takes; unmapped codes; what `aliases` release | yes |
 | `feeds` | which feeds to read; a dry run ends here | skipped |
-| `stage` | one per feed: reads the days again, with the code aliases as they are now | skipped |
+| `mend` | writes `aliases` and releases the events that waited for them, from the ledger | skipped |
+| `stage` | one per feed: reads the days again; **skipped** if `reread` is off | skipped |
 | `check` | the gate, day by day | skipped |
 | `deliver` | lifts the hold of a refusing platform, sends what is due on the days that the gate lets pass | skipped |
 | `reconcile_and_publish` | counts again, writes the days' reports anew | skipped |
 
 ## When to use it
 
+- **Codes are unmapped**: a dry run lists them in the log of `preview` with suggestions. Write the right ones into
+  `aliases`, one a line (`department:21010=0301`), run it dry again to see what they release, then with `dry_run` off.
+  With `reread` off the HIS is not asked: the ledger has the rows.
 - **A mapping was mended** (new rows in `code_aliases`): the quarantined events of these days are judged again.
 - **The platform refused us** (`Misconfigured`) and the cause is mended: this run lifts the hold.
 - **Events were refused** and the cause is mended: with `refused` on, they go again under new request ids.
@@ -35,7 +39,7 @@ import logging
 from datetime import date
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from card_usage.windows import Window, day_window
 from card_usage_airflow import fleet
@@ -46,9 +50,11 @@ from card_usage_airflow.runs import present
 from card_usage_airflow.verbs import (
     check_window,
     deliver_window,
+    mend_window,
     publish_window,
     reconcile_window,
     resume,
+    show_gaps,
     stage_window,
 )
 
@@ -65,10 +71,17 @@ def asked_for(params: Any) -> Window:
     return Window(day_window(first).start, day_window(last).end)
 
 
+def end_dry_run(params: Any) -> None:
+    """A dry run goes no further."""
+    if params["dry_run"]:
+        raise AirflowSkipException("dry run: nothing is read and nothing is sent; see the log of preview")
+
+
 @task
 def preview(params: Any) -> dict[str, object]:
-    """What these days would send, and how long it would take. Changes nothing."""
+    """What these days would send, how long it would take, and what the aliases would release. Changes nothing."""
     with hospital_pipeline(params["hospital"]) as pipeline:
+        show_gaps(pipeline, asked_for(params), params["aliases"])
         found = pipeline.preview(asked_for(params), now=present()).summary()
         for name, figure in found.items():
             log.info("%s: %s", name, figure)
@@ -78,14 +91,23 @@ def preview(params: Any) -> dict[str, object]:
 @task
 def feeds(params: Any) -> list[str]:
     """The feeds to read again. Ends a dry run here."""
-    if params["dry_run"]:
-        raise AirflowSkipException("dry run: nothing is read and nothing is sent; see the log of preview")
+    end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
         known = pipeline.hospital.his.feeds
+    if not params["reread"]:
+        return []
     wanted = params["feeds"] or list(known)
     if strangers := sorted(set(wanted) - set(known)):
         raise AirflowFailException(f"{params['hospital']} has no feed {', '.join(strangers)}: take {', '.join(known)}")
     return wanted
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def mend(params: Any) -> dict[str, object]:
+    """The aliases written, and everything released that waited for them or for those written before."""
+    end_dry_run(params)
+    with hospital_pipeline(params["hospital"]) as pipeline:
+        return mend_window(pipeline, asked_for(params), params["aliases"])
 
 
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
@@ -95,9 +117,10 @@ def stage(feed: str, params: Any) -> dict[str, object]:
         return stage_window(pipeline, feed, asked_for(params), backfill=True)
 
 
-@task
+@task(trigger_rule=TriggerRule.NONE_FAILED)
 def check(params: Any) -> dict[str, str]:
-    """The gate's verdict of each day, kept in the ledger; the delivery leaves out the days that it withholds."""
+    """The gate's verdict of each day, kept in the ledger; the delivery leaves out what it withholds."""
+    end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
         return {str(day): check_window(pipeline, day_window(day)).verdict for day in asked_for(params).days}
 
@@ -153,14 +176,29 @@ def reconcile_and_publish(params: Any) -> dict[str, object]:
             title="数据来源 · Feeds",
             description="要重新读取的来源，留空为全部 / feeds to read again; empty: all",
         ),
+        "aliases": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": r"^[^:\s]+:.+=\s*\S+\s*$"},
+            title="代码对照 · Aliases",
+            description="每行一条，如 department:21010=0301；先试运行查看效果 / one a line; run dry first",
+        ),
+        "reread": Param(
+            True,
+            type="boolean",
+            title="重新读取 HIS · Read the HIS again",
+            description="关闭时只处理台账中已隔离的数据 / off: only what the ledger has quarantined",
+        ),
     },
     on_failure_callback=run_failed,
     on_success_callback=run_succeeded,
 )
 def redeliver_card_usage() -> None:
     wanted = feeds()
-    preview() >> wanted
-    stage.expand(feed=wanted) >> check() >> deliver() >> reconcile_and_publish()
+    mended = mend()
+    preview() >> wanted >> mended
+    staged = stage.expand(feed=wanted)
+    mended >> staged >> check() >> deliver() >> reconcile_and_publish()
 
 
 redeliver_card_usage()

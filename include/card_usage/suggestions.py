@@ -30,6 +30,9 @@ MOST: Final = 3
 LEAST: Final = 0.45
 """Below this a similarity says nothing."""
 
+_BESIDE: Final = 0.7
+"""The share of the best one's score that another one needs."""
+
 SURE: Final = 0.9
 """From here on a suggestion may be taken over unseen into a proposal."""
 
@@ -92,10 +95,12 @@ class Suggester:
                 elif bare:
                     take(of, 0.8 * _alike(bare, stem(said)), "similar")
         ranked = sorted(found.items(), key=lambda pair: (-pair[1][0], pair[0]))
+        # Beside a good one a weak one only confuses.
+        least = max(LEAST, _BESIDE * ranked[0][1][0]) if ranked else LEAST
         return tuple(
             Suggestion(of, standard.names[of], round(score, 2), why)
             for of, (score, why) in ranked[:MOST]
-            if score >= LEAST
+            if score >= least
         )
 
 

@@ -20,7 +20,7 @@ from card_usage.ledger import counts
 from card_usage.ledger.gaps import Gap, gaps
 from card_usage.mending import Mended, mend
 from card_usage.pipeline import Pipeline
-from card_usage.proposal import Proposal, from_csv
+from card_usage.proposal import Proposal, from_csv, from_lines
 from card_usage.rules import BY_ID
 from card_usage.suggestions import SURE, Suggester, Suggestion
 from card_usage.windows import Window
@@ -92,6 +92,11 @@ def proposed(found: Suggested, *, sure: float = SURE) -> tuple[Choice, ...]:
             elif earlier.standard != choice.standard:
                 choices[gap.table, gap.code] = earlier._replace(standard="")
     return tuple(choice for choice in choices.values() if choice.standard)
+
+
+def typed(pipeline: Pipeline, lines: Sequence[str]) -> tuple[Choice, ...]:
+    """`department:21010=0301`, as people type it into a form. Raises BadProposal."""
+    return from_lines(lines, pipeline.tables, pipeline.hospital.report.language).demand("aliases")
 
 
 def read(pipeline: Pipeline, path: Path) -> Proposal:

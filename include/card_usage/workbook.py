@@ -103,7 +103,7 @@ def _row(sheet: Any, number: int, gap: Gap, suggestions: Sequence[Suggestion], w
         cell = _put(sheet, number, column, told[name], border=True)
         if name in _FILLED:
             cell.fill = _YELLOW
-    sheet.row_dimensions[number].height = 16 * max(1, len(suggestions))
+    sheet.row_dimensions[number].height = 20 * max(1, len(suggestions))
 
 
 def _put(

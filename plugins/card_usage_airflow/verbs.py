@@ -50,6 +50,38 @@ def check_window(pipeline: Pipeline, window: Window) -> Verdict:
     return result
 
 
+def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
+    """Log the unmapped codes with suggestions, and what these aliases would release. Raises BadProposal."""
+    from card_usage import workbench
+
+    for gap in workbench.overview(pipeline, window)["gaps"]:
+        log.info(
+            "%s '%s' %s: %d events, %s to %s; %s %s",
+            *(gap["table"], gap["local"], gap["name"], gap["events"], gap["first"], gap["last"]),
+            *(gap["suggestion"] or "no suggestion", gap["score"]),
+        )
+    choices = workbench.typed(pipeline, aliases)
+    planned = workbench.plan(pipeline, window, choices, now=present(), replace=True)
+    for change in planned.changes:
+        log.info(
+            "alias %s '%s' -> %s: %s",
+            *(change.choice.table, change.choice.local, change.choice.standard),
+            f"instead of {change.before}" if change.kind == "changed" else change.kind,
+        )
+    log.info("mending would release: %s", planned.mended.summary())
+
+
+def mend_window(pipeline: Pipeline, window: Window, aliases: list[str]) -> dict[str, object]:
+    """Write these aliases and judge the quarantined events again from the ledger; returns counts. Safe to repeat."""
+    from card_usage import workbench
+
+    files, mended = workbench.carry_out(pipeline, window, workbench.typed(pipeline, aliases), now=present())
+    for path in files:
+        log.info("alias file %s", path.as_posix())
+    log.info("mended: %s", mended.summary())
+    return mended.summary()
+
+
 def withholds_all(pipeline: Pipeline, window: Window) -> bool:
     """Whether the gate lets nothing of the window go."""
     parts = [given.withheld for given in pipeline.verdicts(window)]

@@ -157,3 +157,48 @@ def test_no_page_leads_out_of_the_reports(fleet: Any) -> None:
         status, _, body = page(fleet, f"/card-usage/files/{name}", token=token)
         assert status in (400, 404), name
         assert "secret" not in body
+
+
+def test_one_alias_typed_into_the_form_releases_its_events_and_sends_them_without_the_his(fleet: Any) -> None:
+    """Dry first; then for good, with the HIS left alone; and again, which sends nothing."""
+    redeliver = "redeliver_card_usage"
+    fleet.unpause(redeliver)
+    day = fleet.days[-1].isoformat()
+    before, calls = of_held(fleet), fleet.calls()
+    conf = {
+        "hospital": "held_hospital",
+        "from": day,
+        "to": day,
+        "reread": False,
+        "aliases": ["department:18010=2000", "department:11020=0302", "department:14010=0700", "department:13010=0501"],
+    }
+    run_id, state = fleet.triggered(redeliver, **conf)
+    assert (state, fleet.calls(), of_held(fleet)) == ("success", calls, before)
+    told = fleet.log(redeliver, run_id, "preview")
+    assert "department '18010'" in told
+    assert "mending would release" in told
+    assert not (fleet.home / "code_aliases" / "held_hospital" / "department.csv").exists()
+    run_id, state = fleet.triggered(redeliver, **conf, dry_run=False)
+    assert state == "success"
+    assert fleet.states(redeliver, run_id)["stage"] == {"skipped"}
+    aliases = (fleet.home / "code_aliases" / "held_hospital" / "department.csv").read_text(encoding="utf-8")
+    assert aliases.splitlines()[1:] == ["11020,0302,", "13010,0501,", "14010,0700,", "18010,2000,"]
+    after = of_held(fleet)
+    released = before["registration", "quarantined"] - after["registration", "quarantined"]
+    assert released > 20
+    # The window passes now, so what was withheld goes with what was released.
+    sent = released + before["registration", "ready"]
+    assert after["registration", "delivered"] == sent
+    assert fleet.calls() - calls == sent
+    fleet.triggered(redeliver, **conf, dry_run=False)
+    assert fleet.calls() - calls == sent
+
+
+def test_an_alias_that_leads_nowhere_fails_in_the_dry_run_and_says_what_to_do(fleet: Any) -> None:
+    day = fleet.days[-1].isoformat()
+    conf = {"hospital": "held_hospital", "from": day, "to": day, "aliases": ["department:77=301"]}
+    run_id, state = fleet.triggered("redeliver_card_usage", **conf)
+    assert state == "failed"
+    log = fleet.log("redeliver_card_usage", run_id, "preview")
+    assert "0301" in log
+    assert "前面的 0" in log

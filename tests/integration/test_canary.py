@@ -10,12 +10,15 @@ import traceback
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import demo_his
 import platform_sandbox
 import pytest
+from card_usage import workbench
 from card_usage.alerts import Team, sweep
+from card_usage.alias_files import Choice
 from card_usage.connections import Connection
 from card_usage.errors import CardUsageError, WrongKey
 from card_usage.keyring import Keyring
@@ -25,7 +28,9 @@ from card_usage.pipeline import Pipeline
 from card_usage.post import post
 from card_usage.report import mail, publish_fleet
 from card_usage.settings import INCLUDE, Settings
-from card_usage.windows import day_window
+from card_usage.windows import Window, day_window
+from card_usage.workbook import workbook
+from openpyxl import load_workbook
 from receivers import mailbox, webhook
 
 DAY = date(2026, 3, 2)
@@ -105,6 +110,25 @@ def alerts_of(pipeline: Pipeline, now: datetime) -> list[object]:
         return [*incidents, *map(repr, incidents), *box.raw, *hook.raw, *hook.posts, *mails]
 
 
+def bench_of(pipeline: Pipeline, window: Window, now: datetime) -> list[object]:
+    """The form of a withheld window, the bench's tables, a plan, and the texts of a spreadsheet."""
+    found = workbench.suggested(pipeline, window)
+    choices = [Choice(gap.table, gap.code, "0301") for gap, _ in found if gap.table == "department"]
+    planned = workbench.plan(pipeline, window, choices, now=now)
+    assert planned.mended.released > 0
+    book = load_workbook(BytesIO(workbook(pipeline.hospital, str(window), found, pipeline.tables)))
+    cells = [str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row]
+    asked = pipeline.ask(pipeline.verdicts(window)[0], now=now)
+    return [
+        found,
+        planned.summary(pipeline),
+        planned.mended.summary(),
+        workbench.overview(pipeline, window),
+        cells,
+        asked,
+    ]
+
+
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
     tmp_path: Path,
@@ -138,6 +162,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
             now=now,
         )
         said += [fleet, figures, mail(figures, link="https://airflow.example/")]
+        said += bench_of(pipeline, window, now)
         said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))
         with pipeline.ledger.read() as connection:
             left = connection.exec_driver_sql(
