@@ -42,7 +42,7 @@ def one_round(
             runs[name] = stand.ended(stand.ours(backlog))
             assert stand.counts(address)["0"] == events + 1, "each event once, and one token"
 
-    if "wrk" in clients:
+    if "wrk" in clients and stand.has_wrk():
         source = Backlog(home=home, events=60_000, ledger_url="", platform_url="")
         with stand.platform(latency_ms) as address:
             runs[WRK] = stand.wrk(address, list(source.requests()), 8, home)
@@ -55,8 +55,8 @@ def one_round(
             with stand.platform(latency_ms) as address:
                 runs[NAMES[library]] = stand.loop(library, address, requests)
     requests.write_text("".join(lines), encoding="utf-8")
-    if "dlt" in clients:
-        environment = stand.dlt_environment()
+    environment = stand.dlt_environment() if "dlt" in clients else None
+    if environment is not None:
         with stand.platform(latency_ms) as address:
             runs[NAMES["dlt"]] = stand.dlt(address, requests, environment)
     if "ours" in clients:
@@ -106,6 +106,9 @@ def main() -> None:
             ]
             print(f"\n{asked.events:,} events, platform answers after {latency_ms:g} ms, {stand.load()}\n", flush=True)
             print(table(rounds), flush=True)
+            for client, name in NAMES.items():
+                if client in asked.clients and name not in rounds[0]:
+                    print(f"\nskipped: {name}: not installed, and it could not be installed here", flush=True)
 
 
 if __name__ == "__main__":

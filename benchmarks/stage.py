@@ -1,10 +1,12 @@
 """Staging from a HIS file into the ledger: rows a second and peak memory, beside a bare fetch-and-insert.
 
-    .venv/bin/python benchmarks/stage.py                    # 20,000 and 1,000,000 rows, SQLite
-    .venv/bin/python benchmarks/stage.py --rows 200000
+    .venv/bin/python benchmarks/stage.py                    # 20,000 and 1,000,000 rows, three rounds, SQLite
+    .venv/bin/python benchmarks/stage.py --rows 200000 --rounds 1 --postgresql
 
-Ours reads, normalizes, judges, digests, seals and writes; then stages the unchanged window again. The bare loop reads
-the same query and inserts its columns as they are. Each runs in a process of its own, one after the other.
+Ours reads, normalizes, judges, digests, seals and writes; then stages the unchanged window again. The bare loops read
+the same query: one only fetches, one inserts its columns as they are with SQLAlchemy Core into the same kind of
+database. Each runs in a process of its own, one after the other; ratios are taken within a round, and the table shows
+medians over the rounds. "CPU" is that of the process, all threads: on a busy machine its ratios say more than rates.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import NamedTuple
 
 import demo_his
 from card_usage.codes import load_aliases, load_tables
+from card_usage.events import SourceRow
 from card_usage.hospitals import load_hospital
 from card_usage.keyring import Keyring
 from card_usage.ledger.database import migrate, open_ledger
@@ -28,22 +34,35 @@ from card_usage.settings import INCLUDE
 from card_usage.source import Source, connect
 from card_usage.stage import stage
 from card_usage.windows import day_window
-from sqlalchemy import Column, MetaData, String, Table, create_engine, insert
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks import stand  # noqa: E402
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
 HOSPITAL = load_hospital(INCLUDE / "hospitals", "demo_hospital")
-Measured = tuple[int, float, float]
+FETCH, BARE = "bare fetch", "bare fetch and insert"
+FIRST, AGAIN = "this project, first time", "this project, unchanged again"
 
 
-def ours(home: str, ledger_name: str) -> tuple[int, float]:
+class Measured(NamedTuple):
+    """`seconds` of the clock, `cpu` of the process in seconds, `peak` in MiB."""
+
+    rows: int
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def ours(home: str, url: str) -> tuple[int, float, float]:
     tables = load_tables()
     aliases = load_aliases(INCLUDE / "code_aliases", HOSPITAL.id, tables)
-    url = f"sqlite:///{home}/{ledger_name}.db"
     migrate(url)
     ledger = open_ledger(url, Keyring.parse("b:" + "A" * 43 + "="))
     source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
-    rows, began = 0, perf_counter()
+    rows, began, cpu = 0, perf_counter(), process_time()
     for feed in HOSPITAL.his.feeds:
         rows += stage(
             source.rows(feed, WINDOW.start, WINDOW.end),
@@ -56,56 +75,103 @@ def ours(home: str, ledger_name: str) -> tuple[int, float]:
             backfill=False,
             now=datetime.now(UTC),
         ).read
-    return rows, perf_counter() - began
+    return rows, perf_counter() - began, process_time() - cpu
 
 
-def bare(home: str, name: str) -> tuple[int, float]:
-    engine = create_engine(f"sqlite:///{home}/{name}.db")
+def fetch(home: str, _: str) -> tuple[int, float, float]:
     source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
-    table = Table("bare", MetaData(), *(Column(f"c{n}", String) for n in range(12)))
+    rows, began, cpu = 0, perf_counter(), process_time()
+    for feed in HOSPITAL.his.feeds:
+        rows += sum(map(len, source.rows(feed, WINDOW.start, WINDOW.end)))
+    return rows, perf_counter() - began, process_time() - cpu
+
+
+def bare(home: str, url: str) -> tuple[int, float, float]:
+    engine = create_engine(url)
+    source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
+    table = Table(
+        "bare", MetaData(), *(Column(name, Integer if name == "voided" else String) for name in SourceRow._fields)
+    )
     table.metadata.create_all(engine)
-    rows, began = 0, perf_counter()
+    rows, began, cpu = 0, perf_counter(), process_time()
     for feed in HOSPITAL.his.feeds:
         for batch in source.rows(feed, WINDOW.start, WINDOW.end):
             with engine.begin() as connection:
-                connection.execute(insert(table), [{f"c{n}": value for n, value in enumerate(row)} for row in batch])
+                connection.execute(insert(table), [row._asdict() for row in batch])
             rows += len(batch)
-    return rows, perf_counter() - began
+    return rows, perf_counter() - began, process_time() - cpu
 
 
-def _measure(pipe: Pipe, work: Callable[[str, str], tuple[int, float]], home: str, name: str) -> None:
-    rows, seconds = work(home, name)
-    pipe.send((rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+Work = Callable[[str, str], tuple[int, float, float]]
 
 
-def alone(work: Callable[[str, str], tuple[int, float]], home: Path, name: str) -> Measured:
-    """Rows, seconds and peak MiB of `work` in a process of its own."""
+def _measure(pipe: Pipe, work: Work, home: str, url: str) -> None:
+    rows, seconds, cpu = work(home, url)
+    pipe.send((rows, seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def alone(work: Work, home: Path, url: str) -> Measured:
+    """`work` in a process of its own."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, work, str(home), name))
+    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, work, str(home), url))
     process.start()
     there.close()
-    measured: Measured = here.recv()
+    measured = Measured(*here.recv())
     process.join()
     return measured
 
 
+def one_round(home: Path, ledger_url: str, bare_url: str) -> dict[str, Measured]:
+    """Everything once, into fresh databases."""
+    works = {FETCH: (fetch, ""), BARE: (bare, bare_url), FIRST: (ours, ledger_url), AGAIN: (ours, ledger_url)}
+    return {name: alone(work, home, url) for name, (work, url) in works.items()}
+
+
+def table_of(rounds: list[dict[str, Measured]]) -> Iterator[tuple[str, ...]]:
+    """Medians over the rounds; ratios within each."""
+
+    def ratio(name: str, other: str) -> str:
+        return f"{stand.middle(r[other].seconds / r[name].seconds for r in rounds):.2f}"
+
+    for name in rounds[0]:
+        of_name = [r[name] for r in rounds]
+        yield (
+            f"{of_name[0].rows:,}",
+            name,
+            f"{stand.middle(one.rows / one.seconds for one in of_name):,.0f}",
+            ratio(name, BARE),
+            ratio(name, FIRST) if name == AGAIN else "",
+            f"{stand.middle(one.cpu / one.rows * 1e6 for one in of_name):.1f}",
+            f"{max(one.peak for one in of_name):.0f}",
+        )
+
+
 def main() -> None:
+    """Read the flags, run, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, nargs="+", default=[20_000, 1_000_000])
-    print("| rows | what | rows/s | of bare | peak, MiB |\n| ---: | --- | ---: | ---: | ---: |")
-    for wanted in parser.parse_args().rows:
-        with tempfile.TemporaryDirectory() as folder:
-            home = Path(folder)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--postgresql", action="store_true", help="PostgreSQL for the ledger and the bare table")
+    asked = parser.parse_args()
+    head = ("rows", "what", "rows/s", "of bare fetch and insert", "of first time", "CPU, µs/row", "peak, MiB")
+    found: list[tuple[str, ...]] = []
+    with ExitStack() as stack:
+        cluster = stack.enter_context(stand.postgresql()) if asked.postgresql else None
+        for wanted in asked.rows:
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="card_usage_bench_")))
             demo_his.create(f"sqlite:///{home}/his.db", [DAY], uses_per_day=wanted, seed=1)
-            runs = {
-                "bare fetch and insert": alone(bare, home, "bare"),
-                "this project, first time": alone(ours, home, "ledger"),
-                "this project, unchanged again": alone(ours, home, "ledger"),
-            }
-            reference = runs["bare fetch and insert"]
-            for name, (rows, seconds, peak) in runs.items():
-                share = (rows / seconds) / (reference[0] / reference[1])
-                print(f"| {rows:,} | {name} | {rows / seconds:,.0f} | {share:.2f} | {peak:.0f} |", flush=True)
+            rounds = []
+            for turn in range(asked.rounds):
+                urls = (
+                    cluster.url(cluster.create()) if cluster else f"sqlite:///{home}/{name}_{turn}.db"
+                    for name in ("ledger", "bare")
+                )
+                rounds.append(one_round(home, *urls))
+                for made in (*home.glob("ledger_*"), *home.glob("bare_*")):
+                    made.unlink()
+            found += table_of(rounds)
+    print(f"\nledger on {'PostgreSQL' if asked.postgresql else 'SQLite'}, {asked.rounds} rounds, {stand.load()}\n")
+    print(stand.table(head, found))
 
 
 if __name__ == "__main__":

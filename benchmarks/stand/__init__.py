@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -131,15 +132,26 @@ def dlt(url: str, requests: Path, environment: Path) -> Run:
     return ended(started([*pinned(CLIENT_CORES, str(environment / "bin/python")), program, *words]))
 
 
-def dlt_environment() -> Path:
-    """var/bench/dlt, made with pip once."""
+def dlt_environment() -> Path | None:
+    """var/bench/dlt, made with pip once; None where that cannot be done."""
     place = ROOT / "var/bench/dlt"
     if not (place / "made").exists():
         print(f"making {place.relative_to(ROOT)} (once)", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([place / "bin/pip", "install", "--quiet", "dlt", "requests"], check=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+            subprocess.run([place / "bin/pip", "install", "--quiet", "dlt", "requests"], check=True)
+        except (subprocess.CalledProcessError, OSError):
+            return None
         (place / "made").touch()
     return place
+
+
+def has_wrk() -> bool:
+    """Whether wrk is there; installed by apt once where we may."""
+    if shutil.which("wrk") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("installing wrk (once)", file=sys.stderr)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "wrk"], check=False, stdout=subprocess.DEVNULL)
+    return shutil.which("wrk") is not None
 
 
 def wrk(url: str, requests: Sequence[dict[str, str]], seconds: int, home: Path) -> Run:
