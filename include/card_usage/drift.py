@@ -19,8 +19,8 @@ from card_usage.events import SourceRow
 TEXT, NUMBER, MOMENT, BINARY = "text", "a number", "a date and time", "binary"
 
 _KINDS: Final = {
-    # pymssql: STRING 1, BINARY 2, NUMBER 3, DATETIME 4, DECIMAL 5. A uniqueidentifier is binary there.
-    "mssql": {1: TEXT, 2: BINARY, 3: NUMBER, 4: MOMENT, 5: NUMBER},
+    # pymssql: STRING 1, NUMBER 3, DATETIME 4, DECIMAL 5. BINARY 2 says nothing: datetime2 and uniqueidentifier come so.
+    "mssql": {1: TEXT, 3: NUMBER, 4: MOMENT, 5: NUMBER},
     # PostgreSQL's own type numbers.
     "postgresql": {
         **dict.fromkeys((18, 19, 25, 1042, 1043, 2950), TEXT),

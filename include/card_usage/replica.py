@@ -37,7 +37,7 @@ _DENIED: Final = re.compile(
 
 # How databases say that they cannot compare or convert a value: a column has another type than the SQL was written for.
 _MISTYPED: Final = {
-    "mssql": {206, 241, 242, 245, 295, 402, 529, 8114, 8115},
+    "mssql": {206, 241, 242, 245, 295, 402, 529, 8114},
     "mysql": {1292, 1525},
 }
 _MISTYPED_STATES: Final = frozenset({"42883", "42804", "22007", "22008", "22P02"})

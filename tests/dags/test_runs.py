@@ -55,7 +55,8 @@ def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> N
     (run_id,) = fleet.runs(DEMO)
     assert fleet.finished(DEMO, {run_id})[run_id]["state"] == "success"
     assert ledger_days(fleet) == {fleet.days[-1]: expected_states(fleet, fleet.days[-1])}
-    assert set(fleet.states(DEMO, run_id)) == {"wait", "stage", "check", "deliver", "reconcile", "publish"}
+    steps = {"wait", "stage", "check", "deliver", "reconcile", "publish"}
+    assert set(fleet.states(DEMO, run_id)) == steps | {"approve", "deliver_approved", "report_approved"}
     assert list((fleet.home / "reports").rglob("*.html"))
 
 

@@ -67,6 +67,7 @@ def described(**changed: int) -> list[tuple[Any, ...]]:
 def test_what_the_driver_declares_counts_before_the_first_row() -> None:
     assert declared(described(), "mssql", "datetime") is None
     assert declared(described(cost_type=3), "mssql", "datetime") is None, "a constant NULL is declared as a number"
+    assert declared(described(occurred_at=2), "mssql", "datetime") is None, "datetime2 comes as binary"
     assert declared(described(occurred_at=1), "mssql", "datetime") == ("occurred_at", "text")
     assert declared(described(), "mssql", "char16") == ("occurred_at", "a date and time")
     assert declared(described(name=4), "mssql", "datetime") == ("name", "a date and time")
