@@ -137,6 +137,30 @@ def test_a_his_that_lost_a_column_fails_before_anything_is_staged_and_names_it(f
         assert connection.scalar(text("select count(*) from event where hospital = 'old_hospital'")) == 0
 
 
+@pytest.mark.timeout(500)
+def test_a_missed_deadline_looks_at_once_and_a_failed_run_is_told_once(fleet: Any) -> None:
+    """Of the hospitals whose runs failed above; the sweep's own DAG was never run yet."""
+    fleet.until(lambda: fleet.chat.posts, "the deadline of a report made the sweep look, and the post sent")
+    fleet.unpause("alert_card_usage")
+
+    def told() -> list[str]:
+        return [payload["markdown"]["content"] for _, payload in fleet.chat.posts]
+
+    def of_old_run() -> list[str]:
+        return [text for text in told() if "流程运行失败" in text and "report_card_usage__old_hospital" in text]
+
+    # Its sweep is made every five minutes.
+    fleet.until(of_old_run, "the failed run is told", 400)
+    assert len(of_old_run()) == 1
+    refused = [text for text in told() if "21006" in text]
+    assert len(refused) == 1
+    assert "已停止上报" in refused[0]
+    with fleet.ledger.read() as connection:
+        found = connection.execute(text("select hospital, cause from incident order by id")).all()
+    assert ("refused_hospital", "misconfiguration") in found
+    assert ("refused_hospital", "dag_failed") not in found, "it is explained by what is set up wrong"
+
+
 def test_no_patient_is_in_a_log_an_xcom_a_rendered_field_a_report_or_the_ledgers_file(fleet: Any) -> None:
     his = create_engine(f"sqlite:///{fleet.home}/his.db")
     with his.connect() as connection:
