@@ -168,6 +168,16 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _required("name", "证件类型不是健康卡时必须有姓名", "all but health cards need a name", _DOCUMENT),
     _length("name", 100, "姓名", "the name"),
+    Rule(
+        id="name.damaged",
+        field="name",
+        kind="format",
+        severity="warning",
+        zh="姓名中有问号：HIS 字符集缺字或数据损坏，请核对（照常上报）",
+        en="a question mark in the name: the HIS lacks the character or its bytes are damaged (reported all the same)",
+        section=OURS,
+        holds=lambda _, name: not any(sign in name for sign in "?？\ufffd"),
+    ),
     _required(
         "qr_code_text",
         "证件类型是健康卡时必须有二维码文本",

@@ -583,6 +583,9 @@ def test_a_name_that_no_his_should_have_loses_no_row(
         states = {row.source_id: (row.status, row.reason) for row in connection.execute(select(event))}
     assert states["1"] == states["3"] == ("ready", None)
     assert states["2"] == (("quarantined", wanted) if wanted else ("ready", None))
+    with ledger.read() as connection:
+        warned = connection.execute(select(finding.c.rule).where(finding.c.severity == "warning")).scalars().all()
+    assert warned == (["name.damaged"] if what == "GBK bytes that do not decode" else [])
 
 
 @pytest.mark.parametrize("moment", ["2026030224:00:00", "2026030209:60:00", "2026030299:99:99"])
