@@ -6,10 +6,13 @@ The tests build on each other's runs (a day must be reported before it can be ag
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import urllib.request
 from collections import Counter
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from card_usage.ledger.delivery import BACKFILL, LIVE
@@ -58,6 +61,43 @@ def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> N
     steps = {"wait", "stage", "check", "deliver", "reconcile", "publish"}
     assert set(fleet.states(DEMO, run_id)) == steps | {"approve", "deliver_approved", "report_approved"}
     assert list((fleet.home / "reports").rglob("*.html"))
+
+
+def test_a_runs_page_leads_to_what_the_run_has_written(fleet: Any) -> None:
+    (run_id,) = fleet.runs(DEMO)
+    page = page_of(fleet, f"/card-usage/runs/{DEMO}/{quote(run_id)}")
+    names = re.findall(r'href="/card-usage/files/([^"]+)"', page)
+    day = fleet.days[-1]
+    assert f"demo_hospital/{day}/card-usage-{day}.html" in names
+    assert {name.rpartition(".")[2] for name in names} >= {"html", "json", "xlsx"}
+    for name in names:
+        assert (fleet.home / "reports" / name).is_file()
+    assert 'class="verdict' in page_of(fleet, f"/card-usage/files/{names[0]}")
+
+
+def test_the_morning_writes_months_and_the_page_of_all_hospitals(fleet: Any) -> None:
+    fleet.unpause("publish_card_usage")
+    run_id, state = fleet.triggered("publish_card_usage", day=fleet.days[-1].isoformat())
+    assert state == "success"
+    written = {path.name for path in (fleet.home / "reports").rglob("card-usage-*")}
+    day = fleet.days[-1]
+    assert {f"card-usage-fleet-{day}.{kind}" for kind in ("html", "json", "xlsx", "mail.html")} <= written
+    assert f"card-usage-{day:%Y-%m}.html" in written
+    assert f"card-usage-fleet-{day}.html" in page_of(fleet, f"/card-usage/runs/publish_card_usage/{quote(run_id)}")
+    page = (fleet.home / "reports" / "_fleet" / str(day) / f"card-usage-fleet-{day}.json").read_text(encoding="utf-8")
+    found = {one["id"]: one["level"] for one in json.loads(page)["hospitals"]}
+    assert found["demo_hospital"] in ("explained", "complete")
+    assert found["refused_hospital"] == "absent"
+
+
+def page_of(fleet: Any, path: str) -> str:
+    """A page of the UI, logged in."""
+    fleet.airflow.ask("/version")
+    request = urllib.request.Request(fleet.airflow.url + path)  # noqa: S310 - always http to 127.0.0.1
+    request.add_header("Authorization", f"Bearer {fleet.airflow._token}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=60) as answer:
+        return str(answer.read().decode())
 
 
 def test_the_same_day_again_sends_nothing(fleet: Any) -> None:
