@@ -28,6 +28,8 @@
     |   |-- Misconfigured
     |   `-- TokenContested
     |-- ChannelRefused           a message to people was not taken; it stays in the outbox
+    |-- StatementError           a statement of the platform cannot be imported
+    |-- EvidenceBroken           sealed days and the ledger do not agree
     |-- CheckBroken              the quality check itself could not be made
     `-- GateStopped              quality says that nothing of this window may leave
 
@@ -267,4 +269,19 @@ class GateStopped(CardUsageError):
     says = (
         "{hospital}, window {window}: the quality gate stopped delivery ({reasons}): mend the cause or release the "
         "window by hand; the events wait in the ledger"
+    )
+
+
+class StatementError(CardUsageError):
+    """A file of the platform's website that says something that cannot be, or a layout that does not fit it."""
+
+    says = "{path}, line {line}, field '{field}': {problem}; nothing of this file was imported, mend it and try again"
+
+
+class EvidenceBroken(CardUsageError):
+    """A sealed day cannot be sealed again, because something of it was changed that may not change."""
+
+    says = (
+        "{hospital}, {day}: {count} sealed rows were changed in a way that leaves no trace of its own (first: {row}); "
+        "find out who changed the ledger, see `python -m card_usage evidence verify`"
     )

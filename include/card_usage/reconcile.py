@@ -135,6 +135,17 @@ def against_statement(connection: Connection, hospital: Hospital, day: date) -> 
     )
 
 
+def weigh_statement(ledger: Ledger, hospital: Hospital, day: date, *, now: datetime) -> PlatformDay:
+    """Set an imported statement against the ledger and keep what comes of it; the HIS is not asked."""
+    with ledger.read() as connection:
+        found = against_statement(connection, hospital, day)
+    if found is None:
+        raise ValueError(f"{hospital.id} has no statement of {day}")
+    with ledger.write() as connection:
+        _keep_platform(connection, found, now)
+    return found
+
+
 def _as_sent(hospital: Hospital, slot: Slot) -> Slot:
     """A department that was not sent is none for the platform."""
     if slot.department is None:
@@ -186,9 +197,13 @@ def keep(connection: Connection, result: Reconciliation, now: datetime) -> None:
         marks = {"remainder": part.remainder, "provisional": part.provisional, "clean": part.clean}
         _keep(connection, (part.hospital, part.feed, part.day), figures, marks, now)
     for day in result.platform:
-        marks = {"remainder": abs(day.remainder), "provisional": False, "clean": day.clean}
-        # `source` null: a statement is not the HIS.
-        _keep(connection, (day.hospital, EVERY_FEED, day.day), {"source": None, **day.summary()}, marks, now)
+        _keep_platform(connection, day, now)
+
+
+def _keep_platform(connection: Connection, day: PlatformDay, now: datetime) -> None:
+    marks = {"remainder": abs(day.remainder), "provisional": False, "clean": day.clean}
+    # `source` null: a statement is not the HIS.
+    _keep(connection, (day.hospital, EVERY_FEED, day.day), {"source": None, **day.summary()}, marks, now)
 
 
 def _keep(

@@ -26,6 +26,9 @@ class Settings:
     team_channels: tuple[str, ...] = ()
     airflow_url: str = ""
     code_tables: Path = INCLUDE / "code_tables"
+    statements: Path = Path("var/statements")
+    statement_layouts: Path = INCLUDE / "statement_layouts"
+    evidence: Path = Path("var/evidence")
     language: Language = "zh"
 
     @property
@@ -45,6 +48,9 @@ class Settings:
             reports=_place(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
             team_channels=tuple(environment.get("CARD_USAGE_TEAM_CHANNELS", "").replace(",", " ").split()),
             airflow_url=environment.get("AIRFLOW__API__BASE_URL", "").rstrip("/"),
+            statements=Path(environment.get("CARD_USAGE_STATEMENTS") or "var/statements"),
+            statement_layouts=Path(environment.get("CARD_USAGE_STATEMENT_LAYOUTS") or INCLUDE / "statement_layouts"),
+            evidence=Path(environment.get("CARD_USAGE_EVIDENCE") or "var/evidence"),
             language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
         )
 

@@ -10,6 +10,7 @@ from card_usage.errors import (
     ChannelRefused,
     CheckBroken,
     CodeTableError,
+    EvidenceBroken,
     GateStopped,
     LedgerBehind,
     LedgerError,
@@ -20,6 +21,7 @@ from card_usage.errors import (
     SettingsError,
     SourceDrift,
     SourceError,
+    StatementError,
     WrongKey,
 )
 
@@ -28,6 +30,8 @@ NEEDS_SOMEBODY: Final = (
     CodeTableError,
     NormalizeError,
     SourceDrift,
+    StatementError,
+    EvidenceBroken,
     LedgerBehind,
     WrongKey,
     Misconfigured,

@@ -1,0 +1,71 @@
+"""statement import and statement take: the platform's own statements into the ledger."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from card_usage import statement
+from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
+from card_usage.codes import load_tables
+from card_usage.drop_folder import take_in
+from card_usage.hospitals import load_hospitals
+from card_usage.settings import Settings
+from card_usage.statement import Given, Reader, import_files
+from card_usage.windows import instant
+
+
+def reader(settings: Settings) -> Reader:
+    """With every hospital, table and layout of these settings."""
+    layouts = statement.load_layouts(settings.statement_layouts)
+    return Reader(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
+
+
+def _import(call: Call) -> Result:
+    args = call.args
+    hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
+    given = Given(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
+    with call.ledger() as ledger:
+        found = import_files(ledger, reader(call.settings), hospitals, args.files, given, now=call.now)
+    return {"statement": [one.summary() for one in found]}, all(one.against.clean for one in found)
+
+
+def _take(call: Call) -> Result:
+    hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
+    folder = call.args.folder or call.settings.statements
+    with call.ledger() as ledger:
+        taken = take_in(ledger, reader(call.settings), hospitals, folder, now=call.now)
+    told = {"statement": [one.summary() for one in taken.imported] or "nothing to import"}
+    if taken.refused:
+        raise Stopped(told | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])
+    return told, all(one.against.clean for one in taken.imported)
+
+
+def _moment(text: str) -> datetime:
+    """A local date and time."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time: write it as 2026-11-23T08:30") from None
+    return found.astimezone(UTC) if found.tzinfo else instant(found)
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs."""
+    parts = verbs.add_parser("statement", help="the platform's daily statements: import, take").add_subparsers(
+        dest="what", required=True, metavar="WHAT"
+    )
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print the result as JSON")
+    one = verb(parts, "import", _import, "import CSV or XLSX files, all or none, and weigh them", json)
+    one.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    one.add_argument("--layout", metavar="NAME", help="of include/statement_layouts; the one that fits if not said")
+    one.add_argument("--hospital", metavar="ID", help="for files that do not say it")
+    one.add_argument("--day", type=day, metavar="DATE", help="for files that do not say it")
+    one.add_argument(
+        "--as-of", type=_moment, metavar="TIME", help="when it was exported (local); the file's own time if not said"
+    )
+    many = verb(parts, "take", _take, "import whatever lies in the drop folder", json)
+    many.add_argument("folder", nargs="?", type=Path, help="CARD_USAGE_STATEMENTS if not said")
+    many.set_defaults(hospital=None)
