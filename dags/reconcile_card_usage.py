@@ -1,16 +1,24 @@
 """# Reconcile card uses · 用卡数据对账
 
-Each morning at 07:00 (Asia/Shanghai) the last days of every hospital are counted again: HIS now, ledger,
-acknowledgements of the platform. Every difference is named, and the reports of these days are written anew.
+Each morning at 07:00 (Asia/Shanghai) the last days of every hospital are counted again, on the 3rd the whole month
+before: HIS now, ledger, the platform's answers and statements. Every difference is named, verified_through moves as far
+as it may stand, verified days are sealed, and the reports are written anew.
 
-每天早上 7 点，对所有医院最近几天的数据重新对账：HIS 现状、台账、平台回执三方核对，差异逐类列出，并更新报告。
+每天早上 7 点，对所有医院最近几天（每月 3 日为上月整月）的数据重新对账：HIS 现状、台账、平台回执与对账单三方核对，差异
+逐类列出；已核实的日期封存为证据链，并更新报告。
 
 | task | what it does | again? |
 |---|---|---|
 | `recount` | one per hospital: counts its last `days` days (7 if not asked otherwise), writes their reports | yes |
+| `seal` | one per hospital: seals verified days, and days that moved since with the reason | yes |
 
-It only reads the HIS (one grouped query a feed and day) and sends nothing. Differences are no failure: they are in the
-report, and as a warning in the task's log.
+It only reads the HIS (one grouped query a feed and day; keys only of hours that differ) and sends nothing. Differences
+are no failure: they are in the report, and as a warning in the task's log; `docs/reconciliation.md` explains each.
+
+## `seal` is red with `EvidenceBroken`
+
+Rows of a sealed day were changed in the ledger, and not by this pipeline. Stop and find out who did it before anything
+else: `python -m card_usage evidence verify --hospital <id>` names each day and row.
 
 ## A task is red: what to do
 
@@ -33,20 +41,31 @@ from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import last_days
-from card_usage_airflow.verbs import publish_window, reconcile_window
+from card_usage_airflow.verbs import publish_window, reconcile_window, seal_days
 
 
 # Four hospitals at a time: a morning's queries are spread, not fired at once.
 @task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
 def recount(hospital_id: str, **context: Any) -> list[dict[str, object]]:
     """One hospital's last days, each counted again and its report written anew."""
+    days = context["params"]["days"]
+    windows = last_days(context, days)
     reconciled = []
     with hospital_pipeline(hospital_id) as pipeline:
-        for window in last_days(context, context["params"]["days"]):
+        for age, window in enumerate(reversed(windows)):
             if pipeline.hospital.start is None or window.day >= pipeline.hospital.start:
                 reconciled.append(reconcile_window(pipeline, window))
-                publish_window(pipeline, window)
+                # Of the month before, only what came out otherwise than clean is worth a new page.
+                if age < days or not reconciled[-1]["clean"]:
+                    publish_window(pipeline, window)
     return reconciled
+
+
+@task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
+def seal(hospital_id: str) -> list[dict[str, object]]:
+    """One hospital's verified days, sealed."""
+    with hospital_pipeline(hospital_id) as pipeline:
+        return seal_days(pipeline)
 
 
 @dag(
@@ -68,7 +87,9 @@ def recount(hospital_id: str, **context: Any) -> list[dict[str, object]]:
     on_success_callback=run_succeeded,
 )
 def reconcile_card_usage() -> None:
-    recount.expand(hospital_id=list(fleet.ids()))
+    hospitals = list(fleet.ids())
+    # One hospital's replica that is down must not keep the others' days open.
+    recount.expand(hospital_id=hospitals) >> seal.override(trigger_rule="all_done").expand(hospital_id=hospitals)
 
 
 reconcile_card_usage()

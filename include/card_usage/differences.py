@@ -36,7 +36,7 @@ class Named(NamedTuple):
 
 def named(connection: Connection, hospital: str, day: date, *, now: datetime) -> Iterator[Named]:
     """Every record of a hospital's day in HIS or ledger that is a difference, as of the last reconciliation."""
-    held_by = held_back(connection, hospital, day, now)
+    holders = held_back(connection, hospital, day, now)
     growing = counts.provisional_feeds(connection, hospital, day_window(day))
     ended = day_window(day).ended_by(now)
     taken_back: set[tuple[str, str]] = set()
@@ -60,6 +60,7 @@ def named(connection: Connection, hospital: str, day: date, *, now: datetime) ->
         .order_by(event.c.feed, event.c.id)
     )
     for feed, source_id, request_id, status, rule, code, *marked in connection.execute(events):
+        held_by = holders.of(feed)
         kind = class_of(Cell(status, *map(bool, marked)), held_by)
         if kind in AGREED or (feed, source_id) in taken_back:
             continue

@@ -170,9 +170,11 @@ class Link:
         }
 
 
-def links(connection: Connection, hospital: str) -> list[Link]:
-    """A hospital's chain, from its first link on."""
+def links(connection: Connection, hospital: str, day: date | None = None) -> list[Link]:
+    """A hospital's chain, from its first link on, or those links of it that are about one day."""
     query = select(*(evidence.c[name] for name in Link.__dataclass_fields__)).where(evidence.c.hospital == hospital)
+    if day is not None:
+        query = query.where(evidence.c.day == day)
     return [Link(**row) for row in connection.execute(query.order_by(evidence.c.serial)).mappings()]
 
 

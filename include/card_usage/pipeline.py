@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from random import SystemRandom
 
-from card_usage import freshness
+from card_usage import evidence, freshness, verification
 from card_usage.approval import Question, question
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
@@ -26,8 +26,10 @@ from card_usage.connections import Connection
 from card_usage.data_docs import Pages
 from card_usage.data_docs import publish as publish_docs
 from card_usage.deliver import Delivered, Delivery, Progress
-from card_usage.errors import Misconfigured
+from card_usage.differences import Named, named
+from card_usage.errors import EvidenceBroken, Misconfigured
 from card_usage.events import SourceRow
+from card_usage.evidence import Link
 from card_usage.freshness import Reading
 from card_usage.hospitals import Hospital, load_hospital
 from card_usage.ledger import holds
@@ -48,7 +50,12 @@ from card_usage.source import Source, connect
 from card_usage.stage import Drafter, Staged, stage
 from card_usage.turns import Turns
 from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
-from card_usage.windows import Window, day_window, local
+from card_usage.verification import Mark
+from card_usage.windows import Window, day_window, day_windows, local
+
+_WATCHED_DAYS = 40
+"""How long sealed days are looked at for changes that left a trace: the month before, recounted on its 3rd, is among
+them. What comes later is sealed when somebody asks for it."""
 
 log = logging.getLogger(__name__)
 
@@ -283,7 +290,7 @@ class Pipeline:
 
     def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
         """Count the window's days at the HIS, in the ledger and at the platform; compare event by event where counts
-        differ; name every difference.
+        differ; name every difference. Moves verified_through as far as it may stand then.
 
         A day that the replica has not passed (any more: a backup was restored) is provisional, whatever it was before.
         """
@@ -292,7 +299,9 @@ class Pipeline:
                 if day.ended_by(now) and not self._passed(source, day, now=now):
                     with self.ledger.write() as connection:
                         reopen_windows(connection, self.hospital.id, day.start, day.end)
-            return Reconciliation.of(self._reconcile(source, day, now) for day in window.days)
+            found = Reconciliation.of(self._reconcile(source, day, now) for day in window.days)
+        verification.advance(self.ledger, self.hospital, now=now)
+        return found
 
     def _reconcile(self, source: Source, day: date, now: datetime) -> Reconciliation:
         compared: dict[str, Compared] = {}
@@ -307,6 +316,46 @@ class Pipeline:
             now=now,
             compared={feed: one.difference for feed, one in compared.items()},
         )
+
+    def verified(self) -> tuple[Mark, ...]:
+        """How far each feed is verified, and why no further."""
+        with self.ledger.read() as connection:
+            return verification.marks(connection, self.hospital)
+
+    def differences(self, window: Window, *, now: datetime) -> Iterator[Named]:
+        """The records behind the counts of the window's days, as of the last reconciliation."""
+        with self.ledger.read() as connection:
+            for day in window.days:
+                yield from named(connection, self.hospital.id, day, now=now)
+
+    def seal(self, *, now: datetime, most_days: int = 31) -> list[Link]:
+        """Seal the days that are verified and not sealed yet, and again those that moved since, with their traces.
+
+        At most `most_days` new ones at a time, the oldest first. Raises EvidenceBroken when all others are sealed, if
+        something was changed without a trace.
+        """
+        made: list[Link] = []
+        broken: EvidenceBroken | None = None
+        with self.ledger.read() as connection:
+            days = verification.verified_days(connection, self.hospital)
+            sealed = {link.day: link for link in evidence.links(connection, self.hospital.id)}
+            moved = [
+                day
+                for day, link in sealed.items()
+                if local(now).date() - day <= timedelta(days=_WATCHED_DAYS)
+                and evidence.touched_since(connection, self.hospital.id, day, link.at)
+            ]
+        new = [] if days is None else [w.day for w in day_windows(*days) if w.day not in sealed][:most_days]
+        for day in sorted({*new, *moved}):
+            try:
+                link = evidence.make(self.ledger, self.hospital.id, day, self.settings.evidence, now=now)
+            except EvidenceBroken as problem:
+                broken = broken or problem
+            else:
+                made += [link] if link else []
+        if broken is not None:
+            raise broken
+        return made
 
     def publish(self, window: Window, *, now: datetime) -> tuple[str, ...]:
         """Write each day's report; returns the files' names below the reports' folder, HTML first."""

@@ -24,7 +24,7 @@ from card_usage.ledger import counts, holds, statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
 from card_usage.platform_leg import Ours, PlatformDay, Slot
-from card_usage.verdicts import standing_verdicts
+from card_usage.verdicts import withheld
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
@@ -79,7 +79,7 @@ def weigh_day(
         refusals.setdefault(refusal.feed, {})[refusal.result_code] = refusal.events
     growing = counts.provisional_feeds(connection, hospital.id, day_window(day))
     ended = day_window(day).ended_by(now)
-    held_by = held_back(connection, hospital.id, day, now)
+    holders = held_back(connection, hospital.id, day, now)
     known = (*hospital.his.feeds, *sorted(cells.keys() | source_counts.keys()))
     platform = against_statement(connection, hospital, day)
     return Reconciliation(
@@ -94,7 +94,7 @@ def weigh_day(
                 causes=causes.get(feed, {}),
                 refusals=refusals.get(feed, {}),
                 acknowledged=acknowledged.get((day, feed), 0),
-                held_by=held_by,
+                held_by=holders.of(feed),
                 moved_here=moved_here.get(feed, 0),
                 provisional=not ended or feed in growing,
                 compared=compared.get(feed),
@@ -105,13 +105,24 @@ def weigh_day(
     )
 
 
-def held_back(connection: Connection, hospital: str, day: date, now: datetime) -> str | None:
-    """What keeps the day's ready events from being sent (one of HOLDERS); None: nothing does."""
+class Holders(NamedTuple):
+    """What keeps a day's ready events from being sent: a hold of the hospital, or the gate, for all feeds or some."""
+
+    hold: str | None
+    withheld: tuple[frozenset[str], ...]
+
+    def of(self, feed: str) -> str | None:
+        """One of HOLDERS; None: nothing does. A gate that withholds a part of the feed's day counts for all of it."""
+        if self.hold is not None:
+            return self.hold
+        return "approval" if any(not feeds or feed in feeds for feeds in self.withheld) else None
+
+
+def held_back(connection: Connection, hospital: str, day: date, now: datetime) -> Holders:
+    """What holds a day back at the moment."""
     hold = holds.blocking(holds.active(connection, hospital, now))
-    if hold is not None:
-        return _HOLDERS[hold.kind]
-    withheld = any(given.withholds for given in standing_verdicts(connection, hospital, day_window(day)))
-    return "approval" if withheld else None
+    parts = withheld(connection, hospital, day_window(day))
+    return Holders(_HOLDERS[hold.kind] if hold else None, tuple(frozenset(part.feeds) for part in parts))
 
 
 def against_statement(connection: Connection, hospital: Hospital, day: date) -> PlatformDay | None:

@@ -22,14 +22,16 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from card_usage.codes import CodeTable, fold
+from card_usage import verification
+from card_usage.codes import CodeTable, fold, load_tables
 from card_usage.errors import StatementError
-from card_usage.hospitals import Hospital
+from card_usage.hospitals import Hospital, load_hospitals
 from card_usage.ledger import statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.statements import Statement
 from card_usage.platform_leg import FIELDS, PlatformDay, Slot
 from card_usage.reconcile import weigh_statement
+from card_usage.settings import Settings
 
 LAYOUTS: Final = Path(__file__).resolve().parents[1] / "statement_layouts"
 ENDINGS: Final = (".csv", ".xlsx")
@@ -188,6 +190,12 @@ class Reader:
         self._ids = {one for ids in self._by_platform_id.values() for one in ids}
         self._tables = tables
         self._layouts = layouts
+
+    @classmethod
+    def of(cls, settings: Settings) -> Reader:
+        """With every hospital, table and layout of these settings."""
+        layouts = load_layouts(settings.statement_layouts)
+        return cls(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
 
     def read(self, path: Path, given: Given, *, now: datetime) -> list[Statement]:
         """All statements of a file, one a hospital and day. Raises StatementError and reads nothing half."""
@@ -372,7 +380,7 @@ def import_files(
     found = [one for path in paths for one in reader.read(path, given, now=now)]
     with ledger.write() as connection:
         statements.keep(connection, found, now=now)
-    return [
+    imported = [
         Imported(
             file=one.file,
             layout=one.layout,
@@ -383,3 +391,6 @@ def import_files(
         )
         for one in found
     ]
+    for hospital in sorted({one.hospital for one in found}):
+        verification.advance(ledger, hospitals[hospital], now=now)
+    return imported

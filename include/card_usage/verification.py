@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, insert, or_, select
@@ -239,12 +239,3 @@ def moves(connection: Connection, hospital: str, *, most: int = 50) -> list[dict
         }
         for row in connection.execute(query)
     ]
-
-
-def horizon(today: date, days: int) -> tuple[date, date]:
-    """What a morning's recount goes over: the last `days` days, and on the 3rd the whole month before as well."""
-    last = today - timedelta(days=1)
-    first = today - timedelta(days=days)
-    if today.day == 3:
-        first = min(first, (today.replace(day=1) - timedelta(days=1)).replace(day=1))
-    return first, last

@@ -79,3 +79,11 @@ def instant(local_time: datetime) -> datetime:
 def between(start: datetime, end: datetime) -> Window:
     """The window between two instants (aware), as a scheduler's data interval gives them."""
     return Window(local(start), local(end))
+
+
+def recounted(today: date, days: int) -> tuple[date, date]:
+    """First and last day that a morning's recount goes over: the last `days`, on the 3rd the whole month before too."""
+    first, last = today - DAY * days, today - DAY
+    if today.day == 3:
+        first = min(first, (today.replace(day=1) - DAY).replace(day=1))
+    return first, last

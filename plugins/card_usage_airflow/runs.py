@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, local
+from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, local, recounted
 
 
 def present() -> datetime:
@@ -51,7 +51,10 @@ def is_scheduled(context: Mapping[str, Any]) -> bool:
 
 
 def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
-    """One window for each of the last complete local days before the run, oldest first."""
+    """One window for each day that a recount goes over, oldest first: the last complete local days before the run and,
+    for the timetable's run on the 3rd, the whole month before."""
     end = context["dag_run"].data_interval_end or context["dag_run"].run_after
-    yesterday = local(end).date() - timedelta(days=1)
-    return tuple(day_windows(yesterday - timedelta(days=days - 1), yesterday))
+    today = local(end).date()
+    if is_scheduled(context):
+        return tuple(day_windows(*recounted(today, days)))
+    return tuple(day_windows(today - timedelta(days=days), today - timedelta(days=1)))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SEALED = ("day", "serial", "events", "reason", "head")
+
 
 class StillOpen(PlatformError):
     """A delivery ended with events that it could not settle, for a reason that passes."""
@@ -124,6 +126,19 @@ def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     level, verdict = (logging.INFO, "clean") if result.clean else (logging.WARNING, "DIFFERENCES")
     log.log(level, "%s: %s; %s", window, verdict, ", ".join(f"{name} {count}" for name, count in found.items()))
     return summary
+
+
+def seal_days(pipeline: Pipeline) -> list[dict[str, object]]:
+    """Seal what is verified, and again what moved since; how far each feed is verified stands in the log.
+
+    Raises EvidenceBroken if sealed rows were changed without a trace.
+    """
+    for mark in pipeline.verified():
+        log.info("%s: verified through %s; %s", mark.feed, mark.through, mark.stands)
+    made = [link.summary() for link in pipeline.seal(now=present())]
+    for link in made:
+        log.info("sealed %s: link %s, %s events, %s; head %s", *(link[name] for name in _SEALED))
+    return made
 
 
 def publish_window(pipeline: Pipeline, window: Window) -> list[str]:

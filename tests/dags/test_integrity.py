@@ -52,6 +52,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_dag_file_gives_its_dags(dags: dict[str, DAG]) -> None:
     assert set(dags) == {
         "report_card_usage__demo_hospital",
+        "import_statements",
         "reconcile_card_usage",
         "redeliver_card_usage",
         "alert_card_usage",
@@ -176,6 +177,7 @@ def test_a_broken_hospital_file_shows_itself_and_leaves_the_others_alone(fleet: 
     assert set(bag.dags) == {
         "report_card_usage__demo_hospital",
         "report_card_usage__hourly_hospital",
+        "import_statements",
         "reconcile_card_usage",
         "redeliver_card_usage",
         "alert_card_usage",

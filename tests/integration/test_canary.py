@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import pickle
@@ -21,6 +22,7 @@ from card_usage.alerts import Team, sweep
 from card_usage.alias_files import Choice
 from card_usage.connections import Connection
 from card_usage.errors import CardUsageError, WrongKey
+from card_usage.evidence import verify
 from card_usage.keyring import Keyring
 from card_usage.ledger import incidents as kept
 from card_usage.ledger.database import migrate
@@ -28,6 +30,7 @@ from card_usage.pipeline import Pipeline
 from card_usage.post import post
 from card_usage.report import mail, publish_fleet
 from card_usage.settings import INCLUDE, Settings
+from card_usage.statement import Given, Reader, import_files
 from card_usage.windows import Window, day_window
 from card_usage.workbook import workbook
 from openpyxl import load_workbook
@@ -76,6 +79,7 @@ def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str): 
         hospitals=INCLUDE / "hospitals",
         aliases=INCLUDE / "code_aliases",
         reports=tmp_path / "reports",
+        evidence=tmp_path / "evidence",
     )
     connections = {
         "demo_his": Connection(conn_id="demo_his", conn_type="sqlite", schema=f"{tmp_path}/his.db"),
@@ -150,6 +154,19 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         said += [pipeline.deliver(window, now=now)]
         sandbox.calm()
         said += [pipeline.deliver(window, now=now), pipeline.reconcile(window, now=now)]
+        said += [*pipeline.verified(), *pipeline.differences(window, now=now), *pipeline.seal(now=now)]
+        packs = [gzip.decompress(path.read_bytes()) for path in tmp_path.rglob("*.tsv.gz")]
+        statement = tmp_path / "statement.csv"
+        statement.write_text(sandbox.statement(), encoding="utf-8")
+        said += import_files(
+            pipeline.ledger,
+            Reader.of(pipeline.settings),
+            {pipeline.hospital.id: pipeline.hospital},
+            [statement],
+            Given(as_of=now),
+            now=now,
+        )
+        said += [verify(pipeline.ledger, pipeline.hospital.id, pipeline.settings.evidence)]
         said += [*pipeline.publish(window, now=now)]
         said += [*pipeline.publish_month(DAY, now=now)]
         fleet, figures = publish_fleet(
@@ -169,6 +186,8 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
             ).scalar_one()
     assert left == 0
+    assert packs
+    assert_clean(b"".join(packs), secrets, "evidence")
     assert_clean(caplog.text.encode(), secrets, "the log, at DEBUG")
     assert_clean(repr(said).encode() + b"".join(map(pickle.dumps, said)), secrets, "results")
     assert_clean("".join(capfd.readouterr()).encode(), secrets, "what was printed")

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -61,6 +62,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
             "CARD_USAGE_KEY": Keyring.new_key("t"),
             "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
+            "CARD_USAGE_EVIDENCE": str(tmp_path / "evidence"),
+            "CARD_USAGE_STATEMENTS": str(tmp_path / "statements"),
             "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
             "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
         }
@@ -233,3 +236,67 @@ def test_a_platform_that_is_away_is_one_line_and_nothing_is_lost(desk: Desk, mon
     assert "does not answer" in one_line(done)
     assert time.monotonic() - began < 90
     assert desk.json("deliver", *SPAN)["settled"] is True
+
+
+def test_three_legs_from_a_delivery_to_the_chain_that_shows_a_change(desk: Desk) -> None:
+    assert desk.run("run", *SPAN).returncode == 0
+    hospital = SPAN[:2]
+    statement = desk.home / "statement.csv"
+    address = f"{desk.sandbox.url}/sandbox/statement?hospital_id=10086&day={DAY}"
+    with urllib.request.urlopen(address) as answer:  # noqa: S310 - our own sandbox
+        statement.write_bytes(answer.read())
+    (imported,) = desk.json("statement", "import", str(statement))["statement"]
+    assert (imported["day"], imported["missing"], imported["surplus"]) == (f"{DAY}", 0, 0)
+    assert imported["uses"] == imported["proved"] > 100
+    told = desk.json("reconcile", *SPAN)["reconcile"]
+    assert {one["equation"] for one in told["equations"]} >= {"source", "states", "named", "acknowledged", "platform"}
+    assert [one for one in told["equations"] if one["gap"]] == []
+    shown = desk.run("reconcile", *SPAN).stdout
+    assert re.search(r"equation +left +right", shown)
+    verified = desk.json("verified", *hospital)["verified"]
+    assert {one["verified_through"] for one in verified} == {f"{DAY + timedelta(days=2)} 00:00"}
+    assert len(desk.json("evidence", "make", *hospital)["evidence"]) == 2
+    sound = desk.json("evidence", "verify", *hospital)["evidence"]
+    assert (sound["sound"], sound["links"], sound["rows"]) == (True, 2, [])
+    with sqlite3.connect(desk.home / "ledger.db") as ledger:
+        (key,) = ledger.execute("select key from event where status = 'delivered' and day = ?", [f"{DAY}"]).fetchone()
+        ledger.execute("update event set channel = '0299' where key = ?", [key])
+    done = desk.run("evidence", "verify", *hospital)
+    assert done.returncode == 1
+    assert key in done.stdout
+    assert f"{DAY}" in done.stdout
+    refused = desk.run("evidence", "make", *hospital, "--from", f"{DAY}")
+    assert (refused.returncode, key in one_line(refused)) == (2, True)
+
+
+def test_what_lies_in_the_drop_folder_is_imported_and_what_is_wrong_is_said_with_its_line(desk: Desk) -> None:
+    folder = desk.home / "statements"
+    folder.mkdir()
+    head = "医院ID,日期,小时,用卡环节代码,渠道代码,证件类型,用卡次数\n"
+    (folder / "good.csv").write_text(f"{head}10086,{DAY},9,0101012,0100,01,3\n")
+    (folder / "bad.csv").write_text(f"{head}10086,{DAY},9,0101012,0100,01,three\n")
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 60,) * 2)
+    done = desk.run("statement", "take")
+    assert done.returncode == 1
+    assert "bad.csv, line 2, field 'uses': 'three' is no count" in one_line(done)
+    assert "good.csv" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["imported", "refused"]
+    # Nothing was delivered, so the platform shows three more than it was told of.
+    assert desk.run("statement", "import", str(folder / "imported" / "good.csv")).returncode == 1
+
+
+def test_differences_are_listed_one_by_one_with_what_they_go_by(desk: Desk) -> None:
+    assert desk.run("stage", *SPAN).returncode == 0
+    with sqlite3.connect(desk.home / "his.db") as his:
+        his.execute("delete from SF_MZCFK where xh in (select xh from SF_MZCFK where fybz = 1 limit 3)")
+    assert desk.run("reconcile", *SPAN).returncode == 1
+    assert desk.run("pause", "--hospital", "demo_hospital").returncode == 0
+    done = desk.run("differences", *SPAN, "--json", "--most", "100000")
+    found = json.loads(done.stdout)["differences"]
+    kinds = {(one["kind"], one["by"]) for one in found}
+    assert ("held", "pause") in kinds
+    assert ("vanished_from_source", "") in kinds
+    assert {by for kind, by in kinds if kind == "quarantined"} >= {"department.code"}
+    only = json.loads(desk.run("differences", *SPAN, "--json", "--class", "vanished_from_source").stdout)["differences"]
+    assert {one["kind"] for one in only} == {"vanished_from_source"}

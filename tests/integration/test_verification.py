@@ -14,7 +14,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.intake import record_window
 from card_usage.ledger.schema import reconciliation, verified_move
 from card_usage.reconcile import EVERY_FEED
-from card_usage.verification import advance, horizon, joined, marks, moves, verified_days, verified_through
+from card_usage.verification import advance, joined, marks, moves, verified_days, verified_through
 from card_usage.windows import HOUR, day_window
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,10 +184,3 @@ def test_joined_stretches_cover_what_the_single_ones_do(made: list[tuple[int, in
         at = base + HOUR * hour
         assert any(a <= at < b for a, b in single) == any(a <= at < b for a, b in whole)
     assert all(one[1] < other[0] for one, other in pairwise(whole))
-
-
-def test_a_recount_goes_over_the_last_days_and_on_the_3rd_over_the_month_before() -> None:
-    assert horizon(date(2026, 3, 10), 7) == (date(2026, 3, 3), date(2026, 3, 9))
-    assert horizon(date(2026, 3, 3), 7) == (date(2026, 2, 1), date(2026, 3, 2))
-    assert horizon(date(2026, 3, 3), 60) == (date(2026, 1, 2), date(2026, 3, 2))
-    assert horizon(date(2026, 1, 3), 7) == (date(2025, 12, 1), date(2026, 1, 2))

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, instant, local
+from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, instant, local, recounted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,3 +115,10 @@ def test_windows_sort_compare_and_travel():
     assert sorted([second, first]) == [first, second]
     assert pickle.loads(pickle.dumps(first)) == first  # noqa: S301 - our own bytes
     assert len({first, day_window(first.day)}) == 1
+
+
+def test_a_recount_goes_over_the_last_days_and_on_the_3rd_over_the_month_before():
+    assert recounted(date(2026, 3, 10), 7) == (date(2026, 3, 3), date(2026, 3, 9))
+    assert recounted(date(2026, 3, 3), 7) == (date(2026, 2, 1), date(2026, 3, 2))
+    assert recounted(date(2026, 3, 3), 60) == (date(2026, 1, 2), date(2026, 3, 2))
+    assert recounted(date(2026, 1, 3), 7) == (date(2025, 12, 1), date(2026, 1, 2))

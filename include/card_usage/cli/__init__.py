@@ -18,7 +18,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from card_usage.cli import alerting, decide, holding, hospital, reporting, steps, workbench
+from card_usage.cli import (
+    alerting,
+    decide,
+    holding,
+    hospital,
+    proving,
+    reporting,
+    statements,
+    steps,
+    workbench,
+)
 from card_usage.cli.arguments import Call, Stopped
 from card_usage.connections import connection_from_environment
 from card_usage.errors import CardUsageError
@@ -33,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="card_usage", description="Report card uses to the electronic health card open platform, once each."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for part in (steps, decide, holding, workbench, alerting, reporting, hospital):
+    for part in (steps, decide, holding, workbench, statements, proving, alerting, reporting, hospital):
         part.add(verbs)
     ledger = verbs.add_parser("ledger", help="the ledger database").add_subparsers(
         dest="what", required=True, metavar="WHAT"
@@ -62,7 +72,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         if bare := getattr(args, "bare", None):
             print(bare(args, environment))
             return 0
-        if getattr(args, "first", None) and args.last < args.first:
+        if getattr(args, "first", None) and args.last and args.last < args.first:
             parser.error("--to is before --from")
         call = Call(
             args=args,

@@ -6,20 +6,11 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from card_usage import statement
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
-from card_usage.codes import load_tables
 from card_usage.drop_folder import take_in
 from card_usage.hospitals import load_hospitals
-from card_usage.settings import Settings
 from card_usage.statement import Given, Reader, import_files
 from card_usage.windows import instant
-
-
-def reader(settings: Settings) -> Reader:
-    """With every hospital, table and layout of these settings."""
-    layouts = statement.load_layouts(settings.statement_layouts)
-    return Reader(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
 
 
 def _import(call: Call) -> Result:
@@ -27,7 +18,7 @@ def _import(call: Call) -> Result:
     hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
     given = Given(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
     with call.ledger() as ledger:
-        found = import_files(ledger, reader(call.settings), hospitals, args.files, given, now=call.now)
+        found = import_files(ledger, Reader.of(call.settings), hospitals, args.files, given, now=call.now)
     return {"statement": [one.summary() for one in found]}, all(one.against.clean for one in found)
 
 
@@ -35,7 +26,7 @@ def _take(call: Call) -> Result:
     hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
     folder = call.args.folder or call.settings.statements
     with call.ledger() as ledger:
-        taken = take_in(ledger, reader(call.settings), hospitals, folder, now=call.now)
+        taken = take_in(ledger, Reader.of(call.settings), hospitals, folder, now=call.now)
     told = {"statement": [one.summary() for one in taken.imported] or "nothing to import"}
     if taken.refused:
         raise Stopped(told | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from card_usage import evidence
 from card_usage.codes import CodeTable, load_tables
 from card_usage.hospitals import Hospital
 from card_usage.ledger import counts
@@ -66,6 +67,7 @@ def figures(
         "made_at": stamp(now),
         "counted_at": None if kept.at is None else stamp(kept.at),
         "verified_through": verified_through(connection, hospital),
+        "evidence": _evidence(connection, hospital.id, day),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
         ),
@@ -88,6 +90,15 @@ def figures(
         "calls": _calls(counts.answers(connection, hospital.id, day, day)),
         "gate": _gate(gate, words),
     }
+
+
+def _evidence(connection: Connection, hospital_id: str, day: date) -> Figures | None:
+    """The newest link of the chain that covers the day; null: not sealed. Its hash belongs on paper."""
+    links = evidence.links(connection, hospital_id, day)
+    if not links:
+        return None
+    newest = links[-1]
+    return {"link": newest.serial, "hash": newest.link, "events": newest.events, "sealed_at": stamp(newest.at)}
 
 
 def _equations(weighed: Reconciliation) -> list[Figures]:
