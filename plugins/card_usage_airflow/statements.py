@@ -13,7 +13,7 @@ from card_usage_airflow.runs import present
 
 log = logging.getLogger(__name__)
 
-STATEMENTS: Final = Asset("card_usage_statements", uri="card-usage://statements", group="card-usage")
+STATEMENTS: Final = Asset("card_usage_statements", group="card-usage")
 """Changes with every statement that was imported: schedule on it what shall follow."""
 
 
