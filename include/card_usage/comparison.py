@@ -108,7 +108,7 @@ def compare_feed(
     """Compare one feed's day and mark what differs. `draft`: how staging normalizes a row (`stage.Drafter`)."""
     window = day_window(day)
     with ledger.read() as connection:
-        cells = [one for one in counts.cells(connection, hospital, day, day) if one.feed == feed]
+        cells = counts.cells(connection, hospital, day, day, feed=feed)
         marks = source_marks.find(connection, hospital, feed, day)
     tallies = his.hours(feed, window.start, window.end)
     present: Counter[int | None] = Counter()
@@ -154,7 +154,7 @@ def compare_feed(
         source_marks.keep(connection, hospital, feed, day, digests, now=now)
     _list(ledger, hospital, feed, day, listed, now)
     with ledger.read() as connection:
-        again = [one for one in counts.cells(connection, hospital, day, day) if one.feed == feed]
+        again = counts.cells(connection, hospital, day, day, feed=feed)
     even = [one for one in tallies if one.hour is not None and one.hour not in hours]
     return Compared(
         source=SourceCount(

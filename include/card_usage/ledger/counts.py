@@ -158,8 +158,10 @@ def _of(hospital: str, first: date, last: date) -> ColumnElement[bool]:
     )
 
 
-def cells(connection: Connection, hospital: str, first: date, last: date) -> list[CellCount]:
-    """Events by day, feed, state, marks and hour."""
+def cells(
+    connection: Connection, hospital: str, first: date, last: date, *, feed: str | None = None
+) -> list[CellCount]:
+    """Events by day, feed, state, marks and hour, in no order: to ask for one would sort them all on PostgreSQL."""
     marks = [event.c[name].is_not(None) for name in ("vanished_at", "voided_at", "changed_at")]
     groups = (event.c.day, event.c.feed, event.c.status, *marks, HOUR)
     query: Select[Any] = (
