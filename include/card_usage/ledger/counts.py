@@ -164,12 +164,12 @@ def cells(
     """Events by day, feed, state, marks and hour, in no order: to ask for one would sort them all on PostgreSQL."""
     marks = [event.c[name].is_not(None) for name in ("vanished_at", "voided_at", "changed_at")]
     groups = (event.c.day, event.c.feed, event.c.status, *marks, HOUR)
-    query: Select[Any] = (
-        select(*groups, func.count()).where(_of(hospital, first, last)).group_by(*groups).order_by(*groups)
-    )
+    query: Select[Any] = select(*groups, func.count()).where(_of(hospital, first, last)).group_by(*groups)
+    if feed is not None:
+        query = query.where(event.c.feed == feed)
     found = []
-    for day, feed, status, vanished, voided, changed, hour, events in connection.execute(query):
-        found.append(CellCount(day, feed, Cell(status, bool(vanished), bool(voided), bool(changed)), hour, events))
+    for day, of_feed, status, vanished, voided, changed, hour, events in connection.execute(query):
+        found.append(CellCount(day, of_feed, Cell(status, bool(vanished), bool(voided), bool(changed)), hour, events))
     return found
 
 
