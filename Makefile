@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 # In the order written, also under -j: the cheap checks first, pytest's summary last.
 .NOTPARALLEL:
 VENV := .venv/bin
-PYTEST := $(VENV)/python -m pytest
+# Whole files go to processes of their own, so that what a file's tests share is made once.
+PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help install install-dev demo test check lint types format docs docs-check lock services bench clean
 
