@@ -6,8 +6,8 @@ MAKEFLAGS += --no-print-directory
 # In the order written, also under -j: the cheap checks first, pytest's summary last.
 .NOTPARALLEL:
 VENV := .venv/bin
-# Whole files go to processes of their own, so that what a file's tests share is made once.
-PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Files go whole to several processes (tests/conftest.py groups them).
+PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 .PHONY: help install install-dev demo test check lint types format docs docs-check lock services bench clean
 

@@ -124,7 +124,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             "AIRFLOW_CONN_DEMO_PLATFORM": _platform(sandbox.url, "demo-app-secret"),
             "AIRFLOW_CONN_REFUSED_PLATFORM": _platform(sandbox.url, "not-the-secret"),
         }
-        airflow = Embedded(home / "airflow", port=free_port(8081), logs=home / "logs", settings=settings)
+        airflow = Embedded(home / "airflow", port=free_port(0), logs=home / "logs", settings=settings)
         airflow.migrate(children).wait()
         airflow.start(children)
         yield Fleet(
