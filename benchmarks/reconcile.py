@@ -39,12 +39,11 @@ import sqlalchemy as sa
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from card_usage.codes import load_aliases, load_tables  # noqa: E402
-from card_usage.comparison import compare_feed, note  # noqa: E402
+from card_usage.comparison import note, recount_day  # noqa: E402
 from card_usage.events import event_key  # noqa: E402
 from card_usage.hospitals import Hospital, load_hospital  # noqa: E402
 from card_usage.keyring import Keyring  # noqa: E402
 from card_usage.ledger.database import migrate, open_ledger  # noqa: E402
-from card_usage.reconcile import reconcile_day  # noqa: E402
 from card_usage.settings import INCLUDE  # noqa: E402
 from card_usage.source import Source, connect  # noqa: E402
 from card_usage.stage import Drafter, stage  # noqa: E402
@@ -138,8 +137,7 @@ def ours(place: Place) -> tuple[int, float]:
     ledger = open_ledger(place.ledger, KEY)
     draft = drafter(home, FEED).draft
     began = perf_counter()
-    compared = compare_feed(ledger, source(place, home), home.id, FEED, DAY, now=NOW, draft=draft)
-    result = reconcile_day(ledger, home, DAY, {FEED: compared.source}, now=NOW, compared={FEED: compared.difference})
+    result = recount_day(ledger, source(place, home), home, DAY, lambda _: draft, now=NOW)
     seconds = perf_counter() - began
     assert result.remainder == 0, result.summary()
     named = result.named
@@ -367,18 +365,7 @@ def fleet(hospitals: int, looked_at: int, events: int) -> None:
         began = perf_counter()
         for home in homes:
             for day in days:
-                compared = {
-                    feed: compare_feed(ledger, sources[home.id], home.id, feed, day, now=NOW, draft=drafts[feed])
-                    for feed in FEEDS
-                }
-                result = reconcile_day(
-                    ledger,
-                    home,
-                    day,
-                    {feed: one.source for feed, one in compared.items()},
-                    now=NOW,
-                    compared={feed: one.difference for feed, one in compared.items()},
-                )
+                result = recount_day(ledger, sources[home.id], home, day, drafts.__getitem__, now=NOW)
                 assert result.remainder == 0, result.summary()
         seconds = perf_counter() - began
         ledger.close()

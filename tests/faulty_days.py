@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import planted
 from card_usage.balance import HOLDERS, Reconciliation
 from card_usage.codes import Aliases, load_aliases, load_tables
-from card_usage.comparison import compare_feed, note
+from card_usage.comparison import note, recount_day
 from card_usage.differences import Named, named
 from card_usage.hospitals import Hospital
 from card_usage.ledger import holds, statements
@@ -27,7 +27,6 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import attempt, event, verdict
 from card_usage.ledger.statements import Statement
 from card_usage.platform_leg import Slot
-from card_usage.reconcile import reconcile_day
 from card_usage.settings import INCLUDE
 from card_usage.source import Source
 from card_usage.stage import Drafter, stage
@@ -403,20 +402,11 @@ def _statement(day: Day) -> Statement:
 def reconcile(day: Day, of: date, ledger: Ledger, his: His, *, now: datetime = MORNING) -> Reconciliation:
     """The real comparison and reconciliation."""
     source = his.source(day.hospital)
-    drafts: dict[str, Callable[[Any, Window], Any]] = {
-        feed: Drafter(day.hospital, feed, TABLES, ALIASES, ledger.keyring).draft for feed in FEEDS
-    }
-    compared = {
-        feed: compare_feed(ledger, source, day.hospital.id, feed, of, now=now, draft=drafts[feed]) for feed in FEEDS
-    }
-    return reconcile_day(
-        ledger,
-        day.hospital,
-        of,
-        {feed: one.source for feed, one in compared.items()},
-        now=now,
-        compared={feed: one.difference for feed, one in compared.items()},
-    )
+
+    def normalize(feed: str) -> Callable[[Any, Window], Any]:
+        return Drafter(day.hospital, feed, TABLES, ALIASES, ledger.keyring).draft
+
+    return recount_day(ledger, source, day.hospital, of, normalize, now=now)
 
 
 def listed(day: Day, of: date, ledger: Ledger) -> Counter[tuple[str, str, str, str]]:

@@ -22,13 +22,16 @@ from typing import Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
-from card_usage.balance import Difference, SourceCount
+from card_usage.balance import Difference, Reconciliation, SourceCount
 from card_usage.events import SourceRow, event_key
+from card_usage.hospitals import Hospital
 from card_usage.ledger import counts, source_marks
 from card_usage.ledger import hours as staged_hours
+from card_usage.ledger.counts import CellCount
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.intake import VOIDABLE, Change, Draft, compare, known, void
 from card_usage.ledger.schema import absent, event
+from card_usage.reconcile import keep, read_day, weigh
 from card_usage.source import HourTally, SourceKey
 from card_usage.windows import HOUR, Window, day_window
 
@@ -95,6 +98,46 @@ class _Found:
     taken_back: list[str] = field(default_factory=list)
 
 
+Normalize = Callable[[SourceRow, Window], Draft]
+"""How staging normalizes a row of a window (`stage.Drafter.draft`)."""
+
+
+def recount_day(
+    ledger: Ledger, his: His, hospital: Hospital, day: date, normalize: Callable[[str], Normalize], *, now: datetime
+) -> Reconciliation:
+    """Reconcile a day from the HIS on: every feed compared, weighed and kept. `normalize` by feed."""
+    with ledger.read() as connection:
+        read = read_day(connection, hospital, day, now=now)
+    compared = {
+        feed: compare_feed(
+            ledger,
+            his,
+            hospital.id,
+            feed,
+            day,
+            now=now,
+            draft=normalize(feed),
+            cells=[one for one in read.cells if one.feed == feed],
+        )
+        for feed in hospital.his.feeds
+    }
+    if any(one.hours for one in compared.values()):
+        # What was compared event by event was marked, perhaps, and took its time.
+        with ledger.read() as connection:
+            read = read_day(connection, hospital, day, now=now)
+    result = weigh(
+        hospital,
+        day,
+        read,
+        {feed: one.source for feed, one in compared.items()},
+        now=now,
+        compared={feed: one.difference for feed, one in compared.items()},
+    )
+    with ledger.write() as connection:
+        keep(connection, result, now)
+    return result
+
+
 def compare_feed(
     ledger: Ledger,
     his: His,
@@ -103,12 +146,12 @@ def compare_feed(
     day: date,
     *,
     now: datetime,
-    draft: Callable[[SourceRow, Window], Draft],
+    draft: Normalize,
+    cells: Sequence[CellCount],
 ) -> Compared:
-    """Compare one feed's day and mark what differs. `draft`: how staging normalizes a row (`stage.Drafter`)."""
+    """Compare one feed's day and mark what differs. `cells`: of the ledger, read before the HIS is asked."""
     window = day_window(day)
     with ledger.read() as connection:
-        cells = counts.cells(connection, hospital, day, day, feed=feed)
         marks = source_marks.find(connection, hospital, feed, day)
     tallies = his.hours(feed, window.start, window.end)
     present: Counter[int | None] = Counter()

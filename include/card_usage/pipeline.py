@@ -19,9 +19,10 @@ from random import SystemRandom
 
 from card_usage import evidence, freshness, verification
 from card_usage.approval import Question, question
+from card_usage.balance import Reconciliation
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
-from card_usage.comparison import Compared, compare_feed, note
+from card_usage.comparison import Normalize, note, recount_day
 from card_usage.connections import Connection
 from card_usage.data_docs import Pages
 from card_usage.data_docs import publish as publish_docs
@@ -43,7 +44,6 @@ from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
 from card_usage.preview import Preview, forecast, look
 from card_usage.quality import check
-from card_usage.reconcile import Reconciliation, reconcile_day
 from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings
 from card_usage.source import Source, connect
@@ -304,18 +304,10 @@ class Pipeline:
         return found
 
     def _reconcile(self, source: Source, day: date, now: datetime) -> Reconciliation:
-        compared: dict[str, Compared] = {}
-        for feed in self.hospital.his.feeds:
-            draft = Drafter(self.hospital, feed, self.tables, self.aliases, self.settings.keyring).draft
-            compared[feed] = compare_feed(self.ledger, source, self.hospital.id, feed, day, now=now, draft=draft)
-        return reconcile_day(
-            self.ledger,
-            self.hospital,
-            day,
-            {feed: one.source for feed, one in compared.items()},
-            now=now,
-            compared={feed: one.difference for feed, one in compared.items()},
-        )
+        def normalize(feed: str) -> Normalize:
+            return Drafter(self.hospital, feed, self.tables, self.aliases, self.settings.keyring).draft
+
+        return recount_day(self.ledger, source, self.hospital, day, normalize, now=now)
 
     def verified(self) -> tuple[Mark, ...]:
         """How far each feed is verified, and why no further."""

@@ -67,21 +67,57 @@ def weigh_day(
     moved_here: Mapping[str, int] = MappingProxyType({}),
 ) -> Reconciliation:
     """The reading half of `reconcile_day`: nothing is kept. `moved_here`: what an earlier comparison found, by feed."""
+    read = read_day(connection, hospital, day, now=now)
+    return weigh(hospital, day, read, source_counts, now=now, compared=compared, moved_here=moved_here)
+
+
+class Read(NamedTuple):
+    """All that the ledger counts of one day, in one view of it."""
+
+    cells: list[counts.CellCount]
+    acknowledged: Mapping[tuple[date, str], int]
+    causes: list[counts.CauseCount]
+    refused: list[counts.RefusedCount]
+    growing: set[str]
+    holders: Holders
+    platform: PlatformDay | None
+
+
+def read_day(connection: Connection, hospital: Hospital, day: date, *, now: datetime) -> Read:
+    """Count the ledger's day, a grouped query each."""
+    return Read(
+        cells=counts.cells(connection, hospital.id, day, day),
+        acknowledged=counts.acknowledged(connection, hospital.id, day, day),
+        causes=counts.causes(connection, hospital.id, day, day),
+        refused=counts.refused(connection, hospital.id, day, day),
+        growing=counts.provisional_feeds(connection, hospital.id, day_window(day)),
+        holders=held_back(connection, hospital.id, day, now),
+        platform=against_statement(connection, hospital, day),
+    )
+
+
+def weigh(
+    hospital: Hospital,
+    day: date,
+    read: Read,
+    source_counts: Mapping[str, SourceCount],
+    *,
+    now: datetime,
+    compared: Mapping[str, Difference] = MappingProxyType({}),
+    moved_here: Mapping[str, int] = MappingProxyType({}),
+) -> Reconciliation:
+    """Set what was read of the ledger against the HIS."""
     cells: dict[str, Counter[Cell]] = {}
-    for one in counts.cells(connection, hospital.id, day, day):
+    for one in read.cells:
         cells.setdefault(one.feed, Counter())[one.cell] += one.events
-    acknowledged = counts.acknowledged(connection, hospital.id, day, day)
     causes: dict[str, Counter[str]] = {}
-    for cause in counts.causes(connection, hospital.id, day, day):
+    for cause in read.causes:
         causes.setdefault(cause.feed, Counter())[cause.rule] += cause.events
     refusals: dict[str, dict[int | None, int]] = {}
-    for refusal in counts.refused(connection, hospital.id, day, day):
+    for refusal in read.refused:
         refusals.setdefault(refusal.feed, {})[refusal.result_code] = refusal.events
-    growing = counts.provisional_feeds(connection, hospital.id, day_window(day))
     ended = day_window(day).ended_by(now)
-    holders = held_back(connection, hospital.id, day, now)
     known = (*hospital.his.feeds, *sorted(cells.keys() | source_counts.keys()))
-    platform = against_statement(connection, hospital, day)
     return Reconciliation(
         hospital=hospital.id,
         parts=tuple(
@@ -93,15 +129,15 @@ def weigh_day(
                 cells=cells.get(feed, {}),
                 causes=causes.get(feed, {}),
                 refusals=refusals.get(feed, {}),
-                acknowledged=acknowledged.get((day, feed), 0),
-                held_by=holders.of(feed),
+                acknowledged=read.acknowledged.get((day, feed), 0),
+                held_by=read.holders.of(feed),
                 moved_here=moved_here.get(feed, 0),
-                provisional=not ended or feed in growing,
+                provisional=not ended or feed in read.growing,
                 compared=compared.get(feed),
             )
             for feed in dict.fromkeys(known)
         ),
-        platform=() if platform is None else (platform,),
+        platform=() if read.platform is None else (read.platform,),
     )
 
 
