@@ -306,9 +306,10 @@ class Source:
                 self._same_kinds(feed, drift.declared(description, self.engine.dialect.name, sql.bounds))
                 result = result.columns(*SourceRow._fields)
                 while part := result.fetchmany(min(_STEP, size - len(batch))):
-                    batch += map(new_row, part)
+                    rows = list(map(new_row, part))
                     if place.last is None:
-                        self._same_kinds(feed, drift.carried(batch, self.engine.dialect.name, sql.bounds))
+                        self._same_kinds(feed, drift.carried(rows, self.engine.dialect.name, sql.bounds))
+                    batch += rows
                     if len(batch) == size:
                         yield batch
                         batch = []
