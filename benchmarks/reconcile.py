@@ -360,7 +360,7 @@ def fleet(hospitals: int, looked_at: int, events: int) -> None:
             for feed in FEEDS:
                 for day in days:
                     note(ledger, sources[home.id], home.id, feed, day_window(day), now=NOW)
-            sa.event.listen(sources[home.id]._engine, "before_cursor_execute", counted)
+            sa.event.listen(sources[home.id].engine, "before_cursor_execute", counted)
         drafts = {feed: drafter(homes[0], feed).draft for feed in FEEDS}
         began = perf_counter()
         for home in homes:
