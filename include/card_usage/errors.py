@@ -130,7 +130,7 @@ class CodeTableError(CardUsageError):
 class BadProposal(CodeTableError):
     """Rows of a list of aliases cannot be used; `rows` names each cell, what is wrong with it and what to do."""
 
-    says = "{file}: {count} cells cannot be used, nothing was changed:\n{rows}"
+    says = "{file}: {count} cells cannot be used, nothing was changed: {rows}"
 
 
 class NormalizeError(CardUsageError):

@@ -32,7 +32,7 @@ class BadCell(NamedTuple):
 
     def __str__(self) -> str:
         said = f" '{self.said}'" if self.said else ""
-        return f"  {self.where}{said}: {self.problem}"
+        return f"{self.where}{said}: {self.problem}"
 
 
 class Written(NamedTuple):
@@ -60,8 +60,8 @@ class Proposal:
         if self.problems:
             told = [str(problem) for problem in self.problems[:_MOST_TOLD]]
             if len(self.problems) > _MOST_TOLD:
-                told.append("  ...")
-            raise BadProposal(file=file, count=len(self.problems), rows="\n".join(told))
+                told.append("...")
+            raise BadProposal(file=file, count=len(self.problems), rows="; ".join(told))
         return self.choices
 
 
@@ -149,7 +149,7 @@ def _csv_rows(path: Path, language: Language) -> Iterator[Written]:
 
 def unreadable(file: str, problem: str) -> BadProposal:
     """The file as a whole cannot be used."""
-    return BadProposal(file=file, count=1, rows=f"  {problem}")
+    return BadProposal(file=file, count=1, rows=problem)
 
 
 def from_lines(lines: Sequence[str], tables: Mapping[str, CodeTable], language: Language) -> Proposal:
