@@ -6,8 +6,8 @@ MAKEFLAGS += --no-print-directory
 # In the order written, also under -j: the cheap checks first, pytest's summary last.
 .NOTPARALLEL:
 VENV := .venv/bin
-# Files go whole to several processes (tests/conftest.py groups them).
-PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+# Whole files go to processes of their own: the tests of some build on each other.
+PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help install install-dev demo test check lint types format docs docs-check lock services bench clean
 

@@ -37,17 +37,8 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Folders in the order of their speed; inside each, pytest's own order.
-
-    Where several processes share the tests, a file stays together, and so do all files that need a running Airflow: one
-    is enough for a machine.
-    """
-    for item in items:
-        fixtures: tuple[str, ...] = getattr(item, "fixturenames", ())
-        running = "fleet" in fixtures and item.path.name != "test_integrity.py"
-        item.add_marker(pytest.mark.xdist_group("a running Airflow" if running else str(item.path)))
+    """Folders in the order of their speed; inside each, pytest's own order."""
 
     def rank(item: pytest.Item) -> int:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
