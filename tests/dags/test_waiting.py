@@ -60,6 +60,7 @@ class Place:
 
     def beat(self, at: datetime | None) -> None:
         with sqlite3.connect(self.his) as connection:
+            connection.execute("BEGIN")  # whoever looks meanwhile sees the old table or the new one
             connection.execute("DROP TABLE IF EXISTS beats")
             if at is not None:
                 connection.execute("CREATE TABLE beats (beat_at DATETIME)")
