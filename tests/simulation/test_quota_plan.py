@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from random import Random
 
@@ -28,7 +27,7 @@ DAYS = 400
 def on(day: date, number: int, second: int) -> Draft:
     """Event `number`, at a time of a given day."""
     one = draft(Event(f"甲{number}", "main", number))
-    use = replace(one.card_use, occurred_at=datetime.combine(day, time()) + timedelta(seconds=second))
+    use = one.card_use._replace(occurred_at=datetime.combine(day, time()) + timedelta(seconds=second))
     return one._replace(day=day, card_use=use)
 
 
