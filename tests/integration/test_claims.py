@@ -13,7 +13,7 @@ from card_usage.claims import Claims, Open
 from card_usage.clock import SystemClock
 from card_usage.ledger import workers
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.delivery import Attempt, Scope, Settled, settle
+from card_usage.ledger.delivery import LIVE, Attempt, Scope, Settled, claim, settle
 from card_usage.ledger.schema import event
 from card_usage.outcome import Answer, Reply
 from sqlalchemy import select
@@ -101,3 +101,26 @@ def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(delivere
     assert {one.claimed.request_id for one in found} == {one.claimed.request_id for one in lost}
     assert {one.claimed.before for one in found} == {"unknown"}, "it may have been sent, for all the ledger knows"
     assert [one.past for one in found] == [[Answer.NO_ANSWER]] * EVENTS
+
+
+def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliverer: Deliverer) -> None:
+    """The first one's commit is done, its answer lost; a second one has the events by now. The repeated writing must
+    leave them to it."""
+    first = deliverer.take()
+    call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
+    deliverer.settle(first, "ready", call)
+    with deliverer.ledger.write() as connection:
+        other = workers.register(
+            connection,
+            hospital=HOSPITAL,
+            app_id="a",
+            identity=workers.Identity(host="h", pid=2, process_start="0"),
+            now=NOW,
+        )
+        scope = Scope(HOSPITAL, DAY, DAY)
+        taken = claim(connection, scope, lane=LIVE, worker=other, limit=EVENTS, now=NOW)
+    assert len(taken) == EVENTS
+    assert deliverer.settle(first, "ready", call) == set()
+    assert deliverer.states() == ["in_flight"] * EVENTS
+    with deliverer.ledger.read() as connection:
+        assert set(connection.scalars(select(event.c.claimed_by))) == {other}

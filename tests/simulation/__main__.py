@@ -22,14 +22,14 @@ from simulation.scenario import Scenario
 REPLAY = "python -m tests.simulation --seed {seed} --trace"
 
 
-def play(seed: int) -> tuple[int, str, Counter[str]]:
+def play(seed: int, rough: bool = False) -> tuple[int, str, Counter[str]]:
     """One seed: its number, what was violated ('' if nothing), and what it exercised."""
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None  # the coroutines of killed workers are thrown away in mid-air
     gc.disable()  # worlds are full of cycles and short-lived: collected once each, between seeds
     if seed % 20 == 0:
         gc.collect()
-    scenario = Scenario(seed)
+    scenario = Scenario(seed, rough=rough)
     try:
         return seed, "", scenario.run()
     except Exception as error:

@@ -80,9 +80,9 @@ def draft(one: Event) -> Draft:
 
 
 class Scenario:
-    """What one seed draws, does and checks."""
+    """What one seed draws, does and checks. `rough`: a quarter of the ledger's answers and of the tokens get lost."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, rough: bool = False) -> None:
         self.random = random = Random(seed)
         self.loop = VirtualLoop(Random(random.random()))
         self.seen: Counter[str] = Counter()
@@ -116,6 +116,8 @@ class Scenario:
         # A failure that nobody heard of cannot be told from an acceptance, if the platform remembers on sight.
         self.world.crash_share = 0 if self.platform.remembers_on_sight else random.choice((0, 0.002, 0.01, 0.03))
         self.world.stumble_share = random.choice((0, 0, 0.005, 0.02))
+        if rough:
+            self.world.stumble_share = self.weather.token_lost = 0.25
         self.his = {label: Event(label, "main", n) for n, label in enumerate(self.labels)}
         self.his |= {f"乙{n}": Event(f"乙{n}", "clinic", n) for n in range(random.choice((0, 0, 2, 5)))}
         self.hospitals = [self.main] + ([self.clinic] if len(self.his) > len(self.labels) else [])

@@ -59,6 +59,14 @@ def test_no_seeded_world_loses_doubles_or_overruns_anything(capsys: pytest.Captu
     assert not rare, f"hardly ever happened: {rare}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 50, 100])
+def test_no_world_in_rough_weather_does_either(first: int) -> None:
+    """A quarter of the ledger's answers and of the tokens get lost: most mutants are noticed here."""
+    failures = [f"seed {seed}: {what}" for seed in range(first, first + 50) if (what := play(seed, rough=True)[1])]
+    assert not failures
+
+
 def test_the_same_seed_gives_the_same_world() -> None:
     assert play(7) == play(7)
 
