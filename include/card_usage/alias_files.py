@@ -10,8 +10,6 @@ from __future__ import annotations
 import csv
 import fcntl
 import io
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from card_usage.codes import ALIAS_COLUMNS, Aliases, CodeTable, fold, load_aliases
 from card_usage.errors import AliasesNotWritable
+from card_usage.whole_file import write_whole
 
 
 class Choice(NamedTuple):
@@ -111,7 +110,7 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ALIAS_COLUMNS)
     writer.writerows(rows[local] for local in sorted(rows))
-    _replace(path, text.getvalue())
+    write_whole(path, text.getvalue().encode())
     return True
 
 
@@ -119,18 +118,3 @@ def _read(text: str) -> Iterator[dict[str, str]]:
     for row in csv.DictReader(io.StringIO(text), strict=True):
         if any((value or "").strip() for value in row.values()):
             yield {name: row.get(name) or "" for name in ALIAS_COLUMNS}
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whoever opens the path sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

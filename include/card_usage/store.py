@@ -6,12 +6,11 @@ named. A local folder is written through a temporary file; object storages repla
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from card_usage.errors import BadStorePath
+from card_usage.whole_file import write_whole
 
 
 class Root(Protocol):
@@ -44,7 +43,8 @@ class Store:
         """Put the content in the place of what was there. Raises OSError, and leaves the old file then."""
         path = self._path(name)
         if isinstance(path, Path):
-            _write_local(path, content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
         else:
             path.write_bytes(content)
 
@@ -61,18 +61,3 @@ class Store:
         if isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(self.root)).resolve()):
             raise BadStorePath(name=name)
         return path
-
-
-def _write_local(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
