@@ -286,7 +286,7 @@ def test_a_failed_write_leaves_the_old_report_and_nothing_else(embedded, tmp_pat
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("card_usage.store.os.fsync", full)
+    monkeypatch.setattr("card_usage.whole_file.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         publish(embedded, HOME, DAY, store, language="en", now=NOW)
     assert html.read_bytes() == before
