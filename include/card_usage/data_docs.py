@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.hospitals import Hospital
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import report_file
+from card_usage.ledger.upsert import upsert
 from card_usage.store import Store
 from card_usage.verdicts import Verdict
 from card_usage.windows import Window, day_window, local
@@ -102,7 +102,4 @@ def publish(
 
 def _index(connection: Connection, hospital_id: str, day: date, name: str, now: datetime) -> None:
     key = {"hospital": hospital_id, "day": day, "kind": KIND}
-    kept = {"path": name, "at": now}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(report_file).values(**key, **kept)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=kept))
+    upsert(connection, report_file, key, {"path": name, "at": now})

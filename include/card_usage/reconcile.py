@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage import platform_leg, rules
 from card_usage.balance import Cell, Difference, FeedDay, Reconciliation, SourceCount
@@ -23,6 +22,7 @@ from card_usage.hospitals import Hospital
 from card_usage.ledger import counts, holds, statements
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
+from card_usage.ledger.upsert import upsert
 from card_usage.platform_leg import Ours, PlatformDay, Slot
 from card_usage.verdicts import withheld
 from card_usage.windows import day_window
@@ -262,6 +262,4 @@ def _keep(
 ) -> None:
     key = dict(zip(("hospital", "feed", "day"), of, strict=True))
     kept = {"counts": json.dumps(figures, ensure_ascii=False, sort_keys=True), **marks, "at": now}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(reconciliation).values(**key, **kept)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=kept))
+    upsert(connection, reconciliation, key, kept)

@@ -22,12 +22,12 @@ from datetime import time as clock_time
 from typing import Final
 
 from sqlalchemy import and_, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.errors import ReplicaBusy
 from card_usage.hospitals import His, Hospital
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import replica_turn
+from card_usage.ledger.upsert import insert_into
 from card_usage.ledger.workers import Identity, gone
 from card_usage.windows import DAY, local
 
@@ -140,7 +140,6 @@ class Turns:
             "taken_at": self._now(),
         }
         with self._ledger.write() as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             query = select(columns.slot, columns.holder, columns.doing, columns.beat, *_IDENTITY)
             taken = connection.execute(query.where(columns.connection == his.connection)).all()
             watched, self._seen = self._seen, {}
@@ -159,7 +158,7 @@ class Turns:
             # A file that allows fewer than before: those who hold higher slots count too.
             room = his.max_parallel_queries - (len(taken) - len(free & {one.slot for one in taken}))
             for slot in sorted(free)[: max(room, 0)]:
-                attempt = dialect.insert(replica_turn).values(slot=slot, **row).on_conflict_do_nothing()
+                attempt = insert_into(connection, replica_turn).values(slot=slot, **row).on_conflict_do_nothing()
                 if connection.scalar(attempt.returning(columns.slot)) is not None:
                     return []
         return [one.doing for one in taken] or ["another"]

@@ -17,11 +17,11 @@ from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.hospitals import Hospital
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import feed_window, reconciliation, verified, verified_move
+from card_usage.ledger.upsert import upsert
 from card_usage.reconcile import EVERY_FEED
 from card_usage.windows import DAY, day_window
 
@@ -104,9 +104,7 @@ def _advance(connection: Connection, hospital: Hospital, feed: str, now: datetim
     since = datetime.combine(mark.since, time())
     values = {"through": mark.through, "at": now}
     key = {"hospital": hospital.id, "feed": feed}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(verified).values(**key, since=since, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    upsert(connection, verified, key, values, first={"since": since})
     move = {**key, "before": before, "after": mark.through, "reason": reason[:200], "at": now}
     connection.execute(insert(verified_move).values(**move))
     return mark

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.ledger.schema import staged_hour
+from card_usage.ledger.upsert import insert_into
 from card_usage.windows import Window
 
 Part = tuple[datetime, int]
@@ -47,8 +47,7 @@ def remember(connection: Connection, hospital: str, feed: str, digests: Mapping[
     """The ledger holds exactly what these digests were made of."""
     if not digests:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(staged_hour)
+    statement = insert_into(connection, staged_hour)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(staged_hour.primary_key), set_={"digest": statement.excluded.digest}

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.incidents import RETURNS, Change, Incident
 from card_usage.ledger.schema import failed_run, incident, telling
+from card_usage.ledger.upsert import upsert
 
 
 class Told(NamedTuple):
@@ -80,23 +80,18 @@ def told(connection: Connection, ids: Iterable[int]) -> dict[tuple[int, str], To
 
 def tell(connection: Connection, channel: str, incidents: Iterable[Incident], now: datetime) -> None:
     """Note that the channel was told of these as they are now."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     for one in incidents:
         values = {"version": one.version, "closed": int(not one.is_open), "at": now}
-        statement = dialect.insert(telling).values(incident_id=one.id, channel=channel, **values)
-        key = ["incident_id", "channel"]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
+        upsert(connection, telling, {"incident_id": one.id, "channel": channel}, values)
 
 
 def run_failed(
     connection: Connection, *, hospital: str, dag_id: str, run_id: str, task_id: str, reason: str, now: datetime
 ) -> None:
     """A run failed. Hearing of it twice is hearing of it once."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    values = {"hospital": hospital, "task_id": task_id[:250], "reason": reason[:64], "at": now}
-    statement = dialect.insert(failed_run).values(dag_id=dag_id, run_id=run_id, **values)
-    kept = {name: values[name] for name in ("task_id", "reason")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["dag_id", "run_id"], set_=kept))
+    key = {"dag_id": dag_id, "run_id": run_id}
+    why = {"task_id": task_id[:250], "reason": reason[:64]}
+    upsert(connection, failed_run, key, why, first={"hospital": hospital, "at": now})
 
 
 def run_succeeded(connection: Connection, *, dag_id: str, run_id: str) -> int:

@@ -21,13 +21,13 @@ from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.events import CardUse, Finding
 from card_usage.keyring import Sealed
 from card_usage.ledger import hours
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import event, feed_window, finding
+from card_usage.ledger.upsert import insert_into
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
 VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
@@ -307,9 +307,8 @@ def void(connection: Connection, ids: list[int], *, now: datetime) -> int:
 
 def open_window(connection: Connection, *, hospital: str, feed: str, start: datetime, end: datetime) -> None:
     """Note that a feed's window is being staged: it stays open, seen by everybody, if that fails."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     named = {"hospital": hospital, "feed": feed, "start": start, "end": end, "status": "open"}
-    connection.execute(dialect.insert(feed_window).values(named).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, feed_window).values(named).on_conflict_do_nothing())
 
 
 def record_window(

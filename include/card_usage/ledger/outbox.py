@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.ledger.holds import EVERYONE
 from card_usage.ledger.schema import WAITING, channel, outbox
+from card_usage.ledger.upsert import insert_into
 
 LIFE: Final = timedelta(days=3)
 """How long a message waits for a channel that is down."""
@@ -107,8 +107,7 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 
 def lease(connection: Connection, name: str, now: datetime) -> bool:
     """Become the one who sends on this channel, for LEASE or until `report`; False if somebody else is."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(channel).values(name=name).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, channel).values(name=name).on_conflict_do_nothing())
     free = or_(channel.c.busy_until.is_(None), channel.c.busy_until <= now)
     mine = update(channel).where(channel.c.name == name, free).values(busy_until=now + LEASE)
     return connection.execute(mine).rowcount == 1

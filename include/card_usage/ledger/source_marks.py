@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.keyring import Keyring
 from card_usage.ledger.schema import source_mark
+from card_usage.ledger.upsert import upsert
 from card_usage.source import HourTally
 
 
@@ -52,6 +52,4 @@ def keep(
             found[hour] = kept
     values = {"hours": json.dumps(found, sort_keys=True), "at": now}
     key = {"hospital": hospital, "feed": feed, "day": day}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(source_mark).values(**key, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    upsert(connection, source_mark, key, values)

@@ -13,11 +13,11 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.ledger import counts
 from card_usage.ledger.counts import HEALTH_CARD
 from card_usage.ledger.schema import day_use
+from card_usage.ledger.upsert import insert_into
 
 CODED: Final = ("scene", "channel", "card_type", "department")
 DIMENSIONS: Final = ("hour", *CODED, "delay")
@@ -61,8 +61,7 @@ def keep(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) 
     ]
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(day_use)
+    statement = insert_into(connection, day_use)
     # Two reports of one day at the same time: the later one's figures stand.
     key = ["hospital", "day", "dimension", "code"]
     figures = {name: statement.excluded[name] for name in ("events", "health_card")}

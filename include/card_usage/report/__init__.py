@@ -18,12 +18,12 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from card_usage.hospitals import Hospital
 from card_usage.ledger import uses
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import report_file
+from card_usage.ledger.upsert import upsert
 from card_usage.report import book, fleet, month
 from card_usage.report.figures import figures
 from card_usage.report.fleet import FLEET
@@ -111,10 +111,7 @@ def _written(
 
 def _index(connection: Connection, hospital: str, day: date, kind: str, name: str, now: datetime) -> None:
     key = {"hospital": hospital, "day": day, "kind": kind}
-    kept = {"path": name, "at": now}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(report_file).values(**key, **kept)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=kept))
+    upsert(connection, report_file, key, {"path": name, "at": now})
 
 
 __all__ = ["FLEET", "FLEET_FOLDER", "Files", "Mail", "mail", "publish", "publish_fleet", "publish_month"]
