@@ -30,9 +30,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from airflow.sdk import Param, TriggerRule, dag, task
+from airflow.sdk import TriggerRule, dag, task
 from card_usage_airflow import fleet
-from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
+from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.publishing import publish_fleet, publish_months
 from card_usage_airflow.runs import is_scheduled, last_days
@@ -75,15 +75,7 @@ def all_hospitals(**context: Any) -> list[str]:
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags={Tag.CARD_USAGE, Tag.REPORT},
-    params={
-        "day": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="日期 · Local day",
-            description="留空为最近一个完整的自然日 / empty: the last complete one",
-        )
-    },
+    params={"day": day_param()},
     on_failure_callback=run_failed,
     on_success_callback=run_succeeded,
 )

@@ -86,14 +86,14 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, get_parsing_context, task, task_group
+from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.errors import BadHospitalFile, GateStopped
 from card_usage.hospitals import Hospital
 from card_usage_airflow import fleet
 from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval
-from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, start_of, timetable
+from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, start_of, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import is_backfill, window_from
@@ -210,15 +210,7 @@ def report_card_usage(hospital: Hospital) -> None:
         max_active_runs=most_runs(hospital),
         default_args=DEFAULT_ARGS,
         tags={Tag.CARD_USAGE, Tag.REPORT},
-        params={
-            "day": Param(
-                None,
-                type=["null", "string"],
-                format="date",
-                title="日期 · Local day",
-                description="要上报的自然日；留空为最近一个完整的自然日 / empty: the last complete one",
-            )
-        },
+        params={"day": day_param("要上报的自然日；")},
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
         deadline=report_deadline(hospital),

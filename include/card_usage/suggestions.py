@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -23,6 +23,8 @@ from typing import Final, Literal
 
 from card_usage.codes import ALIAS_COLUMNS, CodeTable, fold
 from card_usage.errors import CodeTableError
+from card_usage.ledger.gaps import Gap
+from card_usage.words import Words
 
 Why = Literal["same_name", "synonym", "elsewhere", "similar"]
 
@@ -51,6 +53,20 @@ class Suggestion:
     name: str
     score: float
     why: Why
+
+
+def gap_row(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, str | int]:
+    """What people are shown of a gap in every list: whose code, how often, since when, and why the best one is that."""
+    return {
+        "table": gap.table,
+        "local": gap.code,
+        "name": gap.name or "",
+        "events": gap.events,
+        "first": gap.first.isoformat(),
+        "last": gap.last.isoformat(),
+        "feeds": words.list(words.known("feed", feed) for feed in gap.feeds),
+        "why": words(f"why.{suggestions[0].why}") if suggestions else "",
+    }
 
 
 def stem(name: str) -> str:

@@ -22,7 +22,7 @@ from card_usage.mending import Mended, mend
 from card_usage.pipeline import Pipeline
 from card_usage.proposal import Proposal, from_csv, from_lines
 from card_usage.rules import BY_ID
-from card_usage.suggestions import SURE, Suggester, Suggestion
+from card_usage.suggestions import SURE, Suggester, Suggestion, gap_row
 from card_usage.windows import Window
 from card_usage.words import Words
 
@@ -62,20 +62,13 @@ def overview(pipeline: Pipeline, window: Window) -> dict[str, list[dict[str, Any
     }
 
 
-def _told(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, Any]:
-    best = suggestions[0] if suggestions else None
-    return {
-        "table": gap.table,
-        "local": gap.code,
-        "name": gap.name or "",
-        "events": gap.events,
-        "first": gap.first.isoformat(),
-        "last": gap.last.isoformat(),
-        "feeds": words.list(words.known("feed", feed) for feed in gap.feeds),
-        "suggestion": "" if best is None else f"{best.code} {best.name}",
-        "score": "" if best is None else f"{best.score:.2f}",
-        "why": "" if best is None else words(f"why.{best.why}"),
-        "others": "; ".join(f"{one.code} {one.name} {one.score:.2f}" for one in suggestions[1:]),
+def _told(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, str | int]:
+    listed = [f"{one.code} {one.name}" for one in suggestions]
+    scores = [f"{one.score:.2f}" for one in suggestions]
+    return gap_row(gap, suggestions, words) | {
+        "suggestion": listed[0] if listed else "",
+        "score": scores[0] if scores else "",
+        "others": "; ".join(map(" ".join, zip(listed[1:], scores[1:], strict=True))),
     }
 
 

@@ -23,7 +23,7 @@ from card_usage.codes import CodeTable
 from card_usage.hospitals import Hospital
 from card_usage.ledger.gaps import Gap
 from card_usage.proposal import Proposal, Written, checked, unreadable
-from card_usage.suggestions import Suggestion
+from card_usage.suggestions import Suggestion, gap_row
 from card_usage.words import LANGUAGES, Language, Words
 
 HEADER_ROW: Final = 4
@@ -84,18 +84,10 @@ def workbook(
 
 
 def _row(sheet: Any, number: int, gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> None:
-    best = suggestions[0] if suggestions else None
-    told: dict[str, str | int] = {
+    told = gap_row(gap, suggestions, words) | {
         "table": words(f"table.{gap.table}"),
-        "local": gap.code,
-        "name": gap.name or "",
-        "events": gap.events,
-        "first": gap.first.isoformat(),
-        "last": gap.last.isoformat(),
-        "feeds": words.list(words.known("feed", feed) for feed in gap.feeds),
         "suggestion": "\n".join(f"{one.code} {one.name}" for one in suggestions),
-        "score": "" if best is None else f"{100 * best.score:.0f}%",
-        "why": "" if best is None else words(f"why.{best.why}"),
+        "score": f"{100 * suggestions[0].score:.0f}%" if suggestions else "",
         "standard": "",
         "note": "",
     }

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import pendulum
+from airflow.sdk import Param
 from card_usage.hospitals import Hospital
 from card_usage.windows import ZONE
 
@@ -54,3 +55,14 @@ def start_of(hospital: Hospital) -> pendulum.DateTime:
     if hospital.start is None:
         return EARLIEST
     return pendulum.datetime(hospital.start.year, hospital.start.month, hospital.start.day, tz=LOCAL)
+
+
+def day_param(purpose: str = "") -> Param:
+    """The local day that somebody may ask for in the trigger form. `purpose`: what is done with it, in Chinese."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="日期 · Local day",
+        description=f"{purpose}留空为最近一个完整的自然日 / empty: the last complete one",
+    )
