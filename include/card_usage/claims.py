@@ -62,7 +62,7 @@ class Claims:
         if self._door.stumbles != self._stumbles:
             # A claim whose commit was never confirmed may stand in our name: nobody else would ever touch it.
             self._stumbles = self._door.stumbles
-            recover(connection, [self._worker], now=now, detail="ledger lost", keep=list(self._taken))
+            recover(connection, self._worker, now=now, detail="ledger lost", keep=list(self._taken))
         claimed: list[Claimed] = []
         self.out_of_quota = False
         for lane in (LIVE, BACKFILL):

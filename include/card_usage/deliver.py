@@ -213,7 +213,7 @@ class Delivery:
 
         def leave(connection: Connection) -> None:
             now = self._clock.now()
-            recover(connection, [self._worker], now=now, detail="interrupted")
+            recover(connection, self._worker, now=now, detail="interrupted")
             workers.end(connection, self._worker, now)
 
         await self._door.write(leave)
@@ -476,12 +476,14 @@ class Delivery:
         if not workers.beat(connection, self._worker, sum(self._states.values())):
             raise Fenced
         living = workers.others(connection, hospital=self._hospital.id, app_id=self._app_id, worker=self._worker)
+        sharing = 1 + sum(one.app_id == self._app_id for one in living)
         for lost in self._watch.dead(living, monotonic):
             if workers.call_dead(connection, lost, now):
-                found = recover(connection, [lost.worker], now=now, detail="deliverer died")
+                sharing -= lost.app_id == self._app_id
+                found = recover(connection, lost.worker, now=now, detail="deliverer died")
                 log.warning("deliverer %d died: %d events are unknown and go again", lost.worker, found)
         hold = holds.blocking(holds.active(connection, self._hospital.id, now))
-        return hold, workers.sharing_app(connection, self._app_id)
+        return hold, sharing
 
     def _say(self, seconds: float) -> None:
         done = sum(self._states.values())

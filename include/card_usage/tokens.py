@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from card_usage.clock import Clock
@@ -34,6 +34,19 @@ log = logging.getLogger(__name__)
 MARGIN: Final = timedelta(seconds=60)
 CONTESTED_AFTER: Final = 3
 CONTESTED_WITHIN: Final = timedelta(minutes=10)
+
+
+# What a deliverer says to the row of its appId; made once, for many say it at once when a token dies.
+_READ: Final = select(token).where(token.c.app_id == bindparam("of_app"))
+_FREE: Final = or_(
+    token.c.refresher.is_(None),
+    token.c.refresher == bindparam("worker"),
+    token.c.refresher.not_in(select(deliverer.c.id).where(deliverer.c.ended_at.is_(None))),
+)
+_OF_SERIAL: Final = and_(token.c.app_id == bindparam("of_app"), token.c.serial == bindparam("of_serial"))
+_TAKE: Final = update(token).where(_OF_SERIAL, _FREE).values(refresher=bindparam("worker"))
+_MINE: Final = update(token).where(_OF_SERIAL, token.c.refresher == bindparam("worker"))
+_LET_GO: Final = _MINE.values(refresher=None)
 
 
 class TokenSource(Protocol):
@@ -136,7 +149,7 @@ class Tokens:
 
     def _read(self, connection: Connection) -> tuple[Held | None, float]:
         """The stored token, and how long to wait before replacing it if it was lost to somebody else."""
-        row = connection.execute(select(token).where(token.c.app_id == self._app_id)).one_or_none()
+        row = connection.execute(_READ, {"of_app": self._app_id}).one_or_none()
         if row is None:
             try:
                 with connection.begin_nested():
@@ -156,10 +169,7 @@ class Tokens:
     def _take(self, connection: Connection, serial: int) -> bool | None:
         """Become the one that asks for the successor of `serial`. False: another living deliverer already is; None:
         the hospital has no such call left today."""
-        alive = select(deliverer.c.id).where(deliverer.c.ended_at.is_(None))
-        free = or_(token.c.refresher.is_(None), token.c.refresher == self._worker, token.c.refresher.not_in(alive))
-        mine = update(token).where(token.c.app_id == self._app_id, token.c.serial == serial, free)
-        if connection.execute(mine.values(refresher=self._worker)).rowcount == 0:
+        if connection.execute(_TAKE, self._as_of(serial)).rowcount == 0:
             return False
         if not self._reserve(connection):
             self._let_go(connection, serial)
@@ -174,7 +184,7 @@ class Tokens:
 
     def _store(self, connection: Connection, serial: int, grant: Grant) -> Held | None:
         now = self._clock.now()
-        before = connection.execute(select(token).where(token.c.app_id == self._app_id)).one()
+        before = connection.execute(_READ, {"of_app": self._app_id}).one()
         early = before.expires_at is not None and serial > 0 and now < before.expires_at - MARGIN
         losses = (before.losses if self._recent(before.last_loss_at) else 0) + 1 if early else before.losses
         sealed = self._keyring.seal(grant.token.encode(), bound_to=self._app_id.encode())
@@ -189,8 +199,7 @@ class Tokens:
             "losses": losses,
             "last_loss_at": now if early else before.last_loss_at,
         }
-        ours = (token.c.app_id == self._app_id, token.c.serial == serial, token.c.refresher == self._worker)
-        if connection.execute(update(token).where(*ours).values(values)).rowcount == 0:
+        if connection.execute(_MINE.values(values), self._as_of(serial)).rowcount == 0:
             return None
         if early and losses >= CONTESTED_AFTER:
             holds.place(
@@ -205,5 +214,7 @@ class Tokens:
         return Held(serial + 1, grant.token, expires_at)
 
     def _let_go(self, connection: Connection, serial: int) -> None:
-        ours = (token.c.app_id == self._app_id, token.c.serial == serial, token.c.refresher == self._worker)
-        connection.execute(update(token).where(*ours).values(refresher=None))
+        connection.execute(_LET_GO, self._as_of(serial))
+
+    def _as_of(self, serial: int) -> dict[str, Any]:
+        return {"of_app": self._app_id, "of_serial": serial, "worker": self._worker}

@@ -235,7 +235,7 @@ def test_claims_of_the_dead_are_unknown_and_their_lost_call_is_written_down(ledg
     with ledger.write() as connection:
         (living,) = workers.others(connection, hospital="h", app_id="a", worker=heir)
         assert workers.call_dead(connection, living, NOW)
-        assert recover(connection, [dead], now=NOW, detail="died") == 1
+        assert recover(connection, dead, now=NOW, detail="died") == 1
         assert not workers.beat(connection, dead, 0)
     (one,) = claimed(ledger, heir)
     with ledger.read() as connection:

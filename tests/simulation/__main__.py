@@ -22,13 +22,17 @@ from simulation.scenario import Scenario
 REPLAY = "python -m tests.simulation --seed {seed} --trace"
 
 
+def settle_in() -> None:
+    """What a process does before it plays worlds, which are full of cycles and short-lived: they are looked through
+    for garbage once in a while, and without what the process holds anyway."""
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 5, 1_000)
+
+
 def play(seed: int, rough: bool = False) -> tuple[int, str, Counter[str]]:
     """One seed: its number, what was violated ('' if nothing), and what it exercised."""
-    logging.disable(logging.CRITICAL)
-    sys.unraisablehook = lambda _: None  # the coroutines of killed workers are thrown away in mid-air
-    gc.disable()  # worlds are full of cycles and short-lived: collected once each, between seeds
-    if seed % 20 == 0:
-        gc.collect()
     scenario = Scenario(seed, rough=rough)
     try:
         return seed, "", scenario.run()
@@ -46,7 +50,7 @@ def play_all(seeds: Iterable[int], processes: int | None = None) -> tuple[Counte
     left = iter(seeds)
     # A process that has seen a thousand worlds keeps something of each and slows down: fresh ones take over.
     while batch := list(islice(left, 1_000)):
-        with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+        with ProcessPoolExecutor(processes or os.cpu_count(), initializer=settle_in) as pool:
             for seed, failure, exercised in pool.map(play, batch, chunksize=25):
                 seen += exercised
                 seen["seeds"] += 1
@@ -73,7 +77,6 @@ def main() -> int:
     if args.seed is not None:
         if args.trace:
             logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s", stream=sys.stdout)
-        sys.unraisablehook = lambda _: None
         scenario = Scenario(args.seed)
         try:
             print(dict(scenario.run()))

@@ -135,7 +135,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # -- running ------------------------------------------------------------------------------------------------
 
     def run(self, main: Coroutine[Any, Any, None], *, most_steps: int = 2_000_000) -> None:
-        """Run until `main` is done; raises what it raised, or Stuck."""
+        """Run until `main` is done; raises what it raised, or Stuck. What is still under way then never goes on."""
         asyncio._set_running_loop(self)
         try:
             task = self.create_task(main)
@@ -145,7 +145,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 self._step()
             task.result()
         finally:
+            self._throw_out()
             asyncio._set_running_loop(None)
+
+    def _throw_out(self) -> None:
+        """End what killed workers and stray calls were in the middle of: each await of theirs is cancelled, those of
+        their tidying up too, so that none of them does anything more, and none is left for the garbage collector."""
+        while left := asyncio.all_tasks(self):
+            for task in left:
+                task.cancel()
+            ready, self._ready = self._ready, {}
+            for queue in ready.values():
+                for handle in queue:
+                    handle.run()
+        self._ready.clear()
+        self._timers.clear()
 
     def _step(self) -> None:
         self.steps += 1

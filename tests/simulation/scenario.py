@@ -128,11 +128,8 @@ class Scenario:
 
     def run(self) -> Counter[str]:
         """Play it to the end; raises Violation."""
-        try:
-            self.loop.run(self._play())
-            self._judge()
-        finally:
-            self.world.ledger.close()
+        self.loop.run(self._play())
+        self._judge()
         self.seen["events"] += len(self.his)
         return self.seen
 

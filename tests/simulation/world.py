@@ -51,29 +51,23 @@ def hospital(hospital_id: str, **platform: Any) -> Hospital:
 
 
 @cache
-def _template() -> sqlite3.Connection:
-    engine = create_engine("sqlite://", poolclass=StaticPool)
+def _shared() -> tuple[sqlite3.Connection, sqlite3.Connection, Ledger]:
+    """An empty ledger to copy, the database of the present world, and its ledger. One engine for all worlds of a
+    process: each of its own would compile every statement again."""
+    raw, template = (sqlite3.connect(":memory:", check_same_thread=False) for _ in range(2))
+    raw.isolation_level = None
+    engine: Engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
     metadata.create_all(engine)
-    raw = sqlite3.connect(":memory:", check_same_thread=False)
-    with engine.connect() as connection:
-        connection.connection.driver_connection.backup(raw)
-    engine.dispose()
-    return raw
+    raw.backup(template)
+    event.listen(engine, "begin", lambda connection: connection.connection.driver_connection.execute("BEGIN"))
+    return template, raw, Ledger(engine, KEYRING)
 
 
 def new_ledger() -> Ledger:
-    """An empty ledger in memory."""
-    raw = sqlite3.connect(":memory:", check_same_thread=False)
-    _template().backup(raw)
-    raw.isolation_level = None
-    engine: Engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, hide_parameters=True)
-    # Every seed has an engine of its own; compiling the same statements for each would be most of its time.
-    engine._compiled_cache = _compiled.setdefault("statements", engine._compiled_cache)
-    event.listen(engine, "begin", lambda connection: connection.connection.driver_connection.execute("BEGIN"))
-    return Ledger(engine, KEYRING)
-
-
-_compiled: dict[str, Any] = {}
+    """An empty ledger in memory. The one of the world before is gone with it."""
+    template, raw, ledger = _shared()
+    template.backup(raw)
+    return ledger
 
 
 class WorkerClock:

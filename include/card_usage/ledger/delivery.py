@@ -12,28 +12,26 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
     Select,
-    String,
     TextClause,
     and_,
     bindparam,
     case,
     func,
-    insert,
-    literal,
     or_,
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from card_usage.ledger.bulk import insert_many
-from card_usage.ledger.schema import OPEN, SETTLED_STATES, attempt, event
+from card_usage.ledger.schema import IN_FLIGHT, OPEN, SETTLED_STATES, attempt, event
 from card_usage.outcome import Answer, Reply
 
 LIVE, BACKFILL = 0, 1
@@ -168,6 +166,15 @@ def _claimable(form: tuple[bool, ...], newest_first: bool) -> Select[Any]:
     )
 
 
+# Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its statistics
+# know a large ledger with hardly anything open, through all that is open to find these.
+_TAKE: Final = (
+    update(event)
+    .where(event.c.id.in_(bindparam("ids", expanding=True)), event.c.claimed_by.is_(None))
+    .values(status="in_flight", claimed_by=bindparam("worker"))
+)
+
+
 def claim(
     connection: Connection,
     scope: Scope,
@@ -188,11 +195,15 @@ def claim(
     query = _claimable(scope.form, newest_first)
     found = [Claimed._make(row) for row in connection.execute(query, values) if row.id not in except_ids]
     if found:
-        # Locked since they were found, so they still are open. To say OPEN here would lead PostgreSQL, once its
-        # statistics know a large ledger with hardly anything open, through all that is open to find these.
-        mine = and_(event.c.id.in_([one.id for one in found]), event.c.claimed_by.is_(None))
-        connection.execute(update(event).where(mine).values(status="in_flight", claimed_by=worker))
+        connection.execute(_TAKE, {"ids": [one.id for one in found], "worker": worker})
     return found
+
+
+_HISTORY: Final = (
+    select(attempt.c.event_id, attempt.c.answer)
+    .join(event, and_(event.c.id == attempt.c.event_id, event.c.request_id == attempt.c.request_id))
+    .where(attempt.c.event_id.in_(bindparam("ids", expanding=True)))
+)
 
 
 def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, list[Answer]]:
@@ -200,12 +211,7 @@ def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, lis
     ids = [one.id for one in claimed if one.attempts]
     answers: dict[int, list[Answer]] = defaultdict(list)
     if ids:
-        query = (
-            select(attempt.c.event_id, attempt.c.answer)
-            .join(event, and_(event.c.id == attempt.c.event_id, event.c.request_id == attempt.c.request_id))
-            .where(attempt.c.event_id.in_(ids))
-        )
-        for event_id, answer in connection.execute(query):
+        for event_id, answer in connection.execute(_HISTORY, {"ids": ids}):
             answers[event_id].append(Answer(answer))
     return answers
 
@@ -223,6 +229,31 @@ _ATTEMPT = (
 )
 
 
+# What a deliverer claimed, of these events; found by their ids, so the state is no clause that an index goes by.
+_CLAIMED_OF_THESE: Final = and_(
+    event.c.id.in_(bindparam("ids", expanding=True)),
+    event.c.status == "in_flight",
+    event.c.claimed_by == bindparam("worker"),
+)
+
+
+@cache
+def _settling(status: str) -> ReturningUpdate[Any]:
+    """Give claimed events a state; made once for each, for it is executed many times a second."""
+    values: dict[str, Any] = {
+        "status": status,
+        "due_at": bindparam("due", type_=event.c.due_at.type),
+        "claimed_by": None,
+        "attempts": event.c.attempts + bindparam("calls", type_=Integer),
+        "result_code": func.coalesce(bindparam("code", type_=Integer), event.c.result_code),
+    }
+    if status in SETTLED_STATES:
+        values["settled_at"] = bindparam("at", type_=event.c.settled_at.type)
+    if status == "delivered":
+        values |= {"sealed": None, "key_id": None}
+    return update(event).where(_CLAIMED_OF_THESE).values(values).returning(event.c.id)
+
+
 def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, now: datetime) -> set[int]:
     """Write outcomes; patient fields of settled events are erased. Returns the ids that moved: an event that is no
     longer this deliverer's, or was settled by an earlier try of the same call, does not move."""
@@ -231,20 +262,10 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
         alike[one.status, one.due_at, one.result_code, len(one.attempts)].append(one.claimed.id)
     moved: set[int] = set()
     for (status, due_at, result_code, calls), ids in alike.items():
-        values: dict[str, Any] = {
-            "status": status,
-            "due_at": due_at,
-            "claimed_by": None,
-            "attempts": event.c.attempts + calls,
-        }
-        if result_code is not None:
-            values["result_code"] = result_code
+        values = {"ids": ids, "worker": worker, "due": due_at, "calls": calls, "code": result_code}
         if status in SETTLED_STATES:
-            values |= {"settled_at": now}
-        if status == "delivered":
-            values |= {"sealed": None, "key_id": None}
-        query = update(event).where(event.c.id.in_(ids), event.c.status == "in_flight", event.c.claimed_by == worker)
-        moved.update(connection.scalars(query.values(values).returning(event.c.id)))
+            values["at"] = now
+        moved.update(connection.scalars(_settling(status), values))
     rows = [
         (
             one.claimed.id,
@@ -265,44 +286,39 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
     return moved
 
 
+_RELEASE: Final = update(event).where(_CLAIMED_OF_THESE).values(status=bindparam("before"), claimed_by=None)
+
+
 def release(connection: Connection, claimed: Iterable[Claimed], *, worker: int) -> int:
     """Give back what was never sent, each to the state it had."""
     before: dict[str, list[int]] = defaultdict(list)
     for one in claimed:
         before[one.before].append(one.id)
-    moved = 0
-    for status, ids in before.items():
-        query = update(event).where(event.c.id.in_(ids), event.c.status == "in_flight", event.c.claimed_by == worker)
-        moved += connection.execute(query.values(status=status, claimed_by=None)).rowcount
-    return moved
+    return sum(
+        connection.execute(_RELEASE, {"ids": ids, "worker": worker, "before": status}).rowcount
+        for status, ids in before.items()
+    )
 
 
-def recover(
-    connection: Connection, workers: Collection[int], *, now: datetime, detail: str, keep: Collection[int] = ()
-) -> int:
-    """Make the claims of these deliverers unknown: they may have been sent. `keep` names events to leave alone.
+_RECOVER: Final = (
+    update(event)
+    .where(IN_FLIGHT, event.c.claimed_by == bindparam("worker"), event.c.id.not_in(bindparam("kept", expanding=True)))
+    .values(status="unknown", claimed_by=None, due_at=None, attempts=event.c.attempts + 1)
+    .returning(event.c.id, event.c.request_id)
+)
+
+
+def recover(connection: Connection, worker: int, *, now: datetime, detail: str, keep: Collection[int] = ()) -> int:
+    """Make a deliverer's claims unknown: they may have been sent. `keep` names events to leave alone.
 
     The lost call is written down as one without an answer, so that the outcome table knows of it.
     """
-    theirs = and_(event.c.status == "in_flight", event.c.claimed_by.in_(workers))
-    if keep:
-        theirs = and_(theirs, event.c.id.not_in(keep))
-    lost = select(
-        event.c.id,
-        event.c.request_id,
-        event.c.claimed_by,
-        literal(now, attempt.c.at.type),
-        literal(Answer.NO_ANSWER.value, String),
-        literal(detail, String),
-        literal("unknown", String),
-    ).where(theirs)
-    columns = ["event_id", "request_id", "deliverer", "at", "answer", "detail", "status"]
-    connection.execute(insert(attempt).from_select(columns, lost))
-    return connection.execute(
-        update(event)
-        .where(theirs)
-        .values(status="unknown", claimed_by=None, due_at=None, attempts=event.c.attempts + 1)
-    ).rowcount
+    lost = connection.execute(_RECOVER, {"worker": worker, "kept": list(keep)}).all()
+    calls = [
+        (one.id, one.request_id, worker, now, Answer.NO_ANSWER.value, None, None, detail, "unknown") for one in lost
+    ]
+    insert_many(connection, attempt, _ATTEMPT, calls)
+    return len(lost)
 
 
 class Backlog(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from card_usage.ledger.schema import deliverer
 
@@ -65,23 +65,28 @@ def register(connection: Connection, *, hospital: str, app_id: str, identity: Id
         "process_start": identity.process_start,
         "started_at": now,
     }
-    return int(connection.execute(insert(deliverer).values(values).returning(deliverer.c.id)).scalar_one())
+    return int(connection.execute(_REGISTER, values).scalar_one())
 
 
-# Every deliverer says these three every other second; made once.
+# Every deliverer says the next two every other second; all are made once.
+_REGISTER: Final = insert(deliverer).returning(deliverer.c.id)
 _BEAT: Final = (
     update(deliverer)
     .where(deliverer.c.id == bindparam("worker"), deliverer.c.ended_at.is_(None))
     .values(beat=deliverer.c.beat + 1, done=bindparam("so_far"))
 )
 _OTHERS: Final = select(
-    *(deliverer.c[name] for name in ("id", "hospital", "host", "pid", "process_start", "beat"))
+    *(deliverer.c[name] for name in ("id", "hospital", "app_id", "host", "pid", "process_start", "beat"))
 ).where(
     or_(deliverer.c.hospital == bindparam("of_hospital"), deliverer.c.app_id == bindparam("of_app")),
     deliverer.c.ended_at.is_(None),
     deliverer.c.id != bindparam("worker"),
 )
-_SHARING: Final = select(func.count()).where(deliverer.c.app_id == bindparam("of_app"), deliverer.c.ended_at.is_(None))
+_END: Final = (
+    update(deliverer)
+    .where(deliverer.c.id == bindparam("worker"), deliverer.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now", type_=deliverer.c.ended_at.type))
+)
 
 
 def beat(connection: Connection, worker: int, done: int) -> bool:
@@ -91,9 +96,7 @@ def beat(connection: Connection, worker: int, done: int) -> bool:
 
 def end(connection: Connection, worker: int, now: datetime) -> None:
     """This one stops by itself."""
-    connection.execute(
-        update(deliverer).where(deliverer.c.id == worker, deliverer.c.ended_at.is_(None)).values(ended_at=now)
-    )
+    connection.execute(_END, {"worker": worker, "now": now})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Living:
 
     worker: int
     hospital: str
+    app_id: str
     identity: Identity
     beat: int
 
@@ -111,13 +115,9 @@ def others(connection: Connection, *, hospital: str, app_id: str, worker: int) -
     may be asking for everybody's token."""
     rows = connection.execute(_OTHERS, {"of_hospital": hospital, "of_app": app_id, "worker": worker})
     return [
-        Living(r.id, r.hospital, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat) for r in rows
+        Living(r.id, r.hospital, r.app_id, Identity(host=r.host, pid=r.pid, process_start=r.process_start), r.beat)
+        for r in rows
     ]
-
-
-def sharing_app(connection: Connection, app_id: str) -> int:
-    """How many deliverers work with this appId now: they share its rate."""
-    return int(connection.execute(_SHARING, {"of_app": app_id}).scalar_one())
 
 
 def call_dead(connection: Connection, living: Living, now: datetime) -> bool:

@@ -8,7 +8,16 @@ what was imported.
 from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, token
-from card_usage.ledger.schema.events import OPEN, SETTLED_STATES, STATES, UNDECIDED, attempt, event, finding
+from card_usage.ledger.schema.events import (
+    IN_FLIGHT,
+    OPEN,
+    SETTLED_STATES,
+    STATES,
+    UNDECIDED,
+    attempt,
+    event,
+    finding,
+)
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
 from card_usage.ledger.schema.hours import staged_hour
@@ -23,6 +32,7 @@ from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
+    "IN_FLIGHT",
     "OPEN",
     "SETTLED_STATES",
     "STATES",

@@ -83,8 +83,8 @@ Index(
     postgresql_where=OPEN,
     sqlite_where=OPEN,
 )
-_CLAIMED = text("status = 'in_flight'")
-Index("ix_event_in_flight", event.c.claimed_by, postgresql_where=_CLAIMED, sqlite_where=_CLAIMED)
+IN_FLIGHT = text("status = 'in_flight'")
+Index("ix_event_in_flight", event.c.claimed_by, postgresql_where=IN_FLIGHT, sqlite_where=IN_FLIGHT)
 _ASIDE = text("status = 'quarantined'")
 Index("ix_event_quarantined", event.c.hospital, event.c.day, postgresql_where=_ASIDE, sqlite_where=_ASIDE)
 # What waits for a person, found without reading what was delivered around it.
