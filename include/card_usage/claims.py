@@ -83,6 +83,20 @@ class Claims:
         past = history(connection, claimed)
         return [Open(one, past.get(one.id, [])) for one in claimed]
 
+    def reserve_token_call(self, connection: Connection) -> bool:
+        """Whether getAppToken may be called once more today; counted before it is made."""
+        settings = self._hospital.platform
+        return settings.live or bool(
+            quota.reserve(
+                connection,
+                1,
+                hospital=self._hospital.id,
+                interface=quota.TOKEN,
+                day=self.platform_day(),
+                limit=settings.daily_quota,
+            )
+        )
+
     def remember(self, opened: Iterable[Open]) -> None:
         """These were taken, and committed."""
         self._taken.update((one.claimed.id, one) for one in opened)

@@ -3,15 +3,15 @@
 One run is one deliverer: it claims events in batches, sends them side by side, writes outcomes in batches, and shows
 every two seconds that it lives. The plug may be pulled at any await: what was claimed is in the ledger before the first
 byte leaves, and whoever comes next sends it again under the same request id. What an answer means is decided in
-outcome.py, what may be claimed in claims.py, how fast to go in pace.py, which token to use in tokens.py; this file only
-puts them together.
+outcome.py, what may be claimed in claims.py, how fast to go in pace.py, which token to use in tokens.py, when to stop
+in brakes.py, who lives in presence.py, how outcomes reach the ledger in unwritten.py; this file puts them together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,20 +22,22 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from card_usage.brakes import Brakes
 from card_usage.claims import BATCH, Claims, Open
 from card_usage.clock import Clock
 from card_usage.codes import CodeTable
 from card_usage.errors import CardUsageError
 from card_usage.hospitals import Hospital
 from card_usage.keyring import Keyring
-from card_usage.ledger import holds, quota, workers
-from card_usage.ledger.delivery import Attempt, Backlog, Scope, Settled, backlog, recover
-from card_usage.ledger.delivery import settle as write_down
+from card_usage.ledger import workers
+from card_usage.ledger.delivery import Attempt, Backlog, Scope, Settled, backlog
 from card_usage.ledger.door import Door
 from card_usage.outcome import Answer, Reply, Step, settle
 from card_usage.pace import backoff
+from card_usage.presence import Fenced, Presence
 from card_usage.sending import Caller, Sender
 from card_usage.tokens import NoToken, Tokens
+from card_usage.unwritten import Unwritten
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,6 @@ LINGER: Final = timedelta(seconds=60)  # how long a run waits for an event that 
 FIRST_CONTACT: Final = 30.0  # seconds to a first good answer before a run says that the platform is not there
 PATIENCE: Final = 600.0  # the same, once there was one
 TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
-IN_A_ROW: Final = 50  # refusals, or token losses under fresh tokens, without one acceptance: something is set up wrong
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +85,6 @@ class Delivered:
         return {**asdict(self), "settled": self.settled}
 
 
-class Fenced(Exception):
-    """Another deliverer called this one dead and took its claims over."""
-
-
 class Delivery:
     """One run over one scope. Use once: `await Delivery(...).run()`."""
 
@@ -110,26 +107,18 @@ class Delivery:
     ) -> None:
         self._hospital, self._scope, self._app_id = hospital, scope, app_id
         self._door, self._keyring, self._caller = door, keyring, caller
-        self._clock, self._random, self._identity = clock, random, identity
+        self._clock, self._random = clock, random
         self._until, self._linger, self._on_progress = until, linger, on_progress
         self._sender = Sender(
             hospital=hospital, keyring=keyring, caller=caller, tables=tables, clock=clock, random=random
         )
-        self._call_timeout = hospital.platform.call_timeout_seconds
-        self._dead_after = max(workers.DEAD_AFTER, 2 * self._call_timeout + 10)
-        self._watch = workers.Watch(identity, hospital.id, self._dead_after)
-        self._worker = 0
-        self._last_beat = 0.0
+        self._presence = Presence(hospital=hospital, app_id=app_id, identity=identity, door=door, clock=clock)
+        self._brakes = Brakes(hospital, self._wake)
         self._queue: deque[Open] = deque()
         self._calls: set[asyncio.Task[None]] = set()
-        self._outcomes: list[Settled] = []
-        self._hold: tuple[str, str, datetime | None] | None = None
-        self._states: Counter[str] = Counter()
         self._turn = asyncio.Event()  # something changed for the dispatcher
         self._due_to_write = asyncio.Event()
-        self._paused = self._drained = self._fed = False
-        self._stopped_by: str | None = None
-        self._refused_in_a_row = self._lost_in_a_row = 0
+        self._fed = False
         self._open_at_start = 0
 
     # -- the run ------------------------------------------------------------------------------------------------
@@ -144,16 +133,16 @@ class Delivery:
             # Interrupted in mid-air: say so now, rather than let the next run find out by our silence.
             await self._sign_off()
             raise
-        if self._stopped_by != "fenced":
+        if self._brakes.stopped_by != "fenced":
             await self._sign_off()
         left = (await self._door.write(self._count)).open
         return Delivered(
-            states=dict(self._states),
+            states=dict(self._unwritten.states),
             answers=dict(self._sender.answers),
             calls=sum(self._sender.answers.values()),
             refreshes=self._tokens.refreshes,
             left=left,
-            stopped_by=self._stopped_by,
+            stopped_by=self._brakes.stopped_by,
             seconds=round(self._clock.monotonic() - began, 3),
         )
 
@@ -176,22 +165,29 @@ class Delivery:
                 await writer
                 heart.cancel()
         except* Fenced:
-            log.error("deliverer %d was called dead by another one; its claims are in other hands", self._worker)
-            self._stopped_by = "fenced"
+            log.error(
+                "deliverer %d was called dead by another one; its claims are in other hands", self._presence.worker
+            )
+            self._brakes.stopped_by = "fenced"
         except* CardUsageError as errors:
             raise errors.exceptions[0] from None
 
     async def _sign_on(self) -> None:
-        register = partial(workers.register, hospital=self._hospital.id, app_id=self._app_id, identity=self._identity)
-        self._last_beat = self._clock.monotonic()
-        self._worker = await self._door.write(lambda connection: register(connection, now=self._clock.now()))
+        await self._presence.sign_on()
         self._claims = Claims(
             hospital=self._hospital,
             scope=self._scope,
-            worker=self._worker,
+            worker=self._presence.worker,
             door=self._door,
             clock=self._clock,
             clock_seen=lambda: self._caller.clock_seen,
+        )
+        self._unwritten = Unwritten(
+            worker=self._presence.worker,
+            claims=self._claims,
+            brakes=self._brakes,
+            door=self._door,
+            clock=self._clock,
         )
         self._tokens = Tokens(
             door=self._door,
@@ -202,34 +198,23 @@ class Delivery:
             app_id=self._app_id,
             hospital=self._hospital.id,
             hospital_id=self._hospital.platform.hospital_id,
-            worker=self._worker,
-            reserve=self._reserve_token_call,
+            worker=self._presence.worker,
+            reserve=self._claims.reserve_token_call,
         )
 
     async def _sign_off(self) -> None:
-        """Write the last outcomes, give back what was never sent; what else is in our name may have been sent."""
-        await self._flush()
+        """Write the last outcomes, give back what was never sent, and leave."""
+        await self._unwritten.write()
         await self._release_queue()
-
-        def leave(connection: Connection) -> None:
-            now = self._clock.now()
-            recover(connection, self._worker, now=now, detail="interrupted")
-            workers.end(connection, self._worker, now)
-
-        await self._door.write(leave)
+        await self._presence.sign_off()
 
     def _count(self, connection: Connection) -> Backlog:
         return backlog(connection, self._scope, self._clock.now())
 
-    def _stop(self, kind: str, reason: str, until: datetime | None = None) -> None:
-        """No new call from here on. A kind of hold is written down with the next outcomes."""
-        if self._stopped_by is None:
-            log.warning("%s: stop sending: %s", self._hospital.id, reason)
-            self._stopped_by = kind
-            if kind in holds.BLOCKING:
-                self._hold = (kind, reason, until)
-            self._turn.set()
-            self._due_to_write.set()
+    def _wake(self) -> None:
+        """Let dispatcher and writer see what has changed."""
+        self._turn.set()
+        self._due_to_write.set()
 
     # -- claiming -----------------------------------------------------------------------------------------------
 
@@ -238,7 +223,7 @@ class Delivery:
         low_water = max(64, 2 * self._hospital.platform.concurrency)
         pause = 0.02
         while not self._over():
-            if self._paused:
+            if self._brakes.paused:
                 await self._release_queue()
                 await self._clock.sleep(0.2)
             elif len(self._queue) >= low_water:
@@ -248,7 +233,7 @@ class Delivery:
                 self._queue.extend(claimed)
                 self._turn.set()
                 pause = 0.02
-            elif self._queue or self._calls or self._outcomes:
+            elif self._queue or self._calls or self._unwritten:
                 # Nothing to claim now; asking the ledger at once again would only keep it busy.
                 await self._clock.sleep(pause)
                 pause = min(1.0, 2 * pause)
@@ -257,8 +242,8 @@ class Delivery:
 
     def _over(self) -> bool:
         if self._until is not None and self._clock.now() >= self._until:
-            self._stop("deadline", "its time is over")
-        return self._stopped_by is not None or self._drained
+            self._brakes.stop("deadline", "its time is over")
+        return self._brakes.stopped_by is not None or self._brakes.drained
 
     async def _something_falls_due(self) -> bool:
         """Wait a little for what is due next; False when that is not soon."""
@@ -266,10 +251,10 @@ class Delivery:
         now = self._clock.now()
         if waiting.due:
             if self._claims.out_of_quota:
-                self._stop("out of quota", "today's calls are used up")
+                self._brakes.stop("out of quota", "today's calls are used up")
             await self._clock.sleep(0.05)  # another deliverer may hold it
             return True
-        if self._watch.doubtful:
+        if self._presence.others_in_doubt:
             # Claims of a deliverer that died elsewhere fall due once we have watched it for long enough, and nobody
             # else may ever watch.
             await self._clock.sleep(workers.BEAT_SECONDS)
@@ -300,7 +285,7 @@ class Delivery:
                     continue
             else:
                 wait = float("inf")
-            if self._fed and not self._calls and (not self._queue or self._stopped_by is not None):
+            if self._fed and not self._calls and (not self._queue or self._brakes.stopped_by is not None):
                 return
             self._turn.clear()
             with suppress(TimeoutError):
@@ -312,9 +297,7 @@ class Delivery:
         self._turn.set()
 
     def _clear_to_send(self) -> bool:
-        # Others may soon think us dead: no new call before a beat has succeeded.
-        fresh = self._clock.monotonic() - self._last_beat < self._dead_after - self._call_timeout - 5
-        return fresh and not self._paused and self._stopped_by is None and not self._claims.reservation_is_stale
+        return self._presence.certain and not self._brakes.on and not self._claims.reservation_is_stale
 
     async def _send(self, one: Open) -> None:
         try:
@@ -335,7 +318,7 @@ class Delivery:
         outcome = settle(one.past, reply.answer)
         one.past.append(reply.answer)
         one.calls.append(Attempt(at, reply, outcome.status))
-        self._watch_for_misconfiguration(reply)
+        self._brakes.learn(reply)
         due: datetime | None = None
         match outcome.step:
             case Step.RENEW:
@@ -347,36 +330,23 @@ class Delivery:
                 due = self._later(one.claimed.attempts + len(one.calls))
             case Step.NEXT_DAY:
                 due = self._claims.next_platform_day()
-                self._stop("quota", "the platform's calls of today are used up (10034)", until=due)
+                self._brakes.stop("quota", "the platform's calls of today are used up (10034)", until=due)
             case Step.STOP:
                 code = reply.result_code if reply.result_code is not None else reply.detail
-                self._stop("misconfigured", f"the platform answers {code}")
+                self._brakes.stop("misconfigured", f"the platform answers {code}")
             case Step.SETTLE | Step.DECIDE:
                 pass
         self._outcome(one, outcome.status, due, reply.result_code)
-
-    def _watch_for_misconfiguration(self, reply: Reply) -> None:
-        """A wrong hospital id looks like a lost token (21004), a wrong code format like bad data: see the pattern."""
-        if reply.answer in {Answer.ACCEPTED, Answer.REPEATED}:
-            self._refused_in_a_row = self._lost_in_a_row = 0
-        elif reply.answer is Answer.REFUSED:
-            self._refused_in_a_row += 1
-            if self._refused_in_a_row >= IN_A_ROW:
-                self._stop("misconfigured", f"{IN_A_ROW} refusals in a row, the last with {reply.result_code}")
-        elif reply.answer is Answer.TOKEN:
-            self._lost_in_a_row += 1
-            if self._lost_in_a_row >= max(IN_A_ROW, 3 * self._hospital.platform.concurrency):
-                self._stop("misconfigured", f"every new appToken is refused with {reply.result_code}")
 
     def _no_token(self, one: Open, reply: Reply) -> None:
         """No call could be made for want of a token: the event goes back as it was."""
         if reply.answer is Answer.QUOTA:
             reason = "the platform's getAppToken calls of today are used up"
-            self._stop("quota", reason, until=self._claims.next_platform_day())
+            self._brakes.stop("quota", reason, until=self._claims.next_platform_day())
         elif reply.answer in {Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, Answer.UNLISTED, Answer.THROTTLED}:
             self._sender.feel(reply.answer, 0.0)
         else:
-            self._stop("misconfigured", f"getAppToken is answered {reply.result_code or reply.detail}")
+            self._brakes.stop("misconfigured", f"getAppToken is answered {reply.result_code or reply.detail}")
         status = one.calls[-1].status if one.calls else one.claimed.before
         self._outcome(one, status, self._later(2), None)
 
@@ -384,63 +354,23 @@ class Delivery:
         return self._clock.now() + timedelta(seconds=backoff(max(1, failures), self._random))
 
     def _outcome(self, one: Open, status: str, due: datetime | None, code: int | None) -> None:
-        self._outcomes.append(Settled(one.claimed, status, due, code, tuple(one.calls)))
+        self._unwritten.add(Settled(one.claimed, status, due, code, tuple(one.calls)))
         self._due_to_write.set()
 
     # -- writing ------------------------------------------------------------------------------------------------
 
     async def _writer(self) -> None:
         """Bring outcomes to the ledger, some hundred at a time."""
-        while not (self._fed and not self._calls and not self._queue and not self._outcomes):
+        while not (self._fed and not self._calls and not self._queue and not self._unwritten):
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self._due_to_write.wait()
             self._due_to_write.clear()
-            if 0 < len(self._outcomes) < BATCH and self._calls:
+            if 0 < len(self._unwritten) < BATCH and self._calls:
                 await self._clock.sleep(FLUSH_SECONDS)  # more are coming: one transaction for all
-            await self._flush()
-            if self._claims.reservation_is_stale or self._stopped_by is not None:
+            await self._unwritten.write()
+            if self._claims.reservation_is_stale or self._brakes.stopped_by is not None:
                 await self._release_queue()
-
-    async def _flush(self) -> None:
-        batch, self._outcomes = self._outcomes, []
-        hold = self._hold
-        if not batch and hold is None:
-            return
-
-        def write(connection: Connection) -> set[int]:
-            now = self._clock.now()
-            if hold is not None:
-                self._write_hold(connection, hold, now)
-            return write_down(connection, batch, worker=self._worker, now=now)
-
-        moved = await self._door.write(write)
-        self._hold = None
-        self._claims.forget(one.claimed.id for one in batch)
-        for one in batch:
-            self._states[one.status] += 1
-        if len(moved) < len(batch):
-            log.warning("%d outcomes were already written, or are in other hands", len(batch) - len(moved))
-
-    def _write_hold(self, connection: Connection, hold: tuple[str, str, datetime | None], now: datetime) -> None:
-        kind, reason, until = hold
-        settings = self._hospital.platform
-        place = partial(holds.place, connection, hospital=self._hospital.id, by="deliverer", now=now)
-        place(kind=kind, reason=reason, until=until)
-        if kind == "quota":
-            day, limit = self._claims.platform_day(), settings.daily_quota
-            quota.exhausted(
-                connection, hospital=self._hospital.id, interface=quota.REPORT, day=day, limit=limit, now=now
-            )
-
-    def _reserve_token_call(self, connection: Connection) -> bool:
-        settings = self._hospital.platform
-        day = self._claims.platform_day()
-        return settings.live or bool(
-            quota.reserve(
-                connection, 1, hospital=self._hospital.id, interface=quota.TOKEN, day=day, limit=settings.daily_quota
-            )
-        )
 
     # -- living -------------------------------------------------------------------------------------------------
 
@@ -453,40 +383,19 @@ class Delivery:
             now = self._clock.monotonic()
             patience = PATIENCE if self._sender.ever_good else FIRST_CONTACT
             if self._sender.breaker.open and now - self._sender.last_good > patience:
-                self._stop("unreachable", f"no good answer from the platform for {patience:.0f} s")
+                self._brakes.stop("unreachable", f"no good answer from the platform for {patience:.0f} s")
             if now - said >= PROGRESS_SECONDS:
                 said = now
                 self._say(now - began)
 
     async def _look_around(self) -> None:
-        asked = self._clock.monotonic()
-        hold, deliverers = await self._door.write(partial(self._beat, monotonic=asked))
-        self._last_beat = asked
-        kind = hold.kind if hold else None
-        self._paused = kind == "pause"
-        self._drained = self._drained or kind == "drain"
-        if hold is not None and kind in {"quota", "misconfigured"} and self._stopped_by is None:
-            self._stopped_by = kind
-            log.warning("%s: %s since %s: %s", self._hospital.id, kind, hold.set_at, hold.reason)
-        self._sender.share_app(deliverers)
+        seen = await self._presence.show(self._unwritten.states.total())
+        self._brakes.heed(seen.hold)
+        self._sender.share_app(seen.deliverers)
         self._turn.set()
 
-    def _beat(self, connection: Connection, monotonic: float) -> tuple[holds.Hold | None, int]:
-        now = self._clock.now()
-        if not workers.beat(connection, self._worker, sum(self._states.values())):
-            raise Fenced
-        living = workers.others(connection, hospital=self._hospital.id, app_id=self._app_id, worker=self._worker)
-        sharing = 1 + sum(one.app_id == self._app_id for one in living)
-        for lost in self._watch.dead(living, monotonic):
-            if workers.call_dead(connection, lost, now):
-                sharing -= lost.app_id == self._app_id
-                found = recover(connection, lost.worker, now=now, detail="deliverer died")
-                log.warning("deliverer %d died: %d events are unknown and go again", lost.worker, found)
-        hold = holds.blocking(holds.active(connection, self._hospital.id, now))
-        return hold, sharing
-
     def _say(self, seconds: float) -> None:
-        done = sum(self._states.values())
+        done = self._unwritten.states.total()
         due = max(0, self._open_at_start - done)
         rate = done / seconds if seconds > 0 else 0.0
         left = due / rate if rate > 0 else None

@@ -12,13 +12,13 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
-from card_usage import claims, deliver, tokens
+from card_usage import claims, deliver, presence, tokens, unwritten
 from card_usage.ledger import delivery, holds, intake, quota, workers
 from card_usage.ledger.schema import event
 from card_usage.outcome import TABLE, Answer, Outcome, Past, Step
 from sqlalchemy import text, update
 
-from simulation.__main__ import play
+from simulation.__main__ import play, settle_in
 
 MOST_SEEDS = 1500
 
@@ -50,11 +50,11 @@ def _recover_as(status: str) -> None:
         connection.execute(unknown.values(status=status))
         return count
 
-    claims.recover = deliver.recover = recover  # type: ignore[attr-defined]
+    claims.recover = presence.recover = recover  # type: ignore[attr-defined]
 
 
 def _no_recovery() -> None:
-    claims.recover = deliver.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
+    claims.recover = presence.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
 
 
 def _everybody_else_is_dead() -> None:
@@ -127,7 +127,7 @@ def _keep_the_queue() -> None:
         self._queue.clear()
 
     deliver.Delivery._release_queue = release  # type: ignore[method-assign]
-    deliver.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
+    presence.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
 
 
 def _replace_also(*states: str) -> None:
@@ -137,7 +137,7 @@ def _replace_also(*states: str) -> None:
 
 
 def _keep_patients() -> None:
-    real = deliver.write_down
+    real = unwritten.write_down
 
     def settle(connection: Any, settled: Any, **named: Any) -> set[int]:
         kept = {one.claimed.id: (one.claimed.key_id, one.claimed.sealed) for one in settled}
@@ -147,18 +147,18 @@ def _keep_patients() -> None:
             connection.execute(update(event).where(event.c.id == event_id).values(key_id=key_id, sealed=sealed))
         return moved
 
-    deliver.write_down = settle  # type: ignore[attr-defined]
+    unwritten.write_down = settle  # type: ignore[attr-defined]
 
 
 def _settle_for_everybody() -> None:
-    real = deliver.write_down
+    real = unwritten.write_down
 
     def settle(connection: Any, settled: Any, *, worker: int, now: Any) -> set[int]:
         ids = [one.claimed.id for one in settled]
         connection.execute(update(event).where(event.c.id.in_(ids)).values(status="in_flight", claimed_by=worker))
         return real(connection, settled, worker=worker, now=now)
 
-    deliver.write_down = settle  # type: ignore[attr-defined]
+    unwritten.write_down = settle  # type: ignore[attr-defined]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -217,7 +217,7 @@ def hunt(say: Callable[[str], None]) -> list[str]:
     """Try all; returns the names of those that no seed noticed."""
     survivors = []
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=spawn, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(mp_context=spawn, initializer=settle_in, max_tasks_per_child=1) as pool:
         for name, seed, failure in pool.map(attempt, MUTANTS):
             say(f"{'survived' if seed is None else f'seed {seed:>4}'}  {name}{f': {failure}'[:110] if failure else ''}")
             if seed is None:
