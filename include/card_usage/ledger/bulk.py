@@ -55,14 +55,25 @@ def _ready(dialect: Dialect, columns: Iterable[Column[Any]], rows: Sequence[tupl
 def _insert(
     connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], unless: str
 ) -> None:
-    """SQLite: statements of many rows."""
-    at_once = _VALUES // len(columns)
+    """SQLite: statements of many rows.
+
+    Always of a power of two: the driver keeps what it has prepared, megabytes for a statement of that many values, and
+    with one for each number of rows that ever comes it would keep a hundred of them.
+    """
     one = f"({', '.join('?' * len(columns))})"
     end = f" ON CONFLICT ({unless}) DO NOTHING" if unless else ""
-    for first in range(0, len(rows), at_once):
+    first, at_once = 0, _power_of_two(_VALUES // len(columns))
+    while first < len(rows):
+        at_once = min(at_once, _power_of_two(len(rows) - first))
         some = rows[first : first + at_once]
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * len(some))}"  # noqa: S608
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * at_once)}"  # noqa: S608
         connection.exec_driver_sql(statement + end, tuple(chain.from_iterable(some)))
+        first += at_once
+
+
+def _power_of_two(number: int) -> int:
+    """The greatest that is not above `number`, which is 1 or more."""
+    return 1 << (number.bit_length() - 1)
 
 
 def _copy(connection: Connection, table: str, columns: str, rows: list[tuple[Any, ...]], unless: str) -> None:
