@@ -6,7 +6,9 @@ Functions take cleaned text (see normalize.py) and never quote it anywhere.
 import re
 from collections.abc import Mapping
 from datetime import date
+from itertools import product
 from operator import mul
+from string import digits
 from types import MappingProxyType
 from typing import Final
 
@@ -15,7 +17,6 @@ HEALTH_CARD: Final = "11"
 
 _EARLIEST_BIRTH: Final = "18000101"
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_OFFSET: Final = 48 * sum(_WEIGHTS)
 _CHECK_DIGITS: Final = "10X98765432"
 
 PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -32,10 +33,25 @@ PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
 _COMPILED: Final = {card_type: re.compile(pattern, re.ASCII) for card_type, pattern in PATTERNS.items()}
 
 
+def _sums() -> tuple[dict[str, int], ...]:
+    """Weighted sums of the first 17 digits, three digits at a time: the digits -> their sum."""
+    parts = [_WEIGHTS[first : first + 3] for first in range(0, 17, 3)]
+    return tuple(
+        {"".join(some): sum(map(mul, map(int, some), part)) for some in product(digits, repeat=len(part))}
+        for part in parts
+    )
+
+
+_SUMS: Final = _sums()
+
+
 def check_digit(first_17: str) -> str:
     """The 18th character of a resident ID, 0-9 or X, from its first 17 digits."""
-    # Over the bytes of the digits, each 48 more than its value: staging comes by here for every row.
-    return _CHECK_DIGITS[(sum(map(mul, first_17.encode(), _WEIGHTS)) - _OFFSET) % 11]
+    # Six steps instead of seventeen: staging comes by here for every row.
+    a, b, c, d, e, f = _SUMS
+    said = first_17
+    weighed = a[said[:3]] + b[said[3:6]] + c[said[6:9]] + d[said[9:12]] + e[said[12:15]] + f[said[15:]]
+    return _CHECK_DIGITS[weighed % 11]
 
 
 def has_resident_shape(number: str) -> bool:

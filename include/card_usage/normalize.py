@@ -8,9 +8,10 @@ Staging comes through here for every row of the HIS. Codes are looked up once fo
 clean text is recognized by string methods before anything slower is tried.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from card_usage import identity
 from card_usage.codes import Aliases, CodeTable, fold
@@ -45,9 +46,14 @@ too, nor does a name without letters or a number that repeats one digit."""
 YEARS: Final = range(2000, 2100)
 """Years in which a card use can be: 1900-01-01, 1899-12-30 and 9999-12-31 are how databases spell "none"."""
 
+_LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDERS))
 _LONGEST_CODE: Final = 64
 _REMEMBERED: Final = 10_000
+_TIMES: Final = 1_000
 _UNREADABLE_TIME: Final = BY_ID["time.format"].finding()
+
+# What `CardUse(...)` does, without a Python frame a row.
+_card_use: Final[Callable[[tuple[Any, ...]], CardUse]] = partial(tuple.__new__, CardUse)
 
 _Resolved = tuple[str | None, Finding | None]
 
@@ -167,16 +173,18 @@ def _compact(value: object) -> str | None:
     if value is None:
         return None
     text = _text(value)
-    if not (text.isascii() and text.isalnum()):
+    if not (text.isascii() and (text.isalnum() or (text.isprintable() and " " not in text))):
         while (tighter := "".join(fold(text).split())) != text:
             text = tighter
-    if _says_nothing(text) or text.count(text[0]) == len(text):
+    if _says_nothing(text) or (text[0] == text[-1] and text.count(text[0]) == len(text)):
         return None
     return text
 
 
 def _says_nothing(text: str) -> bool:
-    return text.casefold() in PLACEHOLDERS or not (text.isalnum() or any(map(str.isalnum, text)))
+    if len(text) <= _LONGEST_PLACEHOLDER and text.casefold() in PLACEHOLDERS:
+        return True
+    return not (text[:1].isalnum() or any(map(str.isalnum, text)))
 
 
 class Normalizer:
@@ -193,6 +201,7 @@ class Normalizer:
         self._upgrade = upgrade_15_digit_ids
         self._known: dict[tuple[object, ...], Codes] = {}
         self._single: dict[tuple[str, object, object], _Resolved] = {}
+        self._times: dict[object, tuple[datetime | None, tuple[Finding, ...]]] = {}
 
     def card_use(self, row: SourceRow) -> tuple[CardUse, tuple[Finding, ...]]:
         """The row in standard form, and findings for what it says but cannot be read (time, codes).
@@ -205,27 +214,35 @@ class Normalizer:
         """The same, for a caller who has the row's `codes` already."""
         _, time, _, _, _, _, _, _, number, named, qr, _ = row
         scene, department, card_type, channel, cost_type, _, found = codes
-        moment = occurred_at(time)
-        if moment is None and time is not None and not (isinstance(time, str) and _says_nothing(fold(time))):
-            found = (_UNREADABLE_TIME, *found)
+        moment, unreadable = self._times.get(time) or self._time(time)
+        if unreadable:
+            found = (*unreadable, *found)
         upgrade = self._upgrade and card_type == identity.RESIDENT_ID
-        card_use = CardUse(
-            moment,
-            scene,
-            department,
-            card_type,
-            channel,
-            cost_type,
-            id_number(number, upgrade=upgrade),
-            name(named),
-            qr_code_text(qr),
-        )
-        return card_use, found
+        number = id_number(number, upgrade=upgrade)
+        return _card_use(
+            (moment, scene, department, card_type, channel, cost_type, number, name(named), qr_code_text(qr))
+        ), found
+
+    def _time(self, time: object) -> tuple[datetime | None, tuple[Finding, ...]]:
+        """When it was, and a finding if the row says a time that cannot be read. Rows come in the order of time: at a
+        busy hospital the next ones say the same."""
+        moment = occurred_at(time)
+        silent = time is None or (isinstance(time, str) and _says_nothing(fold(time)))
+        answer = (moment, () if silent or moment is not None else (_UNREADABLE_TIME,))
+        if len(self._times) >= _TIMES:
+            self._times.clear()
+        self._times[time] = answer
+        return answer
 
     def codes(self, row: SourceRow) -> Codes:
         """The standard codes of the row: looked up once for all rows that have the same local ones."""
         local = row[2:8]
         return self._known.get(local) or self._resolve(local)
+
+    def remembers(self, row: SourceRow) -> bool:
+        """Whether `codes` will give the same answer for the same local codes without looking them up: not for all of
+        them, for a HIS may hold anything, and any number of it."""
+        return row[2:8] in self._known
 
     def _resolve(self, local: tuple[object, ...]) -> Codes:
         """Look local codes up, and remember the answer while that is not too much to remember."""

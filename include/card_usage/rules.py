@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from card_usage import identity
 from card_usage.codes import CodeTable
-from card_usage.events import FIELDS, CardUse, Finding
+from card_usage.events import CODE_TABLES, FIELDS, CardUse, Finding
 from card_usage.windows import Window
 
 Kind = Literal["required", "code", "format", "length", "window"]
@@ -176,7 +176,7 @@ RULES: Final[tuple[Rule, ...]] = (
         zh="姓名中有问号：HIS 字符集缺字或数据损坏，请核对（照常上报）",
         en="a question mark in the name: the HIS lacks the character or its bytes are damaged (reported all the same)",
         section=OURS,
-        holds=lambda _, name: not any(sign in name for sign in "?？\ufffd"),
+        holds=lambda _, name: name.isalpha() or not any(sign in name for sign in "?？\ufffd"),
     ),
     _required(
         "qr_code_text",
@@ -267,6 +267,37 @@ def check(
     if window is not None and at is not None and not window.start <= at < window.end:
         findings.append(_OUTSIDE)
     return tuple(findings)
+
+
+def spotless(
+    codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
+) -> Callable[[CardUse], bool] | None:
+    """A quick answer for all events with these codes: whether `check` would find nothing, windows aside.
+
+    None: it finds something whatever else they say. Codes that normalization has findings about are not for it.
+    """
+    his_department = department_format == "his_name"
+    plan = _plan(codes.scene, codes.card_type, profile, his_department)
+    if his_department and not department_name and "department" in plan.fields:
+        return None
+    demands: list[tuple[int, tuple[Callable[[str], bool], ...]]] = []
+    for (missing, tests), value in zip(plan.asked, plan.values(codes), strict=True):
+        if missing.field not in CODE_TABLES:
+            demands.append((CardUse._fields.index(missing.field), tuple(holds for _, holds in tests)))
+        elif value is None:
+            return None
+
+    def is_spotless(card_use: CardUse) -> bool:
+        for position, of_field in demands:
+            value: Any = card_use[position]
+            if value is None:
+                return False
+            for holds in of_field:
+                if not holds(value):
+                    return False
+        return True
+
+    return is_spotless
 
 
 def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:

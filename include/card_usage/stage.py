@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from json import JSONEncoder
 from json.encoder import encode_basestring
@@ -30,7 +32,11 @@ from card_usage.windows import HOUR, Window
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
 _SOURCE_ID: Final = 128
 _DEPARTMENT_NAME: Final = 128
-_REMEMBERED: Final = 10_000
+_COLLECTED: Final = 10
+"""Batches between two calls of the collector of cycles."""
+
+# What `Draft(...)` does, without a Python frame a row.
+_new_draft: Final[Callable[[tuple[Any, ...]], Draft]] = partial(tuple.__new__, Draft)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +65,12 @@ class Staged:
 
 
 class _Alike(NamedTuple):
-    """What rows with the same codes have in common: those that are sent, as the digest has them, and which of the
-    patient fields are sent."""
+    """What rows with the same codes have in common: the standard codes, those of them that are sent, as the digest has
+    them, which of the patient fields are sent, and a quick way to see that the rules find nothing."""
 
+    codes: Codes
+    department_name: str | None
+    spotless: Callable[[CardUse], bool]
     sent: str
     sends_number: bool
     sends_name: bool
@@ -97,37 +106,41 @@ class Drafter:
             return self._draft(SourceRow._make(map(_writable, row)), window)
 
     def _draft(self, row: SourceRow, window: Window) -> Draft:
-        codes = self._normalizer.codes(row)
-        use, found = self._normalizer.with_codes(row, codes)
+        alike = self._alike.get(row[2:8]) or self._look_up(row)
+        use, found = self._normalizer.with_codes(row, alike.codes)
+        moment = use.occurred_at
         findings: tuple[Finding, ...] = ()
-        status: Literal["ready", "quarantined", "voided"] = "voided"
-        if not row.voided:
+        status: Literal["ready", "quarantined", "voided"] = "ready"
+        if row.voided:
+            status = "voided"
+        elif moment is None or not window.start <= moment < window.end or not alike.spotless(use):
             findings = rules.check(
                 use,
                 profile=self._profile,
                 window=window,
                 department_format=self._format,
-                department_name=codes.department_name,
+                department_name=alike.codes.department_name,
                 found=found,
                 every_code=self._hospital.normalize.quarantine_every_unknown_code,
             )
-            critical = findings and any(one.severity == "critical" for one in findings)
-            status = "quarantined" if critical else "ready"
+            if any(one.severity == "critical" for one in findings):
+                status = "quarantined"
         source_id = str(row.source_id).strip()
         key = event_key(self._hospital.id, self._feed, source_id)
-        digest = self._keyring.digest(self._content(use, codes, findings))
-        local_name = codes.department_name
-        return Draft(
-            key,
-            source_id[:_SOURCE_ID],
-            use.occurred_at.date() if use.occurred_at else window.day,
-            use,
-            local_name[:_DEPARTMENT_NAME] if local_name else None,
-            status,
-            digest,
-            request_id(key, digest, 0),
-            findings,
-            self._seal(row, use, status, key),
+        digest = self._keyring.digest(_content(use, alike, findings))
+        return _new_draft(
+            (
+                key,
+                source_id[:_SOURCE_ID],
+                moment.date() if moment else window.day,
+                use,
+                alike.department_name,
+                status,
+                digest,
+                request_id(key, digest, 0),
+                findings,
+                self._seal(row, use, status, key),
+            )
         )
 
     def _seal(self, row: SourceRow, use: CardUse, status: str, key: str) -> Callable[[], Sealed | None]:
@@ -142,34 +155,59 @@ class Drafter:
             kept = f'{{"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}}}'
         return partial(self._keyring.seal, kept.encode(), bound_to=key.encode())
 
-    def _content(self, use: CardUse, codes: Codes, findings: Iterable[Finding]) -> str:
-        """The text that the digest covers: what would be sent, and what stands against sending it.
-
-        Only sent fields count: a request id must not change because a column changed that the platform never sees.
-        """
-        coded = codes[:-1]
-        alike = self._alike.get(coded)
-        if alike is None:
-            alike = self._of_codes(use, codes)
-            if len(self._alike) < _REMEMBERED:
-                self._alike[coded] = alike
-        number = use.id_number if alike.sends_number else ""
-        name = use.name if alike.sends_name else ""
-        qr = use.qr_code_text if alike.sends_qr else ""
-        content = f"{use.occurred_at or ''}\x1f{alike.sent}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
-        for one in findings:
-            if one.severity == "critical":
-                content += f"\x1f!{one.rule} {one.code or ''}"
-        return content
-
-    def _of_codes(self, use: CardUse, codes: Codes) -> _Alike:
+    def _look_up(self, row: SourceRow) -> _Alike:
+        """What is said of all rows with these codes, remembered as long as the normalizer remembers the codes."""
+        codes = self._normalizer.codes(row)
+        of_tables = (codes.scene, codes.department, codes.card_type, codes.channel, codes.cost_type)
+        use = CardUse(None, *of_tables, None, None, None)
+        spotless = None
+        if not codes.found:
+            spotless = rules.spotless(
+                use,
+                profile=self._profile,
+                department_format=self._format,
+                department_name=codes.department_name,
+            )
         sent = rules.required_fields(use, self._profile)
-        department = codes.department_name if self._format == "his_name" else codes.department
-        values = (codes.scene, department, codes.card_type, codes.channel, codes.cost_type)
-        coded = "\x1f".join(
-            [(value if table in sent else "") or "" for table, value in zip(CODE_TABLES, values, strict=True)]
+        values = dict(zip(CODE_TABLES, of_tables, strict=True))
+        if self._format == "his_name":
+            values["department"] = codes.department_name
+        coded = [(value if table in sent else "") or "" for table, value in values.items()]
+        alike = _Alike(
+            codes,
+            codes.department_name and codes.department_name[:_DEPARTMENT_NAME],
+            spotless or _never,
+            "\x1f".join(coded),
+            *(field in sent for field in PATIENT_FIELDS),
         )
-        return _Alike(coded, *(field in sent for field in PATIENT_FIELDS))
+        if self._normalizer.remembers(row):
+            self._alike[row[2:8]] = alike
+        return alike
+
+
+def _content(use: CardUse, alike: _Alike, findings: Iterable[Finding]) -> str:
+    """The text that the digest covers: what would be sent, and what stands against sending it.
+
+    Only sent fields count: a request id must not change because a column changed that the platform never sees.
+    """
+    number = use.id_number if alike.sends_number else ""
+    name = use.name if alike.sends_name else ""
+    qr = use.qr_code_text if alike.sends_qr else ""
+    content = f"{_said(use.occurred_at)}\x1f{alike.sent}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
+    for one in findings:
+        if one.severity == "critical":
+            content += f"\x1f!{one.rule} {one.code or ''}"
+    return content
+
+
+@lru_cache(maxsize=1_000)
+def _said(moment: datetime | None) -> str:
+    """Rows come in the order of time: at a busy hospital the next ones say the same."""
+    return str(moment or "")
+
+
+def _never(_: CardUse) -> bool:
+    return False
 
 
 _encode: Final = JSONEncoder(ensure_ascii=False, default=lambda value: _as_text(value)).encode
@@ -223,13 +261,17 @@ class _Intake:
     def take(self, found: Iterable[Stretch], at_once: int) -> Counter[str]:
         """Take everything in, `at_once` rows a transaction, and note the window."""
         # Databases write without holding Python up: meanwhile the next rows are read and drafted.
-        with ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
+        with _uncollected(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
             writing: Future[Counter[str]] | None = None
+            submitted = 0
             for batch in self._batches(found, at_once):
                 drafts = [[self._drafter.draft(row, self._window) for row in one.rows] for one, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()
                 writing = thread.submit(self._write, batch, drafts)
+                del batch, drafts  # else they would live on beside the next ones
+                if (submitted := submitted + 1) % _COLLECTED == 0:
+                    gc.collect(1)  # what has come since, not all that is loaded
             if writing is not None:
                 self._counts += writing.result()
         self._end()
@@ -295,6 +337,19 @@ class _Intake:
                 repeated_rows=self._counts["duplicate"],
                 now=self._now,
             )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, unless it is called: rows make none, and it went through all of them and of what
+    is loaded again and again, for a quarter of the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _held(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:

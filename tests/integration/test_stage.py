@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -17,8 +18,9 @@ from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.settings import INCLUDE
 from card_usage.source import Source, connect
-from card_usage.stage import Staged, stage
+from card_usage.stage import Drafter, Staged, stage
 from card_usage.windows import Window, day_window
+from sqlalchemy import event as sa_event
 from sqlalchemy import func, select
 
 DAY = date(2026, 3, 2)
@@ -27,6 +29,34 @@ HOSPITAL = load_hospital(INCLUDE / "hospitals", "demo_hospital")
 TABLES = load_tables()
 ALIASES = load_aliases(INCLUDE / "code_aliases", HOSPITAL.id, TABLES)
 KEYS = Keyring.parse(Keyring.new_key("t"))
+
+EVER = [
+    (
+        "ready",
+        "bea13533ddbd58be9ea1bc076602e7c2",
+        "7e149c7a20b836bc6115db196bec92ac",
+        "9945A765C9EA5E7F8295CB620707072B",
+    ),
+    (
+        "ready",
+        "d7aa8c5304e5596592cccc1f4a31c549",
+        "918da3a9855ee08da47575934cbbf41d",
+        "DB800DDC78875C9CBC8E0C8B4B2C3AE8",
+    ),
+    (
+        "quarantined",
+        "b5b7b1116d4c59fab82ff1efceb5da00",
+        "93cb88297f6f3ed8ea6c635d9a2cc38a",
+        "60442B5DB0BC59739DAEED00F12873EB",
+    ),
+    (
+        "voided",
+        "2c5213089d925bc6a2681dcbfcc18506",
+        "7e149c7a20b836bc6115db196bec92ac",
+        "558A7E771F9456CBAE64676D5D77E8C8",
+    ),
+]
+"""Status, event key, digest, request id."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,10 +68,12 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def run(ledger: Ledger, batches: Iterator[list[SourceRow]], feed: str, window: Window) -> Staged:
+def run(
+    ledger: Ledger, batches: Iterator[list[SourceRow]], feed: str, window: Window, *, at_once: int = 5000
+) -> Staged:
     return stage(
         batches,
-        hospital=HOSPITAL,
+        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": at_once})}),
         feed=feed,
         window=window,
         ledger=ledger,
@@ -155,6 +187,62 @@ def test_a_row_that_no_his_should_have_breaks_nothing_and_is_not_lost(
 def test_a_row_outside_its_window_is_quarantined(ledger: Ledger) -> None:
     run(ledger, iter([[row("1", occurred_at="2026030300:00:00")]]), "registration", day_window(DAY))
     assert outcomes(ledger) == {(DAY + timedelta(days=1), "registration"): Counter({"time.window": 1})}
+
+
+def test_keys_digests_and_request_ids_are_those_of_every_version_before() -> None:
+    """They stand in ledgers and were told to the platform: a row that has not changed must never get others."""
+    drafter = Drafter(HOSPITAL, "registration", TABLES, ALIASES, Keyring.parse("b:" + "A" * 43 + "="))
+    said = [
+        row("GH1"),
+        row("GH2", card_type="健康卡", id_number=None, qr_code_text="2A4A19745AC6D6475C2AA48290B513F8:1"),
+        row("GH3", department="no such", occurred_at="20260302"),
+        row("GH4", voided=1),
+    ]
+    drafts = [drafter.draft(one, day_window(DAY)) for one in said]
+    assert [(draft.status, draft.key, draft.digest, draft.request_id) for draft in drafts] == EVER
+
+
+def test_staging_four_times_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
+    migrate(f"sqlite:///{tmp_path}/l.db")
+    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", KEYS)
+
+    def rows(batches: int) -> Iterator[list[SourceRow]]:
+        for batch in range(batches):
+            at = f"20260302{batch % 24:02}:00:00"
+            yield [row(f"{batches}-{batch}-{n}", occurred_at=at, name=f"张{batch}号{n}") for n in range(200)]
+
+    def peak(batches: int) -> int:
+        tracemalloc.start()
+        run(ledger, rows(batches), "registration", day_window(DAY), at_once=200)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is loaded once
+    few, many = peak(20), peak(80)
+    ledger.close()
+    assert many < few * 1.1
+
+
+def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(tmp_path: Path) -> None:
+    """The driver keeps a hundred that it prepared, each of them megabytes: memory that no Python tool sees."""
+    migrate(f"sqlite:///{tmp_path}/l.db")
+    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", KEYS)
+    inserts = set()
+
+    @sa_event.listens_for(ledger.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO event "):
+            inserts.add(statement)
+
+    sizes = range(100, 300, 7)
+    for number, size in enumerate(sizes):
+        batch = [row(f"{number}-{n}", occurred_at=f"20260302{number % 24:02}:00:00") for n in range(size)]
+        run(ledger, iter([batch]), "registration", day_window(DAY))
+    with ledger.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(event)) == sum(sizes)
+    ledger.close()
+    assert len(inserts) < 10
 
 
 def test_no_rows_is_a_count_of_none(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import pickle
 import traceback
 
@@ -36,6 +37,12 @@ def test_digests_stay_the_same_when_keys_rotate():
     assert ROTATED.fingerprint == BEFORE.fingerprint
     thrice = Keyring.parse(f"{Keyring.new_key('2027')},{NEW},{OLD}")
     assert thrice.fingerprint == BEFORE.fingerprint
+
+
+@given(text=st.text(max_size=300))
+def test_a_digest_is_the_beginning_of_an_hmac_under_the_founding_key(text: str):
+    founding = hmac.digest(base64.b64decode(OLD.partition(":")[2]), b"card-usage digest key v1", "sha256")
+    assert ROTATED.digest(text) == hmac.digest(founding, text.encode(), "sha256").hex()[:32]
 
 
 def test_another_founding_key_gives_other_digests_and_another_fingerprint():

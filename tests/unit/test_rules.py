@@ -216,6 +216,14 @@ def test_an_event_without_critical_findings_has_every_field_that_its_payload_nee
         assert {FIELDS[field] for field in required_fields(use, profile)} <= set(sent)
 
 
+@given(uses | full_uses, profiles, st.sampled_from(["code", "name", "his_name"]), st.sampled_from([None, "内科"]))
+def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name):
+    of_hospital = {"profile": profile, "department_format": department_format, "department_name": name}
+    codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
+    spotless = rules.spotless(codes, **of_hospital)
+    assert (spotless is not None and spotless(use)) == (check(use, **of_hospital) == ())
+
+
 def test_the_row_check_and_normalization_agree_on_who_speaks():
     normalizer = Normalizer(TABLES, {table: {} for table in CODE_TABLES})
     row = SourceRow("GH1", FULL.occurred_at, "010101", "77", "睡眠", "01", "0401", None, NUMBERS["01"], "测试", None, 0)
