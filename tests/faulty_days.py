@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -153,11 +153,21 @@ class His:
         metadata = MetaData()
         self.tables: dict[str, Table] = {}
         for feed in FEEDS:
-            text = [Column(name, String) for name in COLUMNS[1:]]
-            kept = [Column("source_id", String, index=True), Column("occurred_at", DateTime), Column("voided", Integer)]
+            text = [Column(name, String(64)) for name in COLUMNS[1:]]
+            kept = [
+                Column("source_id", String(32), index=True),
+                Column("occurred_at", DateTime),
+                Column("voided", Integer),
+            ]
             self.tables[feed] = Table(feed, metadata, *kept, *text)
             (folder / "plain" / f"{feed}.sql").write_text(SQL.format(feed=feed, columns=", ".join(COLUMNS)))
+        self._metadata = metadata
         metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Take the tables away."""
+        self._metadata.drop_all(self.engine)
+        self.engine.dispose()
 
     @contextmanager
     def change(self) -> Iterator[Connection]:
@@ -166,6 +176,30 @@ class His:
 
     def source(self, hospital: Hospital) -> Source:
         return Source(self.engine, hospital, sql=self.folder)
+
+    def enter(self, connection: Connection, records: Iterable[Record]) -> None:
+        """Their rows come in."""
+        for feed, of in self._by_feed(records):
+            connection.execute(insert(self.tables[feed]), [one.row for one in of])
+
+    def remove(self, connection: Connection, records: Iterable[Record]) -> None:
+        """Their rows go."""
+        for feed, of in self._by_feed(records):
+            table = self.tables[feed]
+            connection.execute(delete(table).where(table.c.source_id.in_([one.source_id for one in of])))
+
+    def write(self, connection: Connection, records: Iterable[Record], **values: Any) -> None:
+        """Their rows say something else."""
+        for feed, of in self._by_feed(records):
+            table = self.tables[feed]
+            mine = table.c.source_id.in_([one.source_id for one in of])
+            connection.execute(update(table).where(mine).values(values))
+
+    def _by_feed(self, records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+        found: dict[str, list[Record]] = {}
+        for one in records:
+            found.setdefault(one.feed, []).append(one)
+        return list(found.items())
 
 
 @dataclass
@@ -220,23 +254,19 @@ def make(seed: int, ledger: Ledger, his: His) -> Day:
     with his.change() as connection:
         for table in his.tables.values():
             connection.execute(delete(table))
-        for one in records:
-            if one.fate.at_first != "absent":
-                connection.execute(insert(his.tables[one.feed]).values(one.row))
+        his.enter(connection, [one for one in records if one.fate.at_first != "absent"])
     for feed in FEEDS:
-        _stage(ledger, his, hospital, feed, NOON if feed in day.provisional else MORNING)
+        stage_feed(ledger, his, hospital, feed, NOON if feed in day.provisional else MORNING)
     with ledger.write() as connection:
         _deliver(connection, day)
         _hold(connection, day)
     with his.change() as connection:
-        for one in records:
-            _earlier(connection, his.tables[one.feed], one)
+        _earlier(connection, his, records)
     # The ledger was level with the HIS as it stood then: as staging and earlier reconciliations write it down.
     for feed in FEEDS:
         note(ledger, his.source(hospital), hospital.id, feed, day_window(DAY), now=NOON)
     with his.change() as connection:
-        for one in records:
-            _last_word(connection, his.tables[one.feed], one)
+        _last_word(connection, his, records)
     _state(draw, day)
     with ledger.write() as connection:
         statements.keep(connection, [_statement(day)], now=MORNING)
@@ -274,7 +304,7 @@ def _tables_and_aliases() -> tuple[Any, Aliases]:
 TABLES, ALIASES = _tables_and_aliases()
 
 
-def _stage(ledger: Ledger, his: His, hospital: Hospital, feed: str, now: datetime) -> None:
+def stage_feed(ledger: Ledger, his: His, hospital: Hospital, feed: str, now: datetime) -> None:
     window = day_window(DAY)
     stage(
         his.source(hospital).rows(feed, window.start, window.end),
@@ -291,11 +321,15 @@ def _stage(ledger: Ledger, his: His, hospital: Hospital, feed: str, now: datetim
 
 def _deliver(connection: Connection, day: Day) -> None:
     """What the deliverer, and earlier reconciliations, would have left."""
+    columns = (event.c.feed, event.c.source_id, event.c.id, event.c.status, event.c.request_id)
+    rows = connection.execute(select(*columns).where(event.c.hospital == day.hospital.id))
+    staged = {(row.feed, row.source_id): row for row in rows}
+    alike: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    calls: list[dict[str, Any]] = []
     for one in day.records:
         if one.fate.at_first == "absent":
             continue
-        mine = (event.c.hospital == day.hospital.id, event.c.feed == one.feed, event.c.source_id == one.source_id)
-        row = connection.execute(select(event).where(*mine)).one()
+        row = staged[one.feed, one.source_id]
         values: dict[str, Any] = dict.fromkeys(one.fate.marks, MORNING)
         if one.fate.state != row.status:
             values["status"] = one.fate.state
@@ -303,11 +337,15 @@ def _deliver(connection: Connection, day: Day) -> None:
             answer, code = ANSWERS[one.fate.state]
             values |= {"attempts": 1, "result_code": code, "settled_at": NOON}
             call = {"event_id": row.id, "request_id": row.request_id, "deliverer": 1, "at": NOON, "answer": answer}
-            connection.execute(insert(attempt).values(**call, result_code=code, status=one.fate.state))
+            calls.append({**call, "result_code": code, "status": one.fate.state})
         if one.fate.state == "in_flight":
             values["claimed_by"] = 1
         if values:
-            connection.execute(update(event).where(event.c.id == row.id).values(values))
+            alike.setdefault(tuple(values.items()), []).append(row.id)
+    if calls:
+        connection.execute(insert(attempt), calls)
+    for changes, ids in alike.items():
+        connection.execute(update(event).where(event.c.id.in_(ids)).values(dict(changes)))
 
 
 def _hold(connection: Connection, day: Day) -> None:
@@ -326,35 +364,28 @@ def _hold(connection: Connection, day: Day) -> None:
         holds.place(connection, hospital=of, kind=day.held_by, reason="planted", by="test", now=NOON)
 
 
-def _earlier(connection: Connection, table: Table, one: Record) -> None:
+def _earlier(connection: Connection, his: His, records: list[Record]) -> None:
     """What the HIS said when the ledger's marks were set."""
-    mine = table.c.source_id == one.source_id
-    if "vanished_at" in one.fate.marks:
-        connection.execute(delete(table).where(mine))
-    if "changed_at" in one.fate.marks:
-        connection.execute(update(table).where(mine).values(name="改名者"))
-    if "voided_at" in one.fate.marks:
-        connection.execute(update(table).where(mine).values(voided=1))
+    his.remove(connection, [one for one in records if "vanished_at" in one.fate.marks])
+    his.write(connection, [one for one in records if "changed_at" in one.fate.marks], name="改名者")
+    his.write(connection, [one for one in records if "voided_at" in one.fate.marks], voided=1)
 
 
-def _last_word(connection: Connection, table: Table, one: Record) -> None:
-    mine = table.c.source_id == one.source_id
-    his = one.fate.his
-    if one.fate.at_first == "absent" or one.fate.marks:
-        connection.execute(delete(table).where(mine))
-        connection.execute(insert(table).values(one.row))
-    if his == "none":
-        connection.execute(delete(table).where(mine))
-    if "voided" in his:
-        connection.execute(update(table).where(mine).values(voided=1))
-    if his == "valid":
-        connection.execute(update(table).where(mine).values(voided=0))
-    if "changed" in his:
-        connection.execute(update(table).where(mine).values(name="改名者"))
-    if his == "moved":
-        connection.execute(update(table).where(mine).values(occurred_at=one.at + timedelta(days=1)))
-    if his == "twice":
-        connection.execute(insert(table).values(one.row))
+def _last_word(connection: Connection, his: His, records: list[Record]) -> None:
+    anew = [one for one in records if one.fate.at_first == "absent" or one.fate.marks]
+    his.remove(connection, anew)
+    his.enter(connection, anew)
+
+    def said(word: str) -> list[Record]:
+        return [one for one in records if word in one.fate.his.split()]
+
+    his.remove(connection, said("none"))
+    his.write(connection, said("voided"), voided=1)
+    his.write(connection, said("valid"), voided=0)
+    his.write(connection, said("changed"), name="改名者")
+    for one in said("moved"):
+        his.write(connection, [one], occurred_at=one.at + timedelta(days=1))
+    his.enter(connection, said("twice"))
 
 
 def _state(draw: random.Random, day: Day) -> None:

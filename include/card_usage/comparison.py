@@ -1,23 +1,21 @@
-"""Comparison: the HIS against the ledger, first by hour, then event by event in the hours that need it.
+"""Comparison: the HIS against the ledger, first by minute, then event by event in the minutes that need it.
 
-    counts    one grouped query at the HIS, a feed and day: records, refunds and a checksum over all rows, by hour
-    keys      hours whose counts differ from the ledger's, or whose checksum is not the one they had when the ledger was
-              last level with them: the HIS's keys and refunds, slice by slice
-    contents  hours whose checksum is another: their rows, normalized and digested as staging does it
+    counts    one grouped query at the HIS, a feed and day: records, refunds and a checksum over all rows, by minute
+    keys      minutes whose counts differ from the ledger's: the HIS's keys and refunds, window by window
+    rows      minutes whose checksum is not the one they had when the ledger was last level with them: whole rows, their
+              content normalized and digested as staging does it
 
 What only the ledger has is marked vanished; what only the HIS has is listed by its key (table `absent`); refunds, and
 refunds taken back, and changes are marked as staging would. Marks that are no longer true are taken away. Nothing is
-staged and nothing is sent. A database without a checksum (SQLite) is compared whole each time. Memory: one slice of
-keys on each side, and the keys that only one side has.
+staged and nothing is sent. A database without a checksum (SQLite) is compared whole each time. Memory: one window of
+keys on each side (`card_usage.narrowing`), and the keys that only one side has.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
@@ -27,16 +25,14 @@ from card_usage.events import SourceRow, event_key
 from card_usage.hospitals import Hospital
 from card_usage.ledger import counts, source_marks
 from card_usage.ledger import hours as staged_hours
-from card_usage.ledger.counts import CellCount
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.intake import VOIDABLE, Change, Draft, compare, known, void
 from card_usage.ledger.schema import absent, event
+from card_usage.ledger.source_marks import Marker
+from card_usage.narrowing import MINUTES, SLICE, Differing, Part, differing, expected, parts
 from card_usage.reconcile import keep, read_day, weigh
-from card_usage.source import HourTally, SourceKey
+from card_usage.source import MinuteTally, SourceKey
 from card_usage.windows import HOUR, Window, day_window
-
-SLICE: Final = 50_000
-"""Records that are compared at a time, at most as many as the HIS has in one slice of an hour."""
 
 BATCH: Final = 5_000
 MOST_UNKNOWN: Final = 10 * SLICE
@@ -51,8 +47,8 @@ _SOURCE_ID: Final = 128
 class His(Protocol):
     """What a comparison asks of a `card_usage.source.Source`."""
 
-    def hours(self, feed: str, window_start: datetime, window_end: datetime) -> list[HourTally]:
-        """Records and refunds by hour."""
+    def minutes(self, feed: str, window_start: datetime, window_end: datetime) -> list[MinuteTally]:
+        """Records, refunds and checksum by minute."""
         ...
 
     def keys(self, feed: str, window_start: datetime, window_end: datetime) -> list[SourceKey]:
@@ -77,10 +73,10 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """What came of one feed's day. `hours`: how many of the 24 had to be compared event by event."""
+    """What came of one feed's day. `minutes`: how many of the 1440 had to be compared event by event."""
 
     source: SourceCount
-    hours: int
+    minutes: int
     difference: Difference
 
 
@@ -102,29 +98,25 @@ Normalize = Callable[[SourceRow, Window], Draft]
 """How staging normalizes a row of a window (`stage.Drafter.draft`)."""
 
 
+RECOUNTS: Final = 3
+"""How often a feed is compared if events of it are staged meanwhile."""
+
+
 def recount_day(
     ledger: Ledger, his: His, hospital: Hospital, day: date, normalize: Callable[[str], Normalize], *, now: datetime
 ) -> Reconciliation:
     """Reconcile a day from the HIS on: every feed compared, weighed and kept. `normalize` by feed."""
-    with ledger.read() as connection:
-        read = read_day(connection, hospital, day, now=now)
-    compared = {
-        feed: compare_feed(
-            ledger,
-            his,
-            hospital.id,
-            feed,
-            day,
-            now=now,
-            draft=normalize(feed),
-            cells=[one for one in read.cells if one.feed == feed],
-        )
-        for feed in hospital.his.feeds
-    }
-    if any(one.hours for one in compared.values()):
-        # What was compared event by event was marked, perhaps, and took its time.
+    compared: dict[str, Compared] = {}
+    left: tuple[str, ...] = hospital.his.feeds
+    for _ in range(RECOUNTS):
+        for feed in left:
+            compared[feed] = compare_feed(ledger, his, hospital.id, feed, day, now=now, draft=normalize(feed))
         with ledger.read() as connection:
             read = read_day(connection, hospital, day, now=now)
+        # Staged while it was compared: what is late or vanished is no longer what it was.
+        left = tuple(feed for feed in left if compared[feed].difference.staged != read.staged(feed))
+        if not left:
+            break
     result = weigh(
         hospital,
         day,
@@ -139,132 +131,129 @@ def recount_day(
 
 
 def compare_feed(
-    ledger: Ledger,
-    his: His,
-    hospital: str,
-    feed: str,
-    day: date,
-    *,
-    now: datetime,
-    draft: Normalize,
-    cells: Sequence[CellCount],
+    ledger: Ledger, his: His, hospital: str, feed: str, day: date, *, now: datetime, draft: Normalize
 ) -> Compared:
-    """Compare one feed's day and mark what differs. `cells`: of the ledger, read before the HIS is asked."""
+    """Compare one feed's day and mark what differs. The ledger is read before the HIS is asked."""
     window = day_window(day)
     with ledger.read() as connection:
         marks = source_marks.find(connection, hospital, feed, day)
-    tallies = his.hours(feed, window.start, window.end)
-    present: Counter[int | None] = Counter()
-    voided: Counter[int | None] = Counter()
-    for one in cells:
-        if not one.cell.vanished:
-            present[one.hour] += one.events
-            voided[one.hour] += one.events * one.cell.voided
-    theirs = {one.hour: (one.rows, one.voided) for one in tallies}
-    digests = {
-        one.hour: source_marks.digest(ledger.keyring, hospital, feed, day, one)
-        for one in tallies
-        if one.hour is not None
-    }
-    changed = {hour for hour, kept in digests.items() if kept is None or marks.get(hour) != kept}
-    odd: set[int | None] = {*changed, *(marks.keys() - digests.keys())}
-    odd |= {hour for hour in {*theirs, *present} if theirs.get(hour, (0, 0)) != (present[hour], voided[hour])}
-    staged = sum(one.events for one in cells)
-    vanished = sum(one.events for one in cells if one.cell.vanished)
+        held = counts.minutes(connection, hospital, feed, day)
+    tallies = his.minutes(feed, window.start, window.end)
+    marker = Marker(ledger.keyring, hospital, feed, day, tallies)
+    odd = differing(tallies, held, marks, marker)
+    vanished = sum(one.vanished for one in held)
+    staged = vanished + sum(one.present for one in held)
     records = sum(one.rows for one in tallies)
-    if not odd or (not staged and records > MOST_UNKNOWN):
+    if not odd.odd or (not staged and records > MOST_UNKNOWN):
         _list(ledger, hospital, feed, day, {}, now)
         return Compared(
             source=SourceCount(records, sum(one.voided for one in tallies)),
-            hours=0,
+            minutes=0,
             difference=Difference(late=0 if staged else records, vanished=vanished, refunds=0, staged=staged),
         )
-    # A record of the HIS whose hour nobody can read lies anywhere in the day.
-    hours = list(range(24)) if None in odd else sorted(hour for hour in odd if hour is not None)
-    for part in _slices(window, sorted(changed), theirs):
-        _contents(ledger, his, hospital, feed, part, lambda row: draft(row, window), now)
+    rows = expected(tallies, held)
+    look = _Look(ledger, his, hospital, feed, window, draft, now)
     while True:
-        found = _Found()
-        _hours(ledger, his, hospital, feed, window, hours, theirs, found)
+        windows, minutes = parts(window, odd, rows)
+        found = look.over(windows, minutes)
         moved, late, astray = _match_rest(ledger, hospital, feed, day, found)
-        if not astray or len(hours) == 24:
+        if not astray or len(minutes) == len(MINUTES):
             break
-        # The ledger has some of these under another hour, or only now: look at the whole day.
-        hours = list(range(24))
+        # The ledger has some of these under another minute, or only now: look for keys in the whole day.
+        odd = Differing.all()
     listed = {"late_in_source": late, "moved_here": moved, "refunds_not_staged": found.taken_back}
     _mark_all(ledger, hospital, feed, day, found, now)
     with ledger.write() as connection:
-        source_marks.keep(connection, hospital, feed, day, digests, now=now)
+        source_marks.keep(connection, hospital, feed, day, marker.marks(), now=now)
     _list(ledger, hospital, feed, day, listed, now)
-    with ledger.read() as connection:
-        again = counts.cells(connection, hospital, day, day, feed=feed)
-    even = [one for one in tallies if one.hour is not None and one.hour not in hours]
+    even = [one for one in tallies if one.minute is not None and one.minute not in minutes]
+    newly = sum(not one.vanished for one in found.only_ledger)
     return Compared(
         source=SourceCount(
             sum(one.rows for one in even) + found.distinct, sum(one.voided for one in even) + found.voided
         ),
-        hours=len(hours),
+        minutes=len(minutes),
         difference=Difference(
             late=len(late),
-            vanished=sum(one.events for one in again if one.cell.vanished),
+            vanished=vanished + newly - len(found.back),
             moved_here=len(moved),
             refunds=len(found.taken_back),
-            staged=sum(one.events for one in again),
+            staged=staged,
         ),
     )
 
 
-def _slices(window: Window, hours: Iterable[int], theirs: dict[int | None, tuple[int, int]]) -> Iterator[Window]:
-    """The hours as windows, parted so that none is expected to hold more than SLICE records."""
-    for hour in hours:
-        start = window.start + HOUR * hour
-        parts = -(-theirs.get(hour, (0, 0))[0] // SLICE) or 1
-        edges = [start + HOUR * n / parts for n in range(parts)] + [start + HOUR]
-        # Whole seconds, for that is what a HIS's text bounds can say.
-        edges = [edge.replace(microsecond=0) for edge in edges]
-        yield from (Window(one, other) for one, other in pairwise(edges) if one < other)
+class _Look(NamedTuple):
+    """A feed's day, looked at record by record."""
 
+    ledger: Ledger
+    his: His
+    hospital: str
+    feed: str
+    day: Window
+    draft: Normalize
+    now: datetime
 
-def _hours(
-    ledger: Ledger,
-    his: His,
-    hospital: str,
-    feed: str,
-    window: Window,
-    hours: Sequence[int],
-    theirs: dict[int | None, tuple[int, int]],
-    found: _Found,
-) -> None:
-    """Compare the keys of these hours, a slice at a time. The ledger is read as it was before the HIS was asked: a
-    record that comes and is staged meanwhile must not look vanished."""
-    with ledger.read() as connection:
-        held = _held(connection, hospital, feed, window.day, hours)
-        ahead = next(held, None)
-        while ahead is not None and ahead.at is None:
-            found.only_ledger.append(ahead)
+    def over(self, windows: Sequence[Part], minutes: frozenset[int]) -> _Found:
+        """Compare the records of these windows, one after the other. The ledger is read as it was before the HIS is
+        asked: a record that comes and is staged meanwhile must not look vanished."""
+        found = _Found()
+        with self.ledger.read() as connection:
+            held = _held(connection, self.hospital, self.feed, self.day.day, minutes)
             ahead = next(held, None)
-        for part in _slices(window, hours, theirs):
-            ours: dict[str, Held] = {}
-            while ahead is not None and ahead.at is not None and ahead.at < part.end:
-                ours[ahead.source_id] = ahead
+            while ahead is not None and ahead.at is None:
+                found.only_ledger.append(ahead)
                 ahead = next(held, None)
-            seen: set[str] = set()
-            for source_id, is_voided in his.keys(feed, part.start, part.end):
-                if source_id in seen or source_id in found.only_his:
-                    continue  # the HIS says it twice: staging takes the first
-                seen.add(source_id)
-                found.distinct += 1
-                found.voided += is_voided
-                one = ours.pop(source_id[:_SOURCE_ID], None)
-                if one is None:
-                    found.only_his[source_id] = is_voided
-                else:
-                    _match(found, one, source_id, is_voided)
-            found.only_ledger += ours.values()
+            for part in windows:
+                ours: dict[str, Held] = {}
+                while ahead is not None and ahead.at is not None and ahead.at < part.window.end:
+                    ours[ahead.source_id] = ahead
+                    ahead = next(held, None)
+                seen: set[str] = set()
+                for source_id, is_voided in self._keys(part):
+                    if source_id in seen or source_id in found.only_his:
+                        continue  # the HIS says it twice: staging takes the first
+                    seen.add(source_id)
+                    found.distinct += 1
+                    found.voided += is_voided
+                    one = ours.pop(source_id[:_SOURCE_ID], None)
+                    if one is None:
+                        found.only_his[source_id] = is_voided
+                    else:
+                        _match(found, one, source_id, is_voided)
+                found.only_ledger += ours.values()
+        return found
+
+    def _keys(self, part: Part) -> Iterator[SourceKey]:
+        """Keys of a window; where contents may have changed, out of whole rows, which are compared on the way."""
+        start, end = part.window.start, part.window.end
+        if not part.changed:
+            yield from self.his.keys(self.feed, start, end)
+            return
+        for batch in self.his.rows(self.feed, start, end):
+            self._contents(batch)
+            for row in batch:
+                yield SourceKey(str(row.source_id).strip(), bool(row.voided))
+
+    def _contents(self, batch: Sequence[SourceRow]) -> None:
+        """Mark sent events whose content is another now, as staging does within its look-back days."""
+        drafts = {one.key: one for one in (self.draft(row, self.day) for row in reversed(batch))}
+        with self.ledger.read() as connection:
+            have = known(connection, list(drafts))
+        changes = {one.id: compare(one, drafts[key]) for key, one in have.items()}
+        changed = [of_id for of_id, change in changes.items() if change is Change.CHANGED_LATE]
+        restored = [of_id for of_id, change in changes.items() if change is Change.RESTORED]
+        if changed or restored:
+            moved = {*changed, *restored}
+            left = {staged_hours.floor(one.occurred_at) for one in have.values() if one.id in moved and one.occurred_at}
+            with self.ledger.write() as connection:
+                staged_hours.forget(connection, self.hospital, self.feed, left)
+                _mark(connection, "changed_at", changed, self.now)
+                _mark(connection, "changed_at", restored, None)
 
 
-def _held(connection: Connection, hospital: str, feed: str, day: date, hours: Sequence[int]) -> Iterator[Held]:
-    """Events of these hours in the order of their time, those without one first."""
+def _held(connection: Connection, hospital: str, feed: str, day: date, minutes: frozenset[int]) -> Iterator[Held]:
+    """Events of these minutes in the order of their time, those without one first."""
     columns = (event.c.id, event.c.source_id, event.c.status)
     marks = (event.c.voided_at.is_not(None), event.c.vanished_at.is_not(None))
     query = (
@@ -272,8 +261,8 @@ def _held(connection: Connection, hospital: str, feed: str, day: date, hours: Se
         .where(event.c.hospital == hospital, event.c.day == day, event.c.feed == feed)
         .order_by(event.c.occurred_at.asc().nulls_first())
     )
-    if len(hours) < 24:
-        inside = counts.HOUR.in_(hours)
+    if len(minutes) < len(MINUTES):
+        inside = counts.minute_of(event.c.occurred_at).in_(sorted(minutes))
         query = query.where(or_(event.c.occurred_at.is_(None), inside))
     options = {"stream_results": True, "max_row_buffer": BATCH}
     for part in connection.execute(query, execution_options=options).partitions(BATCH):
@@ -295,8 +284,8 @@ def _match(found: _Found, one: Held, source_id: str, is_voided: bool) -> None:
 def _match_rest(
     ledger: Ledger, hospital: str, feed: str, day: date, found: _Found
 ) -> tuple[list[str], list[str], bool]:
-    """Match across hours what only one side had. Returns the keys that moved here, the late ones, and whether the
-    ledger has some under an hour that was not compared, or has only now."""
+    """Match across windows what only one side had. Returns the keys that moved here, the late ones, and whether the
+    ledger has some under a minute that was not compared, or has only now."""
     gone: list[Held] = []
     cut = {source_id[:_SOURCE_ID]: source_id for source_id in found.only_his}
     for one in found.only_ledger:
@@ -361,41 +350,11 @@ def _list(ledger: Ledger, hospital: str, feed: str, day: date, listed: dict[str,
             connection.execute(insert(absent), rows)
 
 
-def _contents(
-    ledger: Ledger,
-    his: His,
-    hospital: str,
-    feed: str,
-    part: Window,
-    draft: Callable[[SourceRow], Draft],
-    now: datetime,
-) -> None:
-    """Mark sent events whose content is another now, as staging does within its look-back days."""
-    for batch in his.rows(feed, part.start, part.end):
-        drafts = {one.key: one for one in map(draft, reversed(batch))}
-        with ledger.read() as connection:
-            have = known(connection, list(drafts))
-        changes = {one.id: compare(one, drafts[key]) for key, one in have.items()}
-        changed = [of_id for of_id, change in changes.items() if change is Change.CHANGED_LATE]
-        restored = [of_id for of_id, change in changes.items() if change is Change.RESTORED]
-        if changed or restored:
-            moved = {*changed, *restored}
-            left = {staged_hours.floor(one.occurred_at) for one in have.values() if one.id in moved and one.occurred_at}
-            with ledger.write() as connection:
-                staged_hours.forget(connection, hospital, feed, left)
-                _mark(connection, "changed_at", changed, now)
-                _mark(connection, "changed_at", restored, None)
-
-
 def note(ledger: Ledger, his: His, hospital: str, feed: str, window: Window, *, now: datetime) -> None:
     """Before a window is staged: write down how the HIS looks. What is the same later was staged as it is."""
     for day in window.days:
         start, end = max(window.start, day_window(day).start), min(window.end, day_window(day).end)
-        digests = {
-            one.hour: source_marks.digest(ledger.keyring, hospital, feed, day, one)
-            for one in his.hours(feed, start, end)
-            if one.hour is not None
-        }
+        marker = Marker(ledger.keyring, hospital, feed, day, his.minutes(feed, start, end))
         hours = range(start.hour, (end - timedelta(microseconds=1)).hour + 1)
         with ledger.write() as connection:
-            source_marks.keep(connection, hospital, feed, day, digests, hours=hours, now=now)
+            source_marks.keep(connection, hospital, feed, day, marker.marks(hours), hours=hours, now=now)

@@ -82,6 +82,10 @@ class Read(NamedTuple):
     holders: Holders
     platform: PlatformDay | None
 
+    def staged(self, feed: str) -> int:
+        """Events of a feed."""
+        return sum(one.events for one in self.cells if one.feed == feed)
+
 
 def read_day(connection: Connection, hospital: Hospital, day: date, *, now: datetime) -> Read:
     """Count the ledger's day, a grouped query each."""

@@ -30,7 +30,7 @@ from card_usage.hospitals import Hospital
 from card_usage.replica import connect, denied, gone, mistyped, passes, reason
 from card_usage.windows import local
 
-__all__ = ["SQL", "Feed", "HourTally", "Source", "SourceKey", "Tally", "connect", "feed_sql"]
+__all__ = ["SQL", "Feed", "MinuteTally", "Source", "SourceKey", "Tally", "connect", "feed_sql"]
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,16 @@ _HEADER: Final = re.compile(r"^--\s*bounds:\s*(char16|datetime)\s*$")
 _LONGEST_PAUSE: Final = 60.0
 _STEP: Final = 250
 """Rows taken from the driver at once: so many at most come again after a break."""
-# The local hour of a row, by how the feed's column gives times and by the kind of database ("": any other).
-_HOURS: Final[Mapping[str, Mapping[str, str]]] = {
-    "char16": {"": "SUBSTRING(counted.occurred_at, 9, 2)", "oracle": "SUBSTR(counted.occurred_at, 9, 2)"},
+# The local minute of a row (hhmm), by how the feed's column gives times and by the kind of database ("": any other).
+_MINUTES: Final[Mapping[str, Mapping[str, str]]] = {
+    "char16": {"": "SUBSTRING(counted.occurred_at, 9, 5)", "oracle": "SUBSTR(counted.occurred_at, 9, 5)"},
     "datetime": {
-        "": "EXTRACT(HOUR FROM counted.occurred_at)",
-        "mssql": "DATEPART(HOUR, counted.occurred_at)",
-        "sqlite": "STRFTIME('%H', counted.occurred_at)",
-        "oracle": "TO_CHAR(counted.occurred_at, 'HH24')",
+        "": "EXTRACT(HOUR FROM counted.occurred_at) * 100 + EXTRACT(MINUTE FROM counted.occurred_at)",
+        "mssql": "DATEPART(HOUR, counted.occurred_at) * 100 + DATEPART(MINUTE, counted.occurred_at)",
+        "sqlite": "STRFTIME('%H%M', counted.occurred_at)",
+        "oracle": "TO_CHAR(counted.occurred_at, 'HH24MI')",
+        # Half the cost of two EXTRACTs, which count in numeric.
+        "postgresql": "DATE_TRUNC('minute', counted.occurred_at)",
     },
 }
 
@@ -81,7 +83,7 @@ class Feed:
     counted: TextClause
     keys: TextClause
     newest: TextClause
-    by_hour: Mapping[str, TextClause]
+    by_minute: Mapping[str, TextClause]
 
     def edge(self, moment: datetime) -> str | datetime:
         """An edge of a window in the form of the feed's own column."""
@@ -97,14 +99,14 @@ class Tally(NamedTuple):
     voided: int
 
 
-class HourTally(NamedTuple):
-    """The same of one local hour (None: rows whose time shows none). `checksum`: the database's own, over every column
-    of all these rows in any order; None where it has no function for it."""
+class MinuteTally(NamedTuple):
+    """The same of one local minute, 0 to 1439 (None: rows whose time shows none). `checksum`: the database's own, over
+    every column of all these rows in any order, so that sums are those of longer times; None where it has none."""
 
-    hour: int | None
+    minute: int | None
     rows: int
     voided: int
-    checksum: str | None = None
+    checksum: int | None = None
 
 
 class SourceKey(NamedTuple):
@@ -137,13 +139,13 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
     counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{selected}) counted"  # noqa: S608
     keys = f"SELECT keyed.source_id, keyed.voided FROM (\n{selected}) keyed"  # noqa: S608
     newest = f"SELECT MAX(newest.occurred_at) FROM (\n{selected}) newest"  # noqa: S608
-    by_hour = {
+    by_minute = {
         backend: text(
-            f"SELECT {hour}, COUNT(*), COALESCE(SUM(counted.voided), 0), {checksum}"  # noqa: S608
-            f" FROM (\n{selected}) counted GROUP BY {hour}"
+            f"SELECT {minute}, COUNT(*), COALESCE(SUM(counted.voided), 0), {checksum}"  # noqa: S608
+            f" FROM (\n{selected}) counted GROUP BY {minute}"
         ).bindparams(*edges)
         for backend, checksum in _CHECKSUMS.items()
-        for hour in [_HOURS[bounds].get(backend, _HOURS[bounds][""])]
+        for minute in [_MINUTES[bounds].get(backend, _MINUTES[bounds][""])]
     }
     return Feed(
         name=name,
@@ -152,8 +154,22 @@ def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
         counted=text(counted).bindparams(*edges),
         keys=text(keys).bindparams(*edges),
         newest=text(newest).bindparams(*edges),
-        by_hour=by_hour,
+        by_minute=by_minute,
     )
+
+
+def _minute(said: object) -> int | None:
+    """A minute of the day as one of `_MINUTES` gives it: a time, a number hhmm, or a text hhmm or hh:mm."""
+    if isinstance(said, datetime):
+        return said.hour * 60 + said.minute
+    if isinstance(said, str):
+        said = said.strip().replace(":", "")
+        if not re.fullmatch(r"\d{4}", said):
+            return None
+    elif said is None:
+        return None
+    hour, minute = divmod(int(said), 100)  # type: ignore[call-overload]
+    return hour * 60 + minute if hour < 24 and minute < 60 else None
 
 
 class _Place:
@@ -333,17 +349,16 @@ class Source:
         ((rows, voided),) = self._asked(feed, sql, sql.counted, window_start, window_end)
         return Tally(int(rows), int(voided))
 
-    def hours(self, feed: str, window_start: datetime, window_end: datetime) -> list[HourTally]:
-        """The tally by local hour, counted by the database in one grouped query; hours without a row are left out."""
+    def minutes(self, feed: str, window_start: datetime, window_end: datetime) -> list[MinuteTally]:
+        """The tally by local minute, counted by the database in one grouped query; those without a row are left out."""
         sql = self._sql(feed)
-        query = sql.by_hour.get(self.engine.dialect.name, sql.by_hour[""])
-        found: dict[int | None, HourTally] = {}
+        query = sql.by_minute.get(self.engine.dialect.name, sql.by_minute[""])
+        found: dict[int | None, MinuteTally] = {}
         for said, rows, voided, checksum in self._asked(feed, sql, query, window_start, window_end):
-            digits = str(said).strip()
-            hour = int(float(digits)) if re.fullmatch(r"\d{1,2}(\.0*)?", digits) and float(digits) < 24 else None
-            before = found.get(hour, HourTally(hour, 0, 0))
-            kept = None if checksum is None else str(checksum)
-            found[hour] = HourTally(hour, before.rows + int(rows), before.voided + int(voided), kept)
+            minute = _minute(said)
+            before = found.get(minute, MinuteTally(minute, 0, 0, 0))
+            total = None if checksum is None or before.checksum is None else before.checksum + int(checksum)
+            found[minute] = MinuteTally(minute, before.rows + int(rows), before.voided + int(voided), total)
         return list(found.values())
 
     def keys(self, feed: str, window_start: datetime, window_end: datetime) -> list[SourceKey]:

@@ -152,8 +152,8 @@ def test_the_loader_makes_days_and_lets_late_rows_arrive_and_repeats_nothing(
 
 def test_hours_are_counted_by_the_server(his: Stand, on_sqlite: str) -> None:
     for feed in FEEDS:
-        counted = source(his.reader).hours(feed, WINDOW.start, WINDOW.end)
-        wanted = source(on_sqlite).hours(feed, WINDOW.start, WINDOW.end)
+        counted = source(his.reader).minutes(feed, WINDOW.start, WINDOW.end)
+        wanted = source(on_sqlite).minutes(feed, WINDOW.start, WINDOW.end)
         assert {one[:3] for one in counted} == {one[:3] for one in wanted}
 
 

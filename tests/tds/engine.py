@@ -41,6 +41,7 @@ SYSTEM = {
         " transaction_isolation_level smallint, lock_timeout int)"
     ),
 }
+_PARTS = {"HOUR": "%H", "MINUTE": "%M"}
 _WORD = re.compile(
     r"(?P<text>N?'(?:[^']|'')*')|(?P<name>\[[^\]]*\])|(?P<hex>\b0x[0-9A-F]*)|(?P<max>\(\s*max\s*\))"
     r"|(?P<moment>\{\s*(?:ts|d|t)\s*('[^']*')\s*\})|(?P<at>@@\w+)",
@@ -293,6 +294,9 @@ class Engine:
                         return node.this
                     if kind.textual:
                         node.set("to", exp.DataType.build("text"))
+                case exp.Extract() if (form := _PARTS.get(node.name.upper())) is not None:
+                    told = exp.Anonymous(this="strftime", expressions=[exp.Literal.string(form), node.expression])
+                    return exp.Cast(this=told, to=exp.DataType.build("int"))
                 case exp.Add():
                     sides = (self._kinds.kind(node.left, scope), self._kinds.kind(node.right, scope))
                     if any(kind is not None and kind.textual for kind in sides):

@@ -27,6 +27,9 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from card_usage.balance import Cell
 from card_usage.events import CODE_TABLES
@@ -41,13 +44,22 @@ CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
 
 
 class CellCount(NamedTuple):
-    """Events of one day, feed, state, mix of marks and local hour (None: no readable time)."""
+    """Events of one day, feed, state and mix of marks."""
 
     day: date
     feed: str
     cell: Cell
-    hour: int | None
     events: int
+
+
+class MinuteCount(NamedTuple):
+    """Events of one local minute, 0 to 1439 (None: no readable time): `present` ones, which no comparison missed in
+    the HIS, how many of them are refunded, and vanished ones."""
+
+    minute: int | None
+    present: int
+    voided: int
+    vanished: int
 
 
 class CauseCount(NamedTuple):
@@ -152,25 +164,52 @@ HOUR: Final = cast(extract("hour", event.c.occurred_at), Integer)
 _VALID: Final = event.c.voided_at.is_(None)
 
 
+class minute_of(GenericFunction[int]):
+    """Minute of the day of a local time, 0 to 1439; null where there is none. Each database has its own quick way."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(minute_of, "postgresql")
+def _on_postgresql(function: minute_of, compiler: SQLCompiler, **options: Any) -> str:
+    time = compiler.process(function.clauses, **options)
+    return f"CAST(DATE_PART('hour', {time}) * 60 + DATE_PART('minute', {time}) AS INTEGER)"
+
+
+@compiles(minute_of, "sqlite")
+def _on_sqlite(function: minute_of, compiler: SQLCompiler, **options: Any) -> str:
+    time = compiler.process(function.clauses, **options)
+    return f"CAST(SUBSTR({time}, 12, 2) AS INTEGER) * 60 + CAST(SUBSTR({time}, 15, 2) AS INTEGER)"
+
+
 def _of(hospital: str, first: date, last: date) -> ColumnElement[bool]:
     return and_(
         event.c.hospital == hospital, event.c.day == first if first == last else event.c.day.between(first, last)
     )
 
 
-def cells(
-    connection: Connection, hospital: str, first: date, last: date, *, feed: str | None = None
-) -> list[CellCount]:
-    """Events by day, feed, state, marks and hour, in no order: to ask for one would sort them all on PostgreSQL."""
+def cells(connection: Connection, hospital: str, first: date, last: date) -> list[CellCount]:
+    """Events by day, feed, state and marks, in no order: to ask for one would sort them all on PostgreSQL."""
     marks = [event.c[name].is_not(None) for name in ("vanished_at", "voided_at", "changed_at")]
-    groups = (event.c.day, event.c.feed, event.c.status, *marks, HOUR)
+    groups = (event.c.day, event.c.feed, event.c.status, *marks)
     query: Select[Any] = select(*groups, func.count()).where(_of(hospital, first, last)).group_by(*groups)
-    if feed is not None:
-        query = query.where(event.c.feed == feed)
-    found = []
-    for day, of_feed, status, vanished, voided, changed, hour, events in connection.execute(query):
-        found.append(CellCount(day, of_feed, Cell(status, bool(vanished), bool(voided), bool(changed)), hour, events))
-    return found
+    return [
+        CellCount(day, feed, Cell(status, bool(vanished), bool(voided), bool(changed)), events)
+        for day, feed, status, vanished, voided, changed, events in connection.execute(query)
+    ]
+
+
+def minutes(connection: Connection, hospital: str, feed: str, day: date) -> list[MinuteCount]:
+    """Events of a feed's day by local minute."""
+    minute = minute_of(event.c.occurred_at)
+    vanished = func.count(event.c.vanished_at)
+    voided = func.sum(case((and_(event.c.vanished_at.is_(None), event.c.voided_at.is_not(None)), 1), else_=0))
+    query = select(minute, func.count(), voided, vanished).where(_of(hospital, day, day), event.c.feed == feed)
+    return [
+        MinuteCount(of, events - gone, refunded, gone)
+        for of, events, refunded, gone in connection.execute(query.group_by(minute))
+    ]
 
 
 def acknowledged(connection: Connection, hospital: str, first: date, last: date) -> dict[tuple[date, str], int]:

@@ -6,7 +6,8 @@ from sqlalchemy import Column, Date, String, Table, Text
 
 from card_usage.ledger.schema.columns import Instant, metadata
 
-# `hours`: hour -> keyed digest of its counts and of the HIS's own checksum over its rows, as JSON.
+# `hours`: hour -> keyed digest of its counts and of the HIS's own checksum over its rows, or one for each of its 60
+# minutes, as JSON.
 source_mark = Table(
     "source_mark",
     metadata,
