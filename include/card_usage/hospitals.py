@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from card_usage.calendar import Calendar
 from card_usage.errors import BadHospitalFile, UnknownHospital
 from card_usage.incidents import CAUSES
 
@@ -111,7 +112,7 @@ class Normalize(_Table):
 class Gate(_Table):
     """When the check before delivery warns or holds a window. Shares are of its events, 0 to 1; docs/quality.md.
 
-    A limit of 1 (of a share) never holds. Drops, rises and shifts are against the same weekday of the last weeks; no
+    A limit of 1 (of a share) never holds. Drops, rises and shifts are against earlier days like it (calendar.py); no
     history, no alarm.
     """
 
@@ -121,6 +122,8 @@ class Gate(_Table):
     warn_volume_drop: float = Field(default=0.4, gt=0, le=1)
     # A thin day does no harm, what is late comes with the look-back: holding it is a hospital's own choice.
     hold_volume_drop: float = Field(default=1.0, gt=0, le=1)
+    # Holidays differ: a New Year's Day has thrice the visits of the first of the Spring Festival.
+    holiday_drop: float = Field(default=0.85, gt=0, le=1)
     warn_volume_rise: float = Field(default=0.6, gt=0)
     # Reports cannot be called back: a day of two and a half times the usual is looked at first.
     hold_volume_rise: float = Field(default=1.5, gt=0)
@@ -199,6 +202,7 @@ class Hospital(_Table):
     his: His
     platform: Platform
     normalize: Normalize = Normalize()
+    calendar: Calendar = Calendar()
     gate: Gate = Gate()
     report: Report = Report()
     alerts: Alerts = Alerts()

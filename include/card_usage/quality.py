@@ -2,7 +2,7 @@
 
 stop   events that are due break a declared rule: they should have been quarantined, so something of ours is wrong
 hold   so much is quarantined, doubled or more than usual that the window itself is doubtful
-warn   worth a look while it is sent: unmapped codes, silent feeds, a mix or a volume unlike this weekday's history
+warn   worth a look while it is sent: unmapped codes, silent feeds, a mix or a volume unlike that of days like it
 info   worth knowing: a window that was counted before it had passed, a code that never occurred before
 pass   none of these, or no history to compare with
 
@@ -50,17 +50,26 @@ def check(
     """
     began = perf_counter()
     with ledger.read() as connection:
-        weeks = [_history(connection, hospital.id, week, now) for week in earlier(window)]
+        alike, ordinary = (
+            [_history(connection, hospital.id, one, now) for one in windows]
+            for windows in earlier(window, hospital.calendar)
+        )
         profile = profiles.measure(connection, hospital.id, window, present=local(now))
         provisional = provisional_feeds(connection, hospital.id, window)
-    usual = limits(hospital.gate, profile, [week for _, week, _ in weeks])
+    usual = limits(
+        hospital.gate,
+        profile,
+        [one for _, one, _ in alike],
+        [one for _, one, _ in ordinary],
+        holiday=hospital.calendar.is_holiday(window.days[0]),
+    )
     # A measure that history has and this window lacks is nothing, not unknown.
     zeros = {demand.measure: 0 for demand in usual}
     with ledger.write() as connection:
         profiles.keep(connection, hospital.id, window, {**zeros, **profile})
-        for of, week, fresh in weeks:
-            if fresh and week:
-                profiles.keep(connection, hospital.id, of, week)
+        for of, earlier_profile, fresh in (*alike, *ordinary):
+            if fresh and earlier_profile:
+                profiles.keep(connection, hospital.id, of, earlier_profile)
     codes = {name: table.codes for name, table in load_tables().items()}
     wanted = (*rule_demands(hospital, codes), *usual)
     found = judge(ledger, hospital, window, wanted, told=_teller(hospital), pages=pages)
@@ -86,12 +95,12 @@ def check(
     return verdict
 
 
-def _history(connection: Connection, hospital_id: str, week: Window, now: datetime) -> tuple[Window, Profile, bool]:
-    """An earlier week's profile, as it was kept or (then to be kept) from its events."""
-    kept = profiles.kept(connection, hospital_id, week)
+def _history(connection: Connection, hospital_id: str, of: Window, now: datetime) -> tuple[Window, Profile, bool]:
+    """An earlier window's profile, as it was kept or (then to be kept) from its events."""
+    kept = profiles.kept(connection, hospital_id, of)
     if kept is not None:
-        return week, kept, False
-    return week, profiles.measure(connection, hospital_id, week, present=local(now)), True
+        return of, kept, False
+    return of, profiles.measure(connection, hospital_id, of, present=local(now)), True
 
 
 def _reason(

@@ -1,30 +1,36 @@
 """Troubles: what is wrong with a hospital now, read off its situation. One function a cause; none reads or writes.
 
 No history is no trouble: a hospital of which nothing was ever staged has none but its set-up, and a volume is compared
-only with weeks that have one.
+only with days that have one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from statistics import median
 from typing import Final
 
 from card_usage.hospitals import Hospital
 from card_usage.incidents import Severity, Trouble
 from card_usage.ledger.outbox import State
 from card_usage.ledger.situation import FailedRun, Situation, Unmapped
+from card_usage.usual import expected
 from card_usage.windows import DAY, HOUR, instant, local
 
 LEAST_MISSING: Final = 20
 """Events without a field, of one feed and day, below which a share says nothing."""
 LEAST_USUAL: Final = 20
 """Events that a feed must usually have for its volume to be judged."""
-LEAST_WEEKS: Final = 2
 MANY_REFUSED: Final = 20
 DOWN: Final = HOUR
 _NAMED: Final = 8
+
+
+def compared_days(hospital: Hospital, now: datetime) -> frozenset[date]:
+    """The days whose volumes `assess` needs: yesterday, and those that it is compared with."""
+    day = local(now).date() - DAY
+    alike, ordinary = hospital.calendar.alike(day)
+    return frozenset((day, *alike, *ordinary))
 
 
 def assess(situation: Situation, hospital: Hospital, now: datetime) -> tuple[Trouble, ...]:
@@ -219,15 +225,18 @@ def _missing_field(situation: Situation, hospital: Hospital, now: datetime) -> I
 
 def _volume_drop(situation: Situation, hospital: Hospital, now: datetime) -> Iterator[Trouble]:
     day = local(now).date() - DAY
+    alike, ordinary = hospital.calendar.alike(day)
+    drop = hospital.alerts.drop_share
+    if hospital.calendar.is_holiday(day):
+        drop = max(drop, hospital.gate.holiday_drop)
     dropped: list[tuple[str, int, int]] = []
     for feed in hospital.his.feeds:
         by_day = {one.day: one.rows for one in situation.volumes if one.feed == feed}
-        weeks = [rows for of_day, rows in by_day.items() if of_day != day]
-        if day not in by_day or len(weeks) < LEAST_WEEKS:
+        usual = expected(*([by_day[one] for one in days if one in by_day] for days in (alike, ordinary)))
+        if day not in by_day or usual is None:
             continue
-        usual = int(median(weeks))
-        if usual >= LEAST_USUAL and by_day[day] <= (1 - hospital.alerts.drop_share) * usual:
-            dropped.append((feed, by_day[day], usual))
+        if usual >= LEAST_USUAL and by_day[day] <= (1 - drop) * usual:
+            dropped.append((feed, by_day[day], int(usual)))
     if dropped:
         found, usual = sum(rows for _, rows, _ in dropped), sum(usual for *_, usual in dropped)
         yield Trouble(

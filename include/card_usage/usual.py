@@ -1,46 +1,76 @@
 """Usual: what a window of this hospital is like by its own history, and the limits that follow from it.
 
-History is the same weekday (for hourly hospitals also the same hour) of the last weeks: a median, so that one holiday
-does not spoil it, and room for chance, so that a small hospital is not called every day. Less than two weeks with
-events are no history, and no history is no alarm. Pure: profiles in, demands out.
+History are earlier days like this one (`card_usage.calendar`), for hourly hospitals in the same hour: the same weekday
+of the last weeks, for holidays the last holidays. A median, so that one odd day does not spoil it, and room for chance,
+so that a small hospital is not called every day. Less than two days with events are no history, and no history is no
+alarm. Holidays differ among each other, so a drop has a limit of its own, and a rise is one above ordinary days. Pure:
+profiles in, demands out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date
 from math import sqrt
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
+from card_usage.calendar import Calendar
 from card_usage.expectations import Demand, Level
 from card_usage.hospitals import Gate
 from card_usage.identity import HEALTH_CARD
 from card_usage.ledger.profiles import KINDS, Profile
 from card_usage.windows import Window
 
-WEEKS: Final = 4
-"""How many earlier days of the same weekday are history."""
-
 ENOUGH: Final = 2
-"""Weeks that make a history."""
+"""Days that make a history."""
 
 FEW: Final = 20
 """A share of fewer events than this holds nothing: three bad ones of five at night are no bad day."""
 
 
-def earlier(window: Window) -> tuple[Window, ...]:
-    """The windows that are history, latest first."""
-    shifts = (timedelta(weeks=back) for back in range(1, WEEKS + 1))
-    return tuple(Window(window.start - shift, window.end - shift) for shift in shifts)
+class Earlier(NamedTuple):
+    """Windows that are history, latest first: of days like this one; for a holiday also of its weekday."""
+
+    alike: tuple[Window, ...]
+    ordinary: tuple[Window, ...]
 
 
-def limits(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> tuple[Demand, ...]:
-    """What the profile must satisfy. `weeks`: profiles of earlier weeks; empty ones are no history."""
-    weeks = [week for week in weeks if week.get(("volume", ""))]
-    demands = [*_shares(gate, profile), *_silent_feeds(weeks)]
-    if len(weeks) >= ENOUGH:
-        demands += [*_volumes(gate, profile, weeks), *_mix(gate, profile, weeks), *_quiet(gate, profile, weeks)]
+def earlier(window: Window, calendar: Calendar) -> Earlier:
+    """The windows that are history: the same hours of the days that the window's first day is compared with."""
+    day = window.days[0]
+
+    def moved(days: tuple[date, ...]) -> tuple[Window, ...]:
+        return tuple(Window(window.start - (day - one), window.end - (day - one)) for one in days)
+
+    return Earlier(*map(moved, calendar.alike(day)))
+
+
+def expected(alike: Sequence[int], ordinary: Sequence[int] = ()) -> float | None:
+    """What a volume should reach by those of earlier days: the median of days like it; of a holiday that has none such
+    yet, the least of its weekday. None: there is no history."""
+    if len(alike) >= ENOUGH:
+        return median(alike)
+    return min(ordinary) if len(ordinary) >= ENOUGH else None
+
+
+def limits(
+    gate: Gate,
+    profile: Profile,
+    alike: Sequence[Profile],
+    ordinary: Sequence[Profile] = (),
+    *,
+    holiday: bool = False,
+) -> tuple[Demand, ...]:
+    """What the profile must satisfy. `alike`, `ordinary`: profiles of earlier days; empty ones are no history."""
+    alike = [one for one in alike if one.get(("volume", ""))]
+    ordinary = [one for one in ordinary if one.get(("volume", ""))]
+    demands = [*_shares(gate, profile)]
+    if not holiday or len(alike) >= ENOUGH:
+        demands += _silent_feeds(alike)
+    demands += _holiday_volumes(gate, profile, alike, ordinary) if holiday else _volumes(gate, profile, alike)
+    if len(alike) >= ENOUGH:
+        demands += [*_mix(gate, profile, alike), *_quiet(gate, profile, alike)]
     return tuple(demands)
 
 
@@ -87,18 +117,44 @@ def _silent_feeds(weeks: Sequence[Profile]) -> Iterator[Demand]:
 
 def _volumes(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Demand]:
     """All events by both limits of the hospital; single feeds, where they are not silent, by the lower ones."""
-    for of in sorted({of for name, of in profile if name == "volume"}):
-        usual = median([week.get(("volume", of), 0) for week in weeks])
-        if usual < FEW:
-            continue
-        chance = 3 * sqrt(usual)
-        sides: tuple[tuple[Level, float, float], ...] = (
-            ("warn", gate.warn_volume_drop, gate.warn_volume_rise),
-            ("hold", gate.hold_volume_drop, gate.hold_volume_rise),
-        )
-        for level, drop, rise in sides[:1] if of else sides:
-            low, high = usual * (1 - drop) - chance, usual * (1 + rise) + chance
-            yield _amount("volume_drop", level, ("volume", of), low=max(0.0, low), usual=usual, limit=drop)
+    for of in _measured(profile):
+        usual = expected(_amounts(weeks, of))
+        yield from _drop(of, usual, (("warn", gate.warn_volume_drop), ("hold", gate.hold_volume_drop)))
+        yield from _rise(of, usual, (("warn", gate.warn_volume_rise), ("hold", gate.hold_volume_rise)))
+
+
+def _holiday_volumes(
+    gate: Gate, profile: Profile, alike: Sequence[Profile], ordinary: Sequence[Profile]
+) -> Iterator[Demand]:
+    """The same on a holiday: too little is far less than on others, too much is more than on any of these days."""
+    for of in _measured(profile):
+        others, weekdays = _amounts(alike, of), _amounts(ordinary, of)
+        warn, hold = (max(drop, gate.holiday_drop) for drop in (gate.warn_volume_drop, gate.hold_volume_drop))
+        yield from _drop(of, expected(others, weekdays), (("warn", warn), ("hold", hold)))
+        most = None if len(weekdays) < ENOUGH else max(*weekdays, *others)
+        yield from _rise(of, most, (("warn", gate.warn_volume_rise), ("hold", gate.hold_volume_rise)))
+
+
+def _measured(profile: Profile) -> list[str]:
+    return sorted({of for name, of in profile if name == "volume"})
+
+
+def _amounts(days: Sequence[Profile], of: str) -> list[int]:
+    return [day.get(("volume", of), 0) for day in days]
+
+
+def _drop(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Demand]:
+    if usual is not None and usual >= FEW:
+        for level, drop in sides[:1] if of else sides:
+            least = usual * (1 - drop)
+            low = max(0.0, least - 3 * sqrt(least))
+            yield _amount("volume_drop", level, ("volume", of), low=low, usual=usual, limit=drop)
+
+
+def _rise(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Demand]:
+    if usual is not None and usual >= FEW:
+        for level, rise in sides[:1] if of else sides:
+            high = usual * (1 + rise) + 3 * sqrt(usual)
             yield _amount("volume_rise", level, ("volume", of), high=high, usual=usual, limit=rise)
 
 

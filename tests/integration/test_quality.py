@@ -174,7 +174,7 @@ def test_a_feed_that_falls_silent_on_its_weekday_is_a_warning(ledger):
 def test_a_feed_that_was_silent_before_on_this_weekday_is_none(tmp_path):
     with planted.sqlite(tmp_path) as ledger:
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=1))
-        plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=2), feeds=("payment",))
+        plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=3), feeds=("payment",))
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(days=1))
         assert codes_of(check(ledger, planted.hospital(), WINDOW, now=NOW)) == ["no_rows"]
         plant(ledger, {"ready": 60}, feeds=("payment",))

@@ -31,7 +31,7 @@ from card_usage.ledger.holds import EVERYONE
 from card_usage.ledger.incidents import Told
 from card_usage.ledger.schema import outbox
 from card_usage.settings import Settings
-from card_usage.troubles import LEAST_MISSING, assess, of_channels, of_runs
+from card_usage.troubles import LEAST_MISSING, assess, compared_days, of_channels, of_runs
 from card_usage.windows import HOUR, instant, local
 from card_usage.words import Language
 
@@ -105,6 +105,7 @@ def sweep(ledger: Ledger, hospital: Hospital, team: Team, *, now: datetime) -> S
             now=now,
             behind=timedelta(hours=settings.behind_hours),
             settled=timedelta(hours=settings.settle_hours),
+            compared=compared_days(hospital, now),
             enough=LEAST_MISSING,
         )
         troubles = [_with_sample(connection, hospital.id, one, now) for one in assess(seen, hospital, now)]

@@ -34,7 +34,6 @@ from card_usage.verdicts import WITHHOLDING, Given, standing_verdicts
 from card_usage.windows import DAY, Window, local
 
 REACH: Final = timedelta(days=92)
-WEEKS: Final = 4
 _RECENT: Final = timedelta(days=31)
 _QUARANTINED: Final = text("event.status = 'quarantined'")
 
@@ -114,8 +113,8 @@ class FailedRun(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """All of it. `reached`: by feed, where its newest closed window ends (local). `volumes`: yesterday and the same
-    weekday of earlier weeks; `totals`: the days of `aside` with enough of them to speak of a share."""
+    """All of it. `reached`: by feed, where its newest closed window ends (local). `volumes`: those of the days
+    that were asked for; `totals`: the days of `aside` with enough of them to speak of a share."""
 
     first_day: date | None
     reached: Mapping[str, datetime]
@@ -142,14 +141,15 @@ def look(
     now: datetime,
     behind: timedelta,
     settled: timedelta,
+    compared: Set[date],
     enough: int,
 ) -> Situation:
     """Read it. `behind`: how long a live event may wait; `settled`: how long a passed window may be provisional;
+    `compared`: the days of which volumes are wanted;
     `enough`: events of a feed and day of which a share says something."""
     today = local(now).date()
     first, reached = _windows(connection, hospital, feeds, today)
     aside = _aside(connection, hospital, today)
-    same_weekday = {today - DAY - timedelta(weeks=week) for week in range(WEEKS + 1)}
     in_force = tuple(holds.active(connection, hospital, now))
     contested = any(hold.kind == "contested" for hold in in_force)
     return Situation(
@@ -159,7 +159,7 @@ def look(
         aside=aside,
         waiting=_waiting(connection, hospital, now, behind),
         undecided=_undecided(connection, hospital, today),
-        volumes=_volumes(connection, hospital, feeds, same_weekday),
+        volumes=_volumes(connection, hospital, feeds, compared),
         totals=_volumes(connection, hospital, feeds, {one.day for one in aside if one.events >= enough}),
         provisional=_provisional(connection, hospital, feeds, local(now) - settled),
         held=_held(connection, hospital, today),
@@ -246,6 +246,17 @@ def _undecided(connection: Connection, hospital: str, today: date) -> tuple[Unde
     return tuple(sorted(found, key=lambda one: (-one.events, one.status, one.result_code or 0)))
 
 
+def _spans(days: Set[date]) -> list[tuple[datetime, datetime]]:
+    """Midnights around days that follow each other: holidays may be months apart, and what is between is not read."""
+    spans: list[tuple[datetime, datetime]] = []
+    for day in sorted(days):
+        start = datetime.combine(day, time())
+        if spans and spans[-1][1] == start:
+            start = spans.pop()[0]
+        spans.append((start, datetime.combine(day, time()) + DAY))
+    return spans
+
+
 def _volumes(connection: Connection, hospital: str, feeds: Sequence[str], days: Set[date]) -> tuple[Volume, ...]:
     """Rows by feed and day: a window of the whole day counts, and where there is none the sum of its parts."""
     if not days:
@@ -254,8 +265,7 @@ def _volumes(connection: Connection, hospital: str, feeds: Sequence[str], days: 
     query = select(of.feed, of.start, of.end, of.source_rows).where(
         of.hospital == hospital,
         of.feed.in_(feeds),
-        of.start >= datetime.combine(min(days), time()),
-        of.start < datetime.combine(max(days), time()) + DAY,
+        or_(*(and_(of.start >= start, of.start < end) for start, end in _spans(days))),
         of.source_rows.is_not(None),
         of.status == "closed",
     )
@@ -263,8 +273,6 @@ def _volumes(connection: Connection, hospital: str, feeds: Sequence[str], days: 
     parts: dict[tuple[str, date], int] = {}
     for feed, start, end, rows in connection.execute(query):
         key = (feed, start.date())
-        if key[1] not in days:
-            continue
         if end - start >= DAY:
             whole[key] = rows
         else:

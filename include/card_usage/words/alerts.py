@@ -76,12 +76,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "alert.missing_field.over": ("缺失的内容已补齐", "what was missing is complete"),
     "alert.volume_drop.title": ("用卡量明显下降", "Far fewer card uses than usual"),
     "alert.volume_drop.what": (
-        "{day}只采到 {found} 笔，平时同一星期几约 {usual} 笔，少了 {count} 笔",
-        "{day} has {found} records, the same weekday usually {usual}: {count} fewer",
+        "{day}只采到 {found} 笔，以往同类日期约 {usual} 笔，少了 {count} 笔",
+        "{day} has {found} records, days like it usually {usual}: {count} fewer",
     ),
     "alert.volume_drop.todo": (
-        "核对备库数据是否完整、该业务是否停诊或切换了系统；节假日属正常，无需处理",
-        "is the replica complete, was the service closed or moved? On a holiday nothing needs to be done",
+        "核对备库数据是否完整、该业务是否停诊或切换了系统；本院自定的停诊日可写入医院文件的 [calendar]",
+        "is the replica complete, was the service closed or moved? Days off of its own go into its file, [calendar]",
     ),
     "alert.volume_drop.over": ("用卡量恢复正常", "volumes are as usual again"),
     "alert.replica_late.title": ("医院系统备库数据滞后", "The HIS replica is behind"),

@@ -31,20 +31,20 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{share} of the records have unmapped codes ({count} of {of}), more than {limit}: add aliases",
     ),
     "reason.no_rows": (
-        "业务“{feed}”没有记录，而以往同一星期几都有（平均 {of} 笔）：请检查医院系统备库和该业务接口",
-        "feed {feed} has no records, the same weekday used to have {of}: check the replica and the feed",
+        "业务“{feed}”没有记录，而以往同类日期都有（平均 {of} 笔）：请检查医院系统备库和该业务接口",
+        "feed {feed} has no records, days like it used to have {of}: check the replica and the feed",
     ),
     "reason.volume_drop": (
-        "{feed}只有 {count} 笔，比以往同一星期几（{of} 笔）少 {change}：节假日属正常，否则请检查备库是否同步到位",
+        "{feed}只有 {count} 笔，比以往同类日期（{of} 笔）少 {change}：停诊属正常，否则请检查备库是否同步到位",
         (
-            "{feed}: {count} records, {change} fewer than this weekday used to have ({of}): a holiday, or a "
-            "replica that is not up to date; please check"
+            "{feed}: {count} records, {change} fewer than days like it used to have ({of}): clinics closed, or "
+            "a replica that is not up to date; please check"
         ),
     ),
     "reason.volume_rise": (
-        "{feed}有 {count} 笔，比以往同一星期几（{of} 笔）多 {change}：请核对接口是否重复取数，上报后无法撤回",
+        "{feed}有 {count} 笔，比以往同类日期（{of} 笔）多 {change}：请核对接口是否重复取数，上报后无法撤回",
         (
-            "{feed}: {count} records, {change} more than this weekday used to have ({of}): check whether the feed "
+            "{feed}: {count} records, {change} more than days like it used to have ({of}): check whether the feed "
             "counts twice; reports cannot be called back"
         ),
     ),
