@@ -16,14 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import sqlalchemy as sa
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks import stand  # noqa: E402
 from tests.backlog import DAY, FEED, HOSPITAL, Backlog  # noqa: E402
-from tests.postgres import Cluster  # noqa: E402
 
 CHUNK = 500_000
 EVENTS = sa.text("""
@@ -56,16 +54,6 @@ def fill(url: str, settled: int) -> None:
     engine.dispose()
 
 
-def server_cpu(cluster: Cluster) -> float:
-    """Seconds of CPU of PostgreSQL's processes so far, ended ones included."""
-    server = next(
-        process for process in psutil.process_iter(["cmdline"]) if str(cluster.port) in (process.info["cmdline"] or [])
-    )
-    own = server.cpu_times()
-    living = sum(sum(child.cpu_times()[:2]) for child in server.children(recursive=True))
-    return float(sum(own[:4]) + living)
-
-
 def main() -> None:
     """Read the flags, fill, run, print."""
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -87,9 +75,9 @@ def main() -> None:
                     start = turn * asked.events
                     backlog = Backlog(**settings, ledger_url=url, platform_url=address, start=start)
                     backlog.fill()
-                    before = server_cpu(cluster)
+                    before = stand.postgresql_cpu(cluster)
                     run = stand.ended(stand.ours(backlog))
-                    runs.append((run, server_cpu(cluster) - before))
+                    runs.append((run, stand.postgresql_cpu(cluster) - before))
     rows = []
     for name, runs in found.items():
         rate = stand.middle(run.rate for run, _ in runs)

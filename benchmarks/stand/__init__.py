@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from card_usage.platform import REPORT_PATH, TOKEN_PATH
 
 from benchmarks.clients.signing import signed
@@ -85,6 +86,27 @@ def postgresql() -> Iterator[Cluster]:
 def pinned(cores: str, python: str = sys.executable) -> list[str]:
     """The words before a client's own: which cores, which interpreter."""
     return ["taskset", "-c", cores, python]
+
+
+def platform_cpu(address: str) -> float:
+    """Seconds of CPU so far of the sandbox that listens there."""
+    port = int(address.rsplit(":", 1)[1])
+    listening = (one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
+    return _cpu(psutil.Process(next(one.pid for one in listening if one.laddr.port == port)))
+
+
+def postgresql_cpu(cluster: Cluster) -> float:
+    """Seconds of CPU so far of PostgreSQL's processes, ended ones included."""
+    server = next(
+        process for process in psutil.process_iter(["cmdline"]) if str(cluster.port) in (process.info["cmdline"] or [])
+    )
+    ended = server.cpu_times()
+    return ended.children_user + ended.children_system + sum(map(_cpu, [server, *server.children(recursive=True)]))
+
+
+def _cpu(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)
 
 
 def token(url: str) -> str:
