@@ -106,10 +106,12 @@ class Tokens:
 
     async def token(self) -> Held:
         """The token to use now. Raises NoToken when the platform gives none."""
-        held = self._held
-        if held is not None and held.serial > self._lost and self._clock.now() < held.expires_at - MARGIN:
-            return held
+        if self._held is not None and self._usable(self._held):
+            return self._held
         async with self._one_at_a_time:
+            # Whoever came first has it now: the others need not ask the ledger, one after the other, too.
+            if self._held is not None and self._usable(self._held):
+                return self._held
             return await self._newest()
 
     def lost(self, serial: int) -> None:
