@@ -7,11 +7,11 @@ Ours reads, normalizes, judges, digests, seals and writes; then stages the uncha
 the same queries in the same batches and do nothing to the rows:
 
 * bare fetch: every row read, and that is all;
-* no index: the twelve columns as they are, with SQLAlchemy Core and a transaction a batch, into a table of text that has
+* no index: the twelve columns as they are, with SQLAlchemy Core and a transaction a batch, into a table of text with
   neither key nor index, in a database with the driver's settings;
-* the ledger's table: the twenty-one columns that staging writes, the same way, into the ledger's own table with its key
-  and its five indexes, as durably as the ledger (SQLite: WAL, every commit synced). The key is random as the ledger's
-  is; text stands where staging writes a digest or seals.
+* the ledger's table: the twenty-one columns that staging writes, the same way, into the ledger's own table with its
+  key and its five indexes, as durably as the ledger (SQLite: WAL, every commit synced). The key is random as the
+  ledger's is; text stands where staging writes a digest or seals.
 
 Each runs in a process of its own, one after the other; ratios are taken within a round, and the table shows medians
 over the rounds. "CPU" is that of the process, all threads: on a busy machine its ratios say more than rates.

@@ -99,11 +99,7 @@ class Finding:
     code: str | None = None
 
 
-def _joined(*parts: str) -> str:
-    """Each part behind its own length, so that no two lists of parts give the same text: ("a|b", "c"), ("a", "b|c")."""
-    return "".join([f"{len(part)}:{part}" for part in parts])
-
-
+# In a name each part stands behind its own length: no two lists of parts, ("a|b", "c") and ("a", "b|c"), give the same.
 def _uuid5(namespace: bytes, name: str) -> str:
     """`uuid.uuid5(namespace, name).hex`, without the object in between: staging makes two for every row."""
     digest = sha1(namespace + name.encode()).hexdigest()  # noqa: S324 - as UUIDv5 is defined
@@ -113,12 +109,12 @@ def _uuid5(namespace: bytes, name: str) -> str:
 @lru_cache(maxsize=64)
 def _of_feed(hospital_id: str, feed: str) -> bytes:
     """What all event keys of a feed are made of."""
-    return _EVENT_NAMESPACE + _joined(hospital_id, feed).encode()
+    return _EVENT_NAMESPACE + f"{len(hospital_id)}:{hospital_id}{len(feed)}:{feed}".encode()
 
 
 def event_key(hospital_id: str, feed: str, source_id: str) -> str:
     """UUIDv5 of (hospital, feed, the HIS's own key of the row): 32 lower-case hex digits."""
-    return _uuid5(_of_feed(hospital_id, feed), _joined(source_id))
+    return _uuid5(_of_feed(hospital_id, feed), f"{len(source_id)}:{source_id}")
 
 
 def request_id(event_key: str, digest: str, generation: int) -> str:
@@ -126,4 +122,6 @@ def request_id(event_key: str, digest: str, generation: int) -> str:
 
     Stays the same as long as an outcome is unknown; the generation rises only after a definite refusal.
     """
-    return _uuid5(_REQUEST_NAMESPACE, _joined(event_key, digest, str(generation))).upper()
+    times = str(generation)
+    name = f"{len(event_key)}:{event_key}{len(digest)}:{digest}{len(times)}:{times}"
+    return _uuid5(_REQUEST_NAMESPACE, name).upper()

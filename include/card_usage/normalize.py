@@ -227,8 +227,8 @@ class Normalizer:
         """When it was, and a finding if the row says a time that cannot be read. Rows come in the order of time: at a
         busy hospital the next ones say the same."""
         moment = occurred_at(time)
-        silent = time is None or (isinstance(time, str) and _says_nothing(fold(time)))
-        answer = (moment, () if silent or moment is not None else (_UNREADABLE_TIME,))
+        silent = moment is not None or time is None or (isinstance(time, str) and _says_nothing(fold(time)))
+        answer = (moment, () if silent else (_UNREADABLE_TIME,))
         if len(self._times) >= _TIMES:
             self._times.clear()
         self._times[time] = answer

@@ -8,7 +8,7 @@ hospital's file says otherwise (`every_code`). One field gives one finding: abse
 `.code` and not also `.required`, and of the rules for a value the first that is broken speaks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -200,6 +200,7 @@ class _Plan(NamedTuple):
     fields: frozenset[str]
     values: Callable[[CardUse], tuple[Any, ...]]
     asked: tuple[tuple[Finding, tuple[_Test, ...]], ...]
+    spotless: Callable[[CardUse], bool]
 
 
 @lru_cache(maxsize=4096)
@@ -214,7 +215,7 @@ def _plan(scene: str | None, card_type: str | None, profile: str, his_department
             tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
             asked[rule.field] = (rule.finding(), tests)
     fields = frozenset(rule.field for rule in applying if rule.kind == "required")
-    return _Plan(fields, attrgetter(*asked), tuple(asked.values()))
+    return _Plan(fields, attrgetter(*asked), tuple(asked.values()), _spotless(asked.values()))
 
 
 def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
@@ -280,12 +281,19 @@ def spotless(
     plan = _plan(codes.scene, codes.card_type, profile, his_department)
     if his_department and not department_name and "department" in plan.fields:
         return None
-    demands: list[tuple[int, tuple[Callable[[str], bool], ...]]] = []
-    for (missing, tests), value in zip(plan.asked, plan.values(codes), strict=True):
-        if missing.field not in CODE_TABLES:
-            demands.append((CardUse._fields.index(missing.field), tuple(holds for _, holds in tests)))
-        elif value is None:
+    for (missing, _), value in zip(plan.asked, plan.values(codes), strict=True):
+        if value is None and missing.field in CODE_TABLES:
             return None
+    return plan.spotless
+
+
+def _spotless(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
+    """Whether everything is there and as it should be in the fields that hold no code."""
+    demands = [
+        (CardUse._fields.index(missing.field), tuple(holds for _, holds in tests))
+        for missing, tests in asked
+        if missing.field not in CODE_TABLES
+    ]
 
     def is_spotless(card_use: CardUse) -> bool:
         for position, of_field in demands:

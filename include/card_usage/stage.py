@@ -151,7 +151,7 @@ class Drafter:
             # All of the row, so that it can be normalized again once the mapping is mended.
             kept = _encode(list(map(_writable, row)))
         else:
-            number, name, qr = map(_quoted, (use.id_number, use.name, use.qr_code_text))
+            number, name, qr = _quoted(use.id_number), _quoted(use.name), _quoted(use.qr_code_text)
             kept = f'{{"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}}}'
         return partial(self._keyring.seal, kept.encode(), bound_to=key.encode())
 

@@ -48,7 +48,7 @@ def _ready(dialect: Dialect, columns: Iterable[Column[Any]], rows: Sequence[tupl
         converted = column.type.dialect_impl(dialect).bind_processor(dialect)
         if converted is not None and not isinstance(column.type, LargeBinary):  # drivers take bytes as they are
             known = {value: converted(value) for value in set(by_column[position])}
-            by_column[position] = [known[value] for value in by_column[position]]
+            by_column[position] = list(map(known.__getitem__, by_column[position]))
     return list(zip(*by_column, strict=True))
 
 

@@ -192,8 +192,9 @@ def take_in(
         connection.execute(_update_plain, plain)
     counts["new"] += len(new)
     counts["changed"] += len(replaced)
-    counts["voided"] += sum(draft.status == "voided" for draft in new)
-    counts["quarantined"] += sum(draft.status == "quarantined" for draft in new)
+    states = Counter([draft.status for draft in new])
+    counts["voided"] += states["voided"]
+    counts["quarantined"] += states["quarantined"]
     counts["quarantined"] += sum(draft.status == "quarantined" for _, draft in replaced)
     hours.forget(connection, hospital, feed, left)
     return Taken(counts, differing)
@@ -205,8 +206,8 @@ def _agrees(one: Known, draft: Draft) -> bool:
 
 
 def _plain(draft: Draft) -> tuple[Any, ...]:
-    use = draft.card_use
-    return (use.scene, use.department, draft.department_name, use.card_type, use.channel, use.cost_type)
+    _, scene, department, card_type, channel, cost_type, *_ = draft.card_use
+    return (scene, department, draft.department_name, card_type, channel, cost_type)
 
 
 _update_plain = update(event).where(event.c.id == bindparam("of_id")).values({name: bindparam(name) for name in _PLAIN})
@@ -236,20 +237,10 @@ _update_replaced = (
 
 def _row(draft: Draft, now: datetime) -> tuple[Any, ...]:
     """Values of `_replaced_columns`."""
-    sealed = draft.seal()
-    critical = next((one.rule for one in draft.findings if one.severity == "critical"), None)
-    return (
-        *_plain(draft),
-        draft.day,
-        draft.card_use.occurred_at,
-        draft.status,
-        critical,
-        draft.digest,
-        draft.request_id,
-        sealed.key_id if sealed else None,
-        sealed.blob if sealed else None,
-        now,
-    )
+    _, _, day, use, _, status, digest, request_id, findings, seal = draft
+    critical = next((one.rule for one in findings if one.severity == "critical"), None) if findings else None
+    key_id, blob = seal() or (None, None)
+    return (*_plain(draft), day, use.occurred_at, status, critical, digest, request_id, key_id, blob, now)
 
 
 def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft], *, lane: int, now: datetime) -> None:
