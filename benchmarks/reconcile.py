@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 import psycopg
@@ -50,6 +49,8 @@ from card_usage.stage import Drafter, stage  # noqa: E402
 from card_usage.windows import day_window, instant  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
+from benchmarks.clients.meter import peak  # noqa: E402
+from tests.postgres import Cluster  # noqa: E402
 
 DAY = date(2026, 3, 4)
 NOW = instant(datetime.combine(DAY + timedelta(days=1), time(7)))
@@ -100,6 +101,12 @@ DIFFER = f"""
 """
 
 
+AS_BEFORE = """
+    update event set voided_at = null, vanished_at = null where voided_at is not null or vanished_at is not null;
+    delete from absent; delete from source_mark; insert into source_mark select * from level; vacuum analyze event
+"""
+
+
 class Place(NamedTuple):
     """Where everything is, as it goes to the processes."""
 
@@ -109,11 +116,13 @@ class Place(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run found and took: records that differ, seconds, MiB."""
+    """What a run found and took: records that differ, seconds, MiB, seconds of processor time of client and server."""
 
     differ: int
     seconds: float
     peak: float
+    client: float
+    server: float
 
 
 def hospital(identity: str = "demo_hospital", feeds: tuple[str, ...] = (FEED,)) -> Hospital:
@@ -181,19 +190,21 @@ def plain(url: str) -> str:
 
 
 def _measure(pipe: Pipe, work: Callable[[Place], tuple[int, float]], place: Place) -> None:
+    began = process_time()
     differ, seconds = work(place)
-    pipe.send((differ, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send((differ, seconds, peak(), process_time() - began))
 
 
-def alone(work: Callable[[Place], tuple[int, float]], place: Place) -> Run:
+def alone(work: Callable[[Place], tuple[int, float]], place: Place, cluster: Cluster) -> Run:
     """`work` in a process of its own."""
+    before = stand.postgresql_cpu(cluster)
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, work, place))
     process.start()
     there.close()
-    run = Run(*here.recv())
+    told = here.recv()
     process.join()
-    return run
+    return Run(*told, stand.postgresql_cpu(cluster) - before)
 
 
 def reladiff_environment() -> Path:
@@ -207,23 +218,12 @@ def reladiff_environment() -> Path:
     return home
 
 
-def reladiff(place: Place) -> Run:
+def reladiff(place: Place, cluster: Cluster) -> Run:
+    before = stand.postgresql_cpu(cluster)
     program = str(stand.ROOT / "benchmarks/clients/reladiff_compare.py")
     words = [str(reladiff_environment() / "bin/python"), program, plain(place.his), plain(place.ledger)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = json.loads(process.stdout.read().splitlines()[-1])
-    _, status, usage = _waited(process)
-    assert status == 0, "reladiff failed"
-    return Run(told["differ"], told["seconds"], usage.ru_maxrss / 1024)
-
-
-def _waited(process: subprocess.Popen[str]) -> tuple[int, int, resource.struct_rusage]:
-    import os
-
-    found = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(found[1])
-    return found
+    told = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return Run(**told, server=stand.postgresql_cpu(cluster) - before)
 
 
 def execute(url: str, script: str) -> None:
@@ -281,30 +281,48 @@ def one_day(events: int, rounds: int) -> None:
         place = Place(cluster.url(cluster.create()), cluster.url(cluster.create()), folder)
         fill(place, events)
         runs: list[tuple[str, Run]] = []
-        quiet = [alone(ours, place) for _ in range(rounds)]
-        runs.append(measured("ours, quiet day", stand_middle(quiet), 0))
-        runs.append(measured("reladiff, quiet day", reladiff(place), 0))
+        quiet = middle([alone(ours, place, cluster) for _ in range(rounds)])
+        runs.append(measured("ours, quiet day", quiet, 0))
+        runs.append(measured("reladiff, quiet day", reladiff(place, cluster), 0))
         execute(place.his, DIFFER.format(events=events))
         # The others first: ours marks what it finds, and a refund that is marked no longer differs.
         others = {
-            "two sets": alone(two_sets, place),
-            "reladiff": reladiff(place),
-            "row by row": alone(row_by_row, place),
+            "two sets": alone(two_sets, place, cluster),
+            "reladiff": reladiff(place, cluster),
+            "row by row": alone(row_by_row, place, cluster),
         }
-        runs.append(measured("ours, 30 records differ", alone(ours, place), planted))
+        execute(place.ledger, "create table level as select * from source_mark")
+        differing = []
+        for _ in range(rounds):
+            execute(place.ledger, AS_BEFORE)
+            differing.append(alone(ours, place, cluster))
+        runs.append(measured("ours, 30 records differ", middle(differing), planted))
         for name, run in others.items():
             runs.append(measured(f"{name}, 30 records differ", run, planted))
         execute(place.ledger, "delete from source_mark")
-        runs.append(measured("ours, first look", alone(ours, place), planted))
-    reference = dict(runs)["row by row, 30 records differ"].seconds
-    rows = [(name, f"{run.seconds:,.2f}", f"{reference / run.seconds:,.1f}", f"{run.peak:,.0f}") for name, run in runs]
+        runs.append(measured("ours, first look", alone(ours, place, cluster), planted))
+    reference = dict(runs)["row by row, 30 records differ"]
+    whole = reference.client + reference.server
+    rows = [
+        (
+            name,
+            f"{run.seconds:,.2f}",
+            f"{reference.seconds / run.seconds:,.1f}",
+            f"{run.client + run.server:,.1f}",
+            f"{whole / (run.client + run.server):,.1f}",
+            f"{run.peak:,.0f}",
+        )
+        for name, run in runs
+    ]
+    head = ("", "seconds", "times row by row", "CPU of client and server, s", "times row by row", "peak, MiB")
     print(f"\nA day of {events:,} events on PostgreSQL, {stand.load()}\n")
-    print(stand.table(("", "seconds", "times row by row", "peak, MiB"), rows))
+    print(stand.table(head, rows))
 
 
-def stand_middle(runs: list[Run]) -> Run:
-    """The run in the middle, by seconds."""
-    return sorted(runs)[len(runs) // 2] if len({run.differ for run in runs}) == 1 else runs[0]
+def middle(runs: list[Run]) -> Run:
+    """The run in the middle, by seconds. All must have found the same."""
+    assert len({run.differ for run in runs}) == 1
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
 FEEDS = ("registration", "payment", "dispensing", "examination", "laboratory")
@@ -384,7 +402,7 @@ def main() -> None:
     """Read the flags, fill, run, print."""
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     flags.add_argument("--events", type=int, default=1_000_000, help="a day's events; with --fleet: a feed's and day's")
-    flags.add_argument("--rounds", type=int, default=3, help="of the quiet day")
+    flags.add_argument("--rounds", type=int, default=3, help="of ours")
     flags.add_argument("--fleet", type=int, metavar="N", help="recount so many hospitals instead")
     flags.add_argument("--looked-at", type=int, default=20, help="hospitals of the fleet that are measured")
     asked = flags.parse_args()

@@ -14,12 +14,11 @@ from pathlib import Path
 def metered(events: int) -> Iterator[None]:
     """Meter the block and print one line of JSON: events, seconds, cpu (seconds), peak (MiB).
 
-    Imports and preparation outside the block cost nothing here, except the memory they hold. The peak is VmHWM:
-    ru_maxrss would start with the peak of the process that started this one.
+    Imports and preparation outside the block cost nothing here, except the memory they hold.
     """
     wall, cpu = time.perf_counter(), _cpu()
     yield
-    figures = {"events": events, "seconds": time.perf_counter() - wall, "cpu": _cpu() - cpu, "peak": _peak()}
+    figures = {"events": events, "seconds": time.perf_counter() - wall, "cpu": _cpu() - cpu, "peak": peak()}
     print(json.dumps(figures), flush=True)
 
 
@@ -28,6 +27,7 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _peak() -> float:
+def peak() -> float:
+    """MiB that this process has held at most. Not ru_maxrss: a process begins with its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024

@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 
+from meter import peak
 from reladiff import connect_to_table, diff_tables
 
 COLUMNS = ("source_id", "voided")
@@ -16,7 +17,7 @@ COLUMNS = ("source_id", "voided")
 def main() -> None:
     logging.disable(logging.WARNING)
     his_url, ledger_url = sys.argv[1:]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     his = connect_to_table(his_url, "uses_of_day", "id", extra_columns=COLUMNS)
     ledger = connect_to_table(ledger_url, "events_of_day", "id", extra_columns=COLUMNS)
     found: dict[str, set[str]] = {"+": set(), "-": set()}
@@ -24,7 +25,7 @@ def main() -> None:
         found[sign].add(str(row[0]))
     seconds = time.perf_counter() - began
     differ = len(found["+"] | found["-"])
-    print(json.dumps({"seconds": seconds, "differ": differ}))
+    print(json.dumps({"seconds": seconds, "differ": differ, "client": time.process_time() - cpu, "peak": peak()}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +100,12 @@ def postgresql_cpu(cluster: Cluster) -> float:
     server = next(
         process for process in psutil.process_iter(["cmdline"]) if str(cluster.port) in (process.info["cmdline"] or [])
     )
-    ended = server.cpu_times()
-    return ended.children_user + ended.children_system + sum(map(_cpu, [server, *server.children(recursive=True)]))
+    while True:
+        # A process that ends meanwhile counts among the ended ones the next time.
+        with suppress(psutil.NoSuchProcess):
+            living = sum(map(_cpu, [server, *server.children(recursive=True)]))
+            ended = server.cpu_times()
+            return float(ended.children_user + ended.children_system + living)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -26,7 +26,7 @@ from card_usage.hospitals import Hospital
 from card_usage.ledger import counts, source_marks
 from card_usage.ledger import hours as staged_hours
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.intake import VOIDABLE, Change, Draft, compare, known, void
+from card_usage.ledger.intake import VOIDABLE, Change, Draft, Known, compare, known, void
 from card_usage.ledger.schema import absent, event
 from card_usage.ledger.source_marks import Marker
 from card_usage.narrowing import MINUTES, SLICE, Differing, Part, differing, expected, parts
@@ -61,14 +61,20 @@ class His(Protocol):
 
 
 class Held(NamedTuple):
-    """One event of the ledger, as far as keys are compared. `at`: None where the HIS says no readable time."""
+    """One event of the ledger, as far as it is compared. `at`: None where the HIS says no readable time."""
 
     id: int
     source_id: str
     status: str
     voided: bool
     vanished: bool
+    changed: bool
+    digest: str
     at: datetime | None
+
+    def against(self, draft: Draft) -> Change:
+        """What the HIS's row means for it, by the table of intake."""
+        return compare(Known(self.id, "", self.status, self.digest, self.at, self.voided, self.changed, ()), draft)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,7 +216,9 @@ class _Look(NamedTuple):
                     ours[ahead.source_id] = ahead
                     ahead = next(held, None)
                 seen: set[str] = set()
-                for source_id, is_voided in self._keys(part):
+                changes: list[tuple[Change, int, datetime | None]] = []
+                strangers: list[Draft] = []
+                for source_id, is_voided, draft in self._records(part):
                     if source_id in seen or source_id in found.only_his:
                         continue  # the HIS says it twice: staging takes the first
                     seen.add(source_id)
@@ -219,45 +227,65 @@ class _Look(NamedTuple):
                     one = ours.pop(source_id[:_SOURCE_ID], None)
                     if one is None:
                         found.only_his[source_id] = is_voided
-                    else:
-                        _match(found, one, source_id, is_voided)
+                        if draft is not None:
+                            strangers.append(draft)
+                        continue
+                    _match(found, one, source_id, is_voided)
+                    if draft is not None and (change := one.against(draft)) in _CONTENT:
+                        changes.append((change, one.id, one.at))
                 found.only_ledger += ours.values()
+                self._mark_contents(changes + self._elsewhere(strangers))
         return found
 
-    def _keys(self, part: Part) -> Iterator[SourceKey]:
-        """Keys of a window; where contents may have changed, out of whole rows, which are compared on the way."""
+    def _records(self, part: Part) -> Iterator[tuple[str, bool, Draft | None]]:
+        """Key and refund of each record of a window; with what staging would make of it where that may have changed."""
         start, end = part.window.start, part.window.end
         if not part.changed:
-            yield from self.his.keys(self.feed, start, end)
+            for source_id, voided in self.his.keys(self.feed, start, end):
+                yield source_id, voided, None
             return
         for batch in self.his.rows(self.feed, start, end):
-            self._contents(batch)
             for row in batch:
-                yield SourceKey(str(row.source_id).strip(), bool(row.voided))
+                yield str(row.source_id).strip(), bool(row.voided), self.draft(row, self.day)
 
-    def _contents(self, batch: Sequence[SourceRow]) -> None:
+    def _elsewhere(self, drafts: Sequence[Draft]) -> list[tuple[Change, int, datetime | None]]:
+        """Changes of records that the ledger may have at another time than the HIS."""
+        found = []
+        for start in range(0, len(drafts), BATCH):
+            some = {one.key: one for one in drafts[start : start + BATCH]}
+            with self.ledger.read() as connection:
+                have = known(connection, list(some))
+            for key, one in have.items():
+                if (change := compare(one, some[key])) in _CONTENT:
+                    found.append((change, one.id, one.occurred_at))
+        return found
+
+    def _mark_contents(self, changes: Sequence[tuple[Change, int, datetime | None]]) -> None:
         """Mark sent events whose content is another now, as staging does within its look-back days."""
-        drafts = {one.key: one for one in (self.draft(row, self.day) for row in reversed(batch))}
-        with self.ledger.read() as connection:
-            have = known(connection, list(drafts))
-        changes = {one.id: compare(one, drafts[key]) for key, one in have.items()}
-        changed = [of_id for of_id, change in changes.items() if change is Change.CHANGED_LATE]
-        restored = [of_id for of_id, change in changes.items() if change is Change.RESTORED]
-        if changed or restored:
-            moved = {*changed, *restored}
-            left = {staged_hours.floor(one.occurred_at) for one in have.values() if one.id in moved and one.occurred_at}
-            with self.ledger.write() as connection:
-                staged_hours.forget(connection, self.hospital, self.feed, left)
-                _mark(connection, "changed_at", changed, self.now)
-                _mark(connection, "changed_at", restored, None)
+        if not changes:
+            return
+        with self.ledger.write() as connection:
+            left = {staged_hours.floor(at) for _, _, at in changes if at}
+            staged_hours.forget(connection, self.hospital, self.feed, left)
+            for change, value in _CONTENT.items():
+                _mark(
+                    connection,
+                    "changed_at",
+                    [of_id for of, of_id, _ in changes if of is change],
+                    self.now if value else None,
+                )
+
+
+_CONTENT: Final = {Change.CHANGED_LATE: True, Change.RESTORED: False}
+"""Of what a row may mean, what is said about its content: whether it gets a mark."""
 
 
 def _held(connection: Connection, hospital: str, feed: str, day: date, minutes: frozenset[int]) -> Iterator[Held]:
     """Events of these minutes in the order of their time, those without one first."""
     columns = (event.c.id, event.c.source_id, event.c.status)
-    marks = (event.c.voided_at.is_not(None), event.c.vanished_at.is_not(None))
+    marks = (event.c[name].is_not(None) for name in ("voided_at", "vanished_at", "changed_at"))
     query = (
-        select(*columns, *marks, event.c.occurred_at)
+        select(*columns, *marks, event.c.digest, event.c.occurred_at)
         .where(event.c.hospital == hospital, event.c.day == day, event.c.feed == feed)
         .order_by(event.c.occurred_at.asc().nulls_first())
     )
