@@ -7,10 +7,10 @@ Ours reads, normalizes, judges, digests, seals and writes; then stages the uncha
 the same queries in the same batches and do nothing to the rows:
 
 * bare fetch: every row read, and that is all;
-* no index: the twelve columns as they are, with SQLAlchemy Core and a transaction a batch, into a table of text with
-  neither key nor index, in a database with the driver's settings;
-* the ledger's table: the twenty-one columns that staging writes, the same way, into the ledger's own table with its
-  key and its five indexes, as durably as the ledger (SQLite: WAL, every commit synced). The key is random as the
+* bare, no index: the twelve columns as they are, with SQLAlchemy Core and a transaction a batch, into a table of text
+  with neither key nor index, in a database with the driver's settings;
+* bare, the ledger's table: the twenty-one columns that staging writes, the same way, into the ledger's own table with
+  its key and its five indexes, as durably as the ledger (SQLite: WAL, every commit synced). The key is random as the
   ledger's is; text stands where staging writes a digest or seals.
 
 Each runs in a process of its own, one after the other; ratios are taken within a round, and the table shows medians
@@ -41,40 +41,73 @@ from card_usage.keyring import Keyring
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
 from card_usage.settings import INCLUDE
-from card_usage.source import Source, connect
+from card_usage.source import Source, connect, feed_sql
 from card_usage.stage import stage
 from card_usage.windows import day_window
-from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert
 from sqlalchemy import event as sa_event
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 from benchmarks import stand  # noqa: E402
+from tests.postgres import Cluster  # noqa: E402
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
 HOSPITAL = load_hospital(INCLUDE / "hospitals", "demo_hospital")
-FETCH, BARE, ALIKE = "bare fetch", "bare fetch and insert, no index", "bare fetch and insert, the ledger's table"
+FETCH, BARE, ALIKE = "bare fetch", "bare, no index", "bare, the ledger's table"
 FIRST, AGAIN = "this project, first time", "this project, unchanged again"
 
 
 class Measured(NamedTuple):
-    """`seconds` of the clock, `cpu` of the process in seconds, `peak` in MiB."""
+    """`seconds` of the clock and `cpu` of the process, both of the work alone; `peak` of the process in MiB."""
 
     rows: int
     seconds: float
     cpu: float
     peak: float
 
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
 
-def ours(home: str, url: str) -> tuple[int, float, float]:
+    @property
+    def microseconds(self) -> float:
+        """CPU a row."""
+        return self.cpu / self.rows * 1e6
+
+
+class Job(NamedTuple):
+    """One process's work: `his` and `target` are URLs of databases."""
+
+    work: Callable[[Job], int]
+    his: str
+    target: str = ""
+    feeds: tuple[str, ...] = HOSPITAL.his.feeds
+
+
+def batches(job: Job) -> Iterator[tuple[str, list[SourceRow]]]:
+    """The feeds' rows as SQLAlchemy gives them, `fetch_size` at once."""
+    engine = connect(job.his, HOSPITAL.his)
+    for feed in job.feeds:
+        sql = feed_sql(HOSPITAL.his.shape, feed)
+        edges = {"start": sql.edge(WINDOW.start), "end": sql.edge(WINDOW.end)}
+        with engine.connect() as connection:
+            result = connection.execute(sql.select, edges, execution_options={"stream_results": True})
+            while batch := result.columns(*SourceRow._fields).fetchmany(HOSPITAL.his.fetch_size):
+                yield feed, batch
+
+
+def ours(job: Job) -> int:
+    """This project."""
     tables = load_tables()
     aliases = load_aliases(INCLUDE / "code_aliases", HOSPITAL.id, tables)
-    migrate(url)
-    ledger = open_ledger(url, Keyring.parse("b:" + "A" * 43 + "="))
-    source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
-    rows, began, cpu = 0, perf_counter(), process_time()
-    for feed in HOSPITAL.his.feeds:
+    ledger = open_ledger(job.target, Keyring.parse("b:" + "A" * 43 + "="))
+    source = Source(connect(job.his, HOSPITAL.his), HOSPITAL)
+    rows = 0
+    for feed in job.feeds:
         rows += stage(
             source.rows(feed, WINDOW.start, WINDOW.end),
             hospital=HOSPITAL,
@@ -86,52 +119,43 @@ def ours(home: str, url: str) -> tuple[int, float, float]:
             backfill=False,
             now=datetime.now(UTC),
         ).read
-    return rows, perf_counter() - began, process_time() - cpu
+    ledger.close()
+    return rows
 
 
-def fetch(home: str, _: str) -> tuple[int, float, float]:
-    source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
-    rows, began, cpu = 0, perf_counter(), process_time()
-    for feed in HOSPITAL.his.feeds:
-        rows += sum(map(len, source.rows(feed, WINDOW.start, WINDOW.end)))
-    return rows, perf_counter() - began, process_time() - cpu
+def fetch(job: Job) -> int:
+    """Nothing done with the rows."""
+    return sum(len(batch) for _, batch in batches(job))
 
 
-def bare(home: str, url: str) -> tuple[int, float, float]:
-    engine = create_engine(url)
-    source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
-    table = Table(
-        "bare", MetaData(), *(Column(name, Integer if name == "voided" else String) for name in SourceRow._fields)
-    )
-    table.metadata.create_all(engine)
-    rows, began, cpu = 0, perf_counter(), process_time()
-    for feed in HOSPITAL.his.feeds:
-        for batch in source.rows(feed, WINDOW.start, WINDOW.end):
-            with engine.begin() as connection:
-                connection.execute(insert(table), [row._asdict() for row in batch])
-            rows += len(batch)
-    return rows, perf_counter() - began, process_time() - cpu
+def bare(job: Job) -> int:
+    """Into a table without key or index."""
+    columns = (Column(name, Integer if name == "voided" else String) for name in SourceRow._fields)
+    table = Table("bare", MetaData(), *columns)
+    return _insert(job, create_engine(job.target), table, lambda row, _feed, _now: row._asdict())
 
 
-def alike(home: str, url: str) -> tuple[int, float, float]:
-    engine = create_engine(url)
+def alike(job: Job) -> int:
+    """Into the ledger's table."""
+    engine = create_engine(job.target)
     if engine.dialect.name == "sqlite":
         sa_event.listen(engine, "connect", _durable)
-    source = Source(connect(f"sqlite:///{home}/his.db"), HOSPITAL)
     # As the ledger has it, index for index; only lengths are not checked, for these are the HIS's own codes.
     table = event.to_metadata(MetaData())
     for column in table.columns:
         if isinstance(column.type, String):
             column.type = String()
+    return _insert(job, engine, table, _as_it_is)
+
+
+def _insert(job: Job, engine: Engine, table: Table, values: Callable[[Any, str, datetime], dict[str, Any]]) -> int:
     table.metadata.create_all(engine)
-    rows, began, cpu = 0, perf_counter(), process_time()
-    now = datetime.now(UTC)
-    for feed in HOSPITAL.his.feeds:
-        for batch in source.rows(feed, WINDOW.start, WINDOW.end):
-            with engine.begin() as connection:
-                connection.execute(insert(table), [_as_it_is(row, feed, now) for row in batch])
-            rows += len(batch)
-    return rows, perf_counter() - began, process_time() - cpu
+    rows, now = 0, datetime.now(UTC)
+    for feed, batch in batches(job):
+        with engine.begin() as connection:
+            connection.execute(insert(table), [values(row, feed, now) for row in batch])
+        rows += len(batch)
+    return rows
 
 
 def _as_it_is(row: SourceRow, feed: str, now: datetime) -> dict[str, object]:
@@ -167,18 +191,17 @@ def _durable(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL").close()
 
 
-Work = Callable[[str, str], tuple[int, float, float]]
+def _measure(pipe: Pipe, job: Job) -> None:
+    began, cpu = perf_counter(), process_time()
+    rows = job.work(job)
+    seconds, spent = perf_counter() - began, process_time() - cpu
+    pipe.send((rows, seconds, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def _measure(pipe: Pipe, work: Work, home: str, url: str) -> None:
-    rows, seconds, cpu = work(home, url)
-    pipe.send((rows, seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
-
-
-def alone(work: Work, home: Path, url: str) -> Measured:
-    """`work` in a process of its own."""
+def alone(job: Job) -> Measured:
+    """The job in a process of its own. Raises EOFError if it failed; its traceback is on stderr."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, work, str(home), url))
+    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, job))
     process.start()
     there.close()
     measured = Measured(*here.recv())
@@ -186,31 +209,44 @@ def alone(work: Work, home: Path, url: str) -> Measured:
     return measured
 
 
-def one_round(home: Path, ledger_url: str, bare_url: str, alike_url: str) -> dict[str, Measured]:
+def against(his: str, ledger: str, no_index: str, of_ledger: str) -> Iterator[tuple[str, Job]]:
+    """What is measured, in this order, and under which name. The databases are empty ones, the first is migrated."""
+    yield FETCH, Job(fetch, his)
+    yield BARE, Job(bare, his, no_index)
+    yield ALIKE, Job(alike, his, of_ledger)
+    yield FIRST, Job(ours, his, ledger)
+    yield AGAIN, Job(ours, his, ledger)
+
+
+def one_round(home: Path, turn: int, cluster: Cluster | None) -> dict[str, Measured]:
     """Everything once, into fresh databases."""
-    works: dict[str, tuple[Work, str]] = {FETCH: (fetch, ""), BARE: (bare, bare_url), ALIKE: (alike, alike_url)}
-    works |= {FIRST: (ours, ledger_url), AGAIN: (ours, ledger_url)}
-    return {name: alone(work, home, url) for name, (work, url) in works.items()}
+    names = ("ledger", "no_index", "of_ledger")
+    urls = [cluster.url(cluster.create()) if cluster else f"sqlite:///{home}/{name}_{turn}.db" for name in names]
+    migrate(urls[0])
+    return {name: alone(job) for name, job in against(f"sqlite:///{home}/his.db", *urls)}
 
 
 def table_of(rounds: list[dict[str, Measured]]) -> Iterator[tuple[str, ...]]:
     """Medians over the rounds; ratios within each."""
 
     def ratio(name: str, other: str) -> str:
-        return f"{stand.middle(r[other].seconds / r[name].seconds for r in rounds):.2f}"
+        return f"{stand.middle(r[name].rate / r[other].rate for r in rounds):.2f}"
 
     for name in rounds[0]:
         of_name = [r[name] for r in rounds]
         yield (
             f"{of_name[0].rows:,}",
             name,
-            f"{stand.middle(one.rows / one.seconds for one in of_name):,.0f}",
+            f"{stand.middle(one.rate for one in of_name):,.0f}",
             ratio(name, BARE),
             ratio(name, ALIKE),
             ratio(name, FIRST) if name == AGAIN else "",
-            f"{stand.middle(one.cpu / one.rows * 1e6 for one in of_name):.1f}",
+            f"{stand.middle(one.microseconds for one in of_name):.1f}",
             f"{max(one.peak for one in of_name):.0f}",
         )
+
+
+HEAD = ("rows", "what", "rows/s", f"of {BARE}", f"of {ALIKE}", "of first time", "CPU, µs/row", "peak, MiB")
 
 
 def main() -> None:
@@ -218,18 +254,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, nargs="+", default=[20_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--postgresql", action="store_true", help="PostgreSQL for the ledger and the bare table")
+    parser.add_argument("--postgresql", action="store_true", help="PostgreSQL for the ledger and the bare tables")
     asked = parser.parse_args()
-    head = (
-        "rows",
-        "what",
-        "rows/s",
-        "of bare, no index",
-        "of bare, the ledger's table",
-        "of first time",
-        "CPU, µs/row",
-        "peak, MiB",
-    )
     found: list[tuple[str, ...]] = []
     with ExitStack() as stack:
         cluster = stack.enter_context(stand.postgresql()) if asked.postgresql else None
@@ -238,16 +264,12 @@ def main() -> None:
             demo_his.create(f"sqlite:///{home}/his.db", [DAY], uses_per_day=wanted, seed=1)
             rounds = []
             for turn in range(asked.rounds):
-                urls = (
-                    cluster.url(cluster.create()) if cluster else f"sqlite:///{home}/{name}_{turn}.db"
-                    for name in ("ledger", "bare", "alike")
-                )
-                rounds.append(one_round(home, *urls))
+                rounds.append(one_round(home, turn, cluster))
                 for made in home.glob("*_*.db*"):
                     made.unlink()
             found += table_of(rounds)
     print(f"\nledger on {'PostgreSQL' if asked.postgresql else 'SQLite'}, {asked.rounds} rounds, {stand.load()}\n")
-    print(stand.table(head, found))
+    print(stand.table(HEAD, found))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import demo_his
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.stage_over_tds import DAY, Measured, alone, fetched, ledgers, look_alike, staged
+from benchmarks.stage import AGAIN, DAY, FETCH, FIRST, Job, Measured, alone, fetch, ours
+from benchmarks.stage_over_tds import ledgers, look_alike
 
 _MANY = """
 INSERT INTO SF_MZCFK (xh, patid, ksdm, fybz, fyrq, jlzt, cardtype, qdlx, ybdm)
@@ -62,12 +63,12 @@ def main() -> None:
             path = Path(folder) / "THIS4.db"
             build(path, rows)
             feeds = ("dispensing",)
-            with look_alike(path) as url, ledgers(arguments.ledgers, Path(folder)) as places:
-                alone(fetched, url, feeds=feeds)
-                tell("-", "bare fetch loop", alone(fetched, url, feeds=feeds))
-                for name, ledger in places.items():
-                    tell(name, "this project, first time", alone(staged, url, ledger, feeds))
-                    tell(name, "this project, unchanged again", alone(staged, url, ledger, feeds))
+            with look_alike(path) as server, ledgers(arguments.ledgers, Path(folder)) as places:
+                alone(Job(fetch, server.url, feeds=feeds))
+                tell("-", FETCH, alone(Job(fetch, server.url, feeds=feeds)))
+                for name, (ledger, *_) in places.items():
+                    tell(name, FIRST, alone(Job(ours, server.url, ledger, feeds)))
+                    tell(name, AGAIN, alone(Job(ours, server.url, ledger, feeds)))
     grown = {
         f"{what} ({ledger})": (found[0], found[-1])
         for (ledger, what), found in peaks.items()
