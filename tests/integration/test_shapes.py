@@ -19,6 +19,7 @@ import pytest
 import sqlglot
 from card_usage.events import SourceRow
 from card_usage.hospitals import Hospital, load_hospital
+from card_usage.normalize import occurred_at
 from card_usage.settings import INCLUDE
 from card_usage.source import SQL, Source, connect, feed_sql
 from card_usage.windows import day_window
@@ -486,44 +487,53 @@ def test_the_head_of_each_file_names_exactly_the_tables_and_columns_that_it_read
     assert named == used
 
 
-def test_the_shipped_view_gives_what_the_contract_says(tmp_path: Path) -> None:
+def view_over_winning(path: Path) -> sqlite3.Connection:
+    """Winning's tables with the computed columns that view.sql asks for, and its view."""
     script = (SQL / "card_use_view" / "dba" / "view.sql").read_text(encoding="utf-8")
     (view, *_) = re.split(r"^GO\s*$", script, flags=re.MULTILINE)
     portable = sqlglot.parse_one(view.replace("CREATE OR ALTER VIEW", "CREATE VIEW"), dialect="tsql").sql("sqlite")
-    tables = WINNING_TABLES.replace("ghrq,", "ghrq_dt DATETIME,").replace("sfrq,", "sfrq_dt DATETIME,")
-    path = tmp_path / "his.db"
     connection = sqlite3.connect(path)
-    connection.executescript(re.sub(r"CREATE VIEW[^;]+;", "", tables))
+    connection.executescript(WINNING_TABLES)
+    dated = {(table, feed.at) for feed in WINNING.values() for table in (feed.table, feed.history) if table}
+    for table, text in sorted(dated):
+        parts = ", ".join(f"SUBSTR({text}, {first}, {length})" for first, length in ((1, 4), (5, 2), (7, 2), (9, 8)))
+        moment = f"PRINTF('%s-%s-%s %s.000000', {parts})"
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {text}_dt DATETIME GENERATED ALWAYS AS ({moment})")
     connection.execute(portable.replace('"dbo".', "").replace("dbo.", ""))
-    for jlzt in (0, 1, 2, 8):
-        connection.execute(
-            f"INSERT INTO GH_GHZDK VALUES ({jlzt}, 1, '2026-11-20 12:00:00.000000', 'K1', 1, {jlzt}, 'JK', 'ZZ', '201')"
-        )
-        connection.execute(
-            f"INSERT INTO SF_BRJSK VALUES ({jlzt}, 2, '2026-11-20 12:00:00.000000', 'K1', 2, {jlzt}, 1, 'J', 'Z', '1')"
-        )
-    connection.commit()
-    assert [column[1] for column in connection.execute("PRAGMA table_info(V_CARD_USE)")] == [
-        "FEED",
-        "SOURCE_ID",
-        "OCCURRED_AT",
-        *SEEN,
-        "VOIDED",
-    ]
+    return connection
+
+
+def test_the_shipped_view_has_the_columns_of_the_contract(tmp_path: Path) -> None:
+    connection = view_over_winning(tmp_path / "his.db")
+    columns = [column[1] for column in connection.execute("PRAGMA table_info(V_CARD_USE)")]
     connection.close()
-    source = Source(connect(f"sqlite:///{path}"), hospital_of("card_use_view"))
+    assert columns == ["FEED", "SOURCE_ID", "OCCURRED_AT", *SEEN, "VOIDED"]
 
-    def read(feed: str) -> list[SourceRow]:
-        return [row for batch in source.rows(feed, DAY.start, DAY.end) for row in batch]
 
-    assert [(row.source_id, row.scene, row.voided) for row in read("registration")] == [
-        ("0", "0101011", 0),
-        ("1", "0101011", 1),
-    ]
-    assert [(row.source_id, row.qr_code_text, row.voided) for row in read("payment")] == [
-        ("0", "QR2b", 0),
-        ("1", "QR2b", 1),
-    ]
+def test_the_shipped_view_gives_what_is_read_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "his.db"
+    connection = view_over_winning(path)
+    key = 0
+    for feed in WINNING.values():
+        kinds: list[Mapping[str, Any]] = [feed.valid, feed.voided, *feed.ignored]
+        kinds += [{**feed.valid, **other} for other in feed.other_scenes.values()]
+        kinds += [{**feed.valid, feed.patient: one} for one in (KNOWN_TWICE, STRANGER)]
+        for kind in kinds:
+            key += 1
+            row = {**feed.row, feed.key: key, feed.at: "2026112012:00:00", **kind}
+            holes = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO {feed.table} ({', '.join(row)}) VALUES ({holes})", tuple(row.values()))
+    connection.commit()
+    connection.close()
+
+    def read(shape: str, feed: str) -> list[tuple[Any, ...]]:
+        source = Source(connect(f"sqlite:///{path}"), hospital_of(shape))
+        rows = [row for batch in source.rows(feed, DAY.start, DAY.end) for row in batch]
+        return sorted((str(row.source_id), occurred_at(row.occurred_at), *row[2:]) for row in rows)
+
+    for feed in hospital_of("winning").his.feeds:
+        assert read("card_use_view", feed) == read("winning", feed), feed
+        assert len({row[-1] for row in read("winning", feed)}) == 2
 
 
 def test_the_scripts_for_the_dba_parse_and_grant_nothing_but_reading() -> None:

@@ -49,11 +49,112 @@ LEFT JOIN dbo.YY_KSBMK k ON k.id = j.sfksdm
 LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = j.patid
 WHERE j.ghsfbz = 1
   AND j.ybjszt = 2
-  AND j.jlzt IN (0, 1);
+  AND j.jlzt IN (0, 1)
+UNION ALL
+SELECT CAST('payment' AS varchar(16)),
+       CAST(REPLACE('YJ*', '*', CAST(d.xh AS varchar(20))) AS nvarchar(64)),
+       d.lrrq_dt,
+       CAST('0101055' AS nvarchar(16)),
+       CAST(NULL AS nvarchar(32)),
+       CAST(NULL AS nvarchar(64)),
+       CAST(d.cardtype AS nvarchar(16)),
+       CAST(d.qdlx AS nvarchar(16)),
+       CAST(d.ybdm AS nvarchar(16)),
+       CAST(p.sfzh AS nvarchar(32)),
+       CAST(p.hzxm AS nvarchar(100)),
+       CAST(c.qrCodeText AS nvarchar(512)),
+       CAST(CASE WHEN d.jlzt = 1 THEN 1 ELSE 0 END AS int)
+FROM dbo.YY_JZBRYJK d
+LEFT JOIN dbo.SF_BRXXK p ON p.patid = d.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = d.patid
+WHERE d.jlzt IN (0, 1)
+UNION ALL
+SELECT CAST('dispensing' AS varchar(16)),
+       CAST(f.xh AS nvarchar(64)),
+       f.fyrq_dt,
+       CAST('010103' AS nvarchar(16)),
+       CAST(f.ksdm AS nvarchar(32)),
+       CAST(k.name AS nvarchar(64)),
+       CAST(f.cardtype AS nvarchar(16)),
+       CAST(f.qdlx AS nvarchar(16)),
+       CAST(f.ybdm AS nvarchar(16)),
+       CAST(p.sfzh AS nvarchar(32)),
+       CAST(p.hzxm AS nvarchar(100)),
+       CAST(c.qrCodeText AS nvarchar(512)),
+       CAST(CASE WHEN f.jlzt = 1 THEN 1 ELSE 0 END AS int)
+FROM dbo.SF_MZCFK f
+LEFT JOIN dbo.SF_BRXXK p ON p.patid = f.patid
+LEFT JOIN dbo.YY_KSBMK k ON k.id = f.ksdm
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = f.patid
+WHERE f.fybz = 1
+  AND f.jlzt IN (0, 1)
+UNION ALL
+SELECT CAST('examination' AS varchar(16)),
+       CAST(r.repno AS nvarchar(64)),
+       r.pubtime_dt,
+       CAST('0101081' AS nvarchar(16)),
+       CAST(r.sqksdm AS nvarchar(32)),
+       CAST(k.name AS nvarchar(64)),
+       CAST(r.cardtype AS nvarchar(16)),
+       CAST(r.qdlx AS nvarchar(16)),
+       CAST(r.ybdm AS nvarchar(16)),
+       CAST(p.sfzh AS nvarchar(32)),
+       CAST(p.hzxm AS nvarchar(100)),
+       CAST(c.qrCodeText AS nvarchar(512)),
+       CAST(CASE WHEN r.jlzt = 1 THEN 1 ELSE 0 END AS int)
+FROM dbo.VW_YJ_REPORT r
+LEFT JOIN dbo.SF_BRXXK p ON p.patid = r.patid
+LEFT JOIN dbo.YY_KSBMK k ON k.id = r.sqksdm
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = r.patid
+WHERE r.replb = 'JC'
+  AND r.jlzt IN (0, 1)
+UNION ALL
+SELECT CAST('laboratory' AS varchar(16)),
+       CAST(r.repno AS nvarchar(64)),
+       r.pubtime_dt,
+       CAST('0101082' AS nvarchar(16)),
+       CAST(r.sqksdm AS nvarchar(32)),
+       CAST(k.name AS nvarchar(64)),
+       CAST(r.cardtype AS nvarchar(16)),
+       CAST(r.qdlx AS nvarchar(16)),
+       CAST(r.ybdm AS nvarchar(16)),
+       CAST(p.sfzh AS nvarchar(32)),
+       CAST(p.hzxm AS nvarchar(100)),
+       CAST(c.qrCodeText AS nvarchar(512)),
+       CAST(CASE WHEN r.jlzt = 1 THEN 1 ELSE 0 END AS int)
+FROM dbo.VW_YJ_REPORT r
+LEFT JOIN dbo.SF_BRXXK p ON p.patid = r.patid
+LEFT JOIN dbo.YY_KSBMK k ON k.id = r.sqksdm
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = r.patid
+WHERE r.replb = 'JY'
+  AND r.jlzt IN (0, 1)
+UNION ALL
+SELECT CAST('admission' AS varchar(16)),
+       CAST(s.syxh AS nvarchar(64)),
+       s.ryrq_dt,
+       CAST('010109' AS nvarchar(16)),
+       CAST(s.ksdm AS nvarchar(32)),
+       CAST(k.name AS nvarchar(64)),
+       CAST(s.cardtype AS nvarchar(16)),
+       CAST(s.qdlx AS nvarchar(16)),
+       CAST(s.ybdm AS nvarchar(16)),
+       CAST(p.sfzh AS nvarchar(32)),
+       CAST(p.hzxm AS nvarchar(100)),
+       CAST(c.qrCodeText AS nvarchar(512)),
+       CAST(CASE WHEN s.brzt = 9 THEN 1 ELSE 0 END AS int)
+FROM dbo.ZY_BRSYK s
+LEFT JOIN dbo.ZY_BRXXK p ON p.patid = s.patid
+LEFT JOIN dbo.YY_KSBMK k ON k.id = s.ksdm
+LEFT JOIN (SELECT sfzh, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY sfzh) c ON c.sfzh = p.sfzh;
 GO
--- dispensing, examination, laboratory, admission: a branch each, in the same form. 取药、检查、检验、住院登记照此追加分支。
+-- What the branches leave out 各分支不取的记录: reversal rows (jlzt 2), pre-registrations (jlzt 8), charges that are the fee
+-- of a registration (ghsfbz not 1), prescriptions that nobody has handed out (fybz 0). A cancelled stay is brzt 9.
+-- Inpatients have numbers of their own: their health card is found by sfzh. 住院病人另有编号，健康卡按身份证号关联。
+-- A top-up has its key marked YJ, so that it never meets a receipt number. 充值的主键加前缀 YJ，避免与收据号相同。
+-- Year tables join in by UNION ALL within their branch. 年度表在各自分支内用 UNION ALL 并入。
 --
--- Text dates: the column that the example calls ghrq_dt. 文本日期（yyyymmddhh:mm:ss）先加持久化计算列并建索引：
+-- Text dates: the columns that the example calls ghrq_dt, sfrq_dt, lrrq_dt, fyrq_dt, pubtime_dt and ryrq_dt. The tables
+-- behind VW_YJ_REPORT get theirs, and the view has to hand it on. 文本日期（yyyymmddhh:mm:ss）先加持久化计算列并建索引：
 --   ALTER TABLE dbo.GH_GHZDK ADD ghrq_dt AS TRY_CONVERT(datetime, STUFF(ghrq, 9, 0, ' '), 112) PERSISTED;
 --   CREATE INDEX ix_gh_ghzdk_ghrq_dt ON dbo.GH_GHZDK (ghrq_dt);
 -- Text that is no date becomes NULL and is in no window. Count it before and mend it: 无法识别的时间不会被读取，请先清理：
