@@ -43,7 +43,7 @@ _MISTYPED: Final = {
 _MISTYPED_STATES: Final = frozenset({"42883", "42804", "22007", "22008", "22P02"})
 _OF_TIMES: Final = frozenset({241, 242, 295, 1292, 1525, "42883", "22007", "22008"})
 
-_PASSING: Final = {
+_PASSING: Final[dict[str, dict[int | str, str]]] = {
     "mssql": {
         1205: "chosen as deadlock victim",
         1222: "lock time-out",
@@ -76,7 +76,39 @@ _PASSING: Final = {
         2013: "connection lost",
         3024: "query time-out",
     },
+    # Untested: from Oracle's own documents (docs/adr/0012). DPY are the driver's.
+    "oracle": {
+        "ORA-00028": "session killed",
+        "ORA-00054": "lock time-out",
+        "ORA-00060": "chosen as deadlock victim",
+        "ORA-01012": "session ended",
+        "ORA-01013": "query time-out",
+        "ORA-01033": "server starts or shuts down",
+        "ORA-01034": "server is down",
+        "ORA-01089": "server shuts down",
+        "ORA-01092": "server shuts down",
+        "ORA-01555": "snapshot too old",
+        "ORA-02396": "session ended, idle too long",
+        "ORA-03113": "connection lost",
+        "ORA-03114": "connection lost",
+        "ORA-03135": "connection lost",
+        "ORA-03136": "server does not answer",
+        "ORA-04021": "lock time-out",
+        "ORA-12170": "server does not answer",
+        "ORA-12514": "server is not ready",
+        "ORA-12528": "server is not ready",
+        "ORA-12537": "connection lost",
+        "ORA-12541": "server does not answer",
+        "ORA-12547": "connection lost",
+        "ORA-12570": "connection lost",
+        "ORA-12571": "connection lost",
+        "ORA-30006": "lock time-out",
+        "DPY-4011": "connection lost",
+        "DPY-4024": "query time-out",
+        "DPY-6005": "server does not answer",
+    },
 }
+_ORACLE: Final = re.compile(r"(?:ORA|DPY|DPI)-\d+")
 _PASSING_STATES: Final = re.compile(r"08...|57P0[123]|57014|40001|40P01|55P03|SQLITE_BUSY|SQLITE_LOCKED")
 
 
@@ -203,9 +235,11 @@ def _state(error: DBAPIError) -> str | None:
     return str(state) if state else None
 
 
-def _number(error: DBAPIError) -> int | None:
+def _number(error: DBAPIError) -> int | str | None:
     arguments = error.orig.args if error.orig is not None else ()
     first = arguments[0] if arguments else None
     if isinstance(first, tuple) and first:
         first = first[0]
-    return first if isinstance(first, int) else None
+    # oracledb hands an object over; its full code tells the database's numbers and its own apart.
+    first = getattr(first, "full_code", first)
+    return first if isinstance(first, int) or (isinstance(first, str) and _ORACLE.fullmatch(first)) else None

@@ -25,12 +25,14 @@ from card_usage.hospitals import Hospital, load_hospital
 from card_usage.keyring import Keyring
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
+from card_usage.replica import _PASSING, passes, reason
 from card_usage.settings import INCLUDE
 from card_usage.source import Source, connect, feed_sql
 from card_usage.stage import stage
 from card_usage.windows import day_window
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, make_url, select, text
 from sqlalchemy.dialects import oracle
+from sqlalchemy.exc import DBAPIError
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
@@ -230,3 +232,24 @@ def test_the_sql_for_oracle_is_oracles_and_says_that_it_is_untested(file: Path) 
     assert [column.alias_or_name for column in parsed.selects] == list(SourceRow._fields)
     unknown = {table.name for table in parsed.find_all(sqlglot.exp.Table)} - set(re.findall(r"\w+(?=:)", head))
     assert unknown == set(), "every table stands under Reads"
+
+
+class OracleError:
+    """What oracledb raises its exceptions with."""
+
+    def __init__(self, full_code: str) -> None:
+        self.full_code = full_code
+        self.message = f"{full_code}: near 110101199003070011"
+
+
+@pytest.mark.parametrize(
+    ("code", "passing"),
+    [(code, True) for code in _PASSING["oracle"]]
+    + [(code, False) for code in ("ORA-00904", "ORA-00942", "ORA-01017", "ORA-01722", "ORA-28000", "DPY-3015")],
+)
+def test_what_oracle_says_is_known_by_its_code_and_never_quoted(code: str, passing: bool) -> None:
+    error = DBAPIError("SELECT 1", {}, Exception(OracleError(code)), hide_parameters=True)
+    assert passes(error, "oracle") is passing
+    said = reason(error, "oracle")
+    assert code in said
+    assert "1101" not in said
