@@ -47,15 +47,12 @@ def play_all(seeds: Iterable[int], processes: int | None = None) -> tuple[Counte
     """A batch over all cores; returns what was exercised and the failures, by seed."""
     seen: Counter[str] = Counter()
     failures = []
-    left = iter(seeds)
-    # A process that has seen a thousand worlds keeps something of each and slows down: fresh ones take over.
-    while batch := list(islice(left, 1_000)):
-        with ProcessPoolExecutor(processes or os.cpu_count(), initializer=settle_in) as pool:
-            for seed, failure, exercised in pool.map(play, batch, chunksize=25):
-                seen += exercised
-                seen["seeds"] += 1
-                if failure:
-                    failures.append((seed, failure))
+    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=settle_in) as pool:
+        for seed, failure, exercised in pool.map(play, seeds, chunksize=25):
+            seen += exercised
+            seen["seeds"] += 1
+            if failure:
+                failures.append((seed, failure))
     return seen, failures
 
 

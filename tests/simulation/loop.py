@@ -109,10 +109,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:
         handle = Handle(callback, args, context, self._now)
-        queue = self._ready.get(handle.owner)
-        if queue is None:
-            queue = self._ready[handle.owner] = deque()
-        queue.append(handle)
+        self._make_ready(handle)
         return handle
 
     def call_at(  # type: ignore[override]
@@ -163,7 +160,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _step(self) -> None:
         self.steps += 1
-        ready = [owner for owner, queue in self._ready.items() if queue and self._awake(owner)]
+        ready = [owner for owner in self._ready if owner not in self.stalled or self._awake(owner)]
         if not ready:
             self._advance()
             return
@@ -172,27 +169,33 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle = queue.popleft()
         if not queue:
             del self._ready[owner]
-        handle.run()
+        if not handle._cancelled:
+            handle._context.run(handle._callback, *handle._args)
 
     def _awake(self, owner: int) -> bool:
-        until = self.stalled.get(owner)
-        if until is None:
-            return True
-        if until > self._now:
+        if self.stalled[owner] > self._now:
             return False
         del self.stalled[owner]
         return True
 
     def _advance(self) -> None:
         """On to the next moment at which something happens, and make ready all that is due then."""
-        while self._timers and self._timers[0][2]._cancelled:
-            heapq.heappop(self._timers)
-        moments = [self._timers[0][0]] if self._timers else []
-        moments += [until for owner, until in self.stalled.items() if until > self._now and self._ready.get(owner)]
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        moments = [until for owner, until in self.stalled.items() if until > self._now and owner in self._ready]
+        if timers:
+            moments.append(timers[0][0])
         if not moments:
             raise Stuck(f"nothing left to run at {self._now:.3f} s")
         self._now = max(self._now, min(moments))
-        while self._timers and self._timers[0][0] <= self._now:
-            handle = heapq.heappop(self._timers)[2]
+        while timers and timers[0][0] <= self._now:
+            handle = heapq.heappop(timers)[2]
             if not handle._cancelled:
-                self._ready.setdefault(handle.owner, deque()).append(handle)
+                self._make_ready(handle)
+
+    def _make_ready(self, handle: Handle) -> None:
+        queue = self._ready.get(handle.owner)
+        if queue is None:
+            queue = self._ready[handle.owner] = deque()
+        queue.append(handle)
