@@ -379,19 +379,23 @@ def fleet(hospitals: int, looked_at: int, events: int) -> None:
                     note(ledger, sources[home.id], home.id, feed, day_window(day), now=NOW)
             sa.event.listen(sources[home.id].engine, "before_cursor_execute", counted)
         drafts = {feed: drafter(homes[0], feed).draft for feed in FEEDS}
-        began = perf_counter()
+        began, cpu, server = perf_counter(), process_time(), stand.postgresql_cpu(cluster)
         for home in homes:
             for day in days:
                 result = recount_day(ledger, sources[home.id], home, day, drafts.__getitem__, now=NOW)
                 assert result.remainder == 0, result.summary()
-        seconds = perf_counter() - began
+        seconds, cpu = perf_counter() - began, process_time() - cpu
         ledger.close()
+        for one in sources.values():
+            one.engine.dispose()
+        server = stand.postgresql_cpu(cluster) - server
     each = seconds / looked_at
     total = hospitals * DAYS * len(FEEDS) * events
     print(f"\nA morning's recount, {DAYS} days and {len(FEEDS)} feeds a hospital, a ledger of {total:,} events of")
     print(f"{hospitals} hospitals, {looked_at} of them looked at; {stand.load()}\n")
     rows = [
         ("seconds a hospital", f"{each:.2f}"),
+        ("of processor time, client and server", f"{cpu / looked_at:.2f} and {server / looked_at:.2f}"),
         ("queries at its HIS", f"{his_queries / looked_at:.0f}"),
         (f"minutes for {hospitals}, four at a time", f"{each * hospitals / 4 / 60:.1f}"),
     ]

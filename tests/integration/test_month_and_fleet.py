@@ -15,7 +15,7 @@ import planted
 import pytest
 from card_usage.balance import SourceCount
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import event, hold, report_file
+from card_usage.ledger.schema import day_use, event, hold, reconciliation, report_file
 from card_usage.reconcile import reconcile_day
 from card_usage.report import mail, publish, publish_fleet, publish_month
 from card_usage.report.month import month_of
@@ -23,7 +23,7 @@ from card_usage.store import Store
 from openpyxl import load_workbook
 from planted import DAY, FEEDS, HOSPITAL, SECRETS
 from published import assert_as_published
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, literal, select, update
 
 HOME = planted.hospital()
 MIX = {"delivered": 120, "quarantined": 9, "ready": 4, "voided": 6}
@@ -203,6 +203,60 @@ def test_the_fleets_page_puts_the_worst_first_and_leaves_nobody_out(embedded, tm
     with embedded.read() as connection:
         kept = connection.execute(select(report_file.c.kind, report_file.c.path).where(report_file.c.hospital == "*"))
         assert {kind: path for kind, path in kept} == files
+
+
+def test_a_large_fleets_page_folds_those_away_that_agree_and_says_each_thing_to_do_once(embedded, tmp_path):
+    store = Store(tmp_path / "r")
+    lived(embedded, store, DAYS)
+    others = [HOME.model_copy(update={"id": f"h{n:02}", "name": f"第{n}医院"}) for n in range(40)]
+    with embedded.write() as connection:
+        for table in (reconciliation, day_use):
+            columns = [one.name for one in table.c if one.name not in ("id", "hospital")]
+            for n, hospital in enumerate(others):
+                if n in (7, 31):
+                    continue  # nothing is known of these
+                kept = select(literal(hospital.id), *(table.c[name] for name in columns))
+                kept = kept.where(table.c.hospital == HOSPITAL)
+                connection.execute(insert(table).from_select(["hospital", *columns], kept))
+        done = {"clean": True, "counts": func.replace(reconciliation.c.counts, '"open": ', '"open": 0, "was": ')}
+        rest = reconciliation.c.hospital.notin_(("h03", "h04"))
+        connection.execute(update(reconciliation).where(rest).values(done))
+        uncounted = reconciliation.c.hospital == "h05"
+        for of, counts in connection.execute(
+            select(reconciliation.c.id, reconciliation.c.counts).where(uncounted)
+        ).all():
+            text = json.dumps(json.loads(counts) | {"source": None})
+            connection.execute(update(reconciliation).where(reconciliation.c.id == of).values(counts=text))
+    files, figures = publish_fleet(embedded, others, DAYS[-1], store, broken={}, language="zh", now=NOW)
+    assert_as_published(figures)
+    html = store.read(files["html"])
+    assert_page_and_json_agree(html, figures, 200)
+    worst = ["h07", "h31", "h05", "h03", "h04"]
+    assert [one["id"] for one in figures["hospitals"][:5]] == worst
+    levels = {"absent": 2, "uncounted": 1, "open": 2, "explained": 35}
+    assert {name: n for name, n in figures["levels"].items() if n} == levels
+    root = well_formed(html)
+    (folded,) = [one for one in root.iter() if one.tag == "details"]
+    inside = "".join(folded.itertext())
+    named = {hospital.id: hospital.name in inside for hospital in others}
+    assert [of for of, is_inside in named.items() if not is_inside] == sorted(worst)
+    assert "其余 35 家：一致，有待处理 35" in inside
+    # 38 hospitals have the same causes: each stands there once, with the records of all.
+    of_one = {cause["rule"]: cause["events"] for cause in one_day(store)["quarantine"]}
+    for cause in figures["causes"]:
+        assert (cause["hospitals"], len(cause["most"])) == (38, 3)
+        assert cause["events"] == 38 * of_one[cause["kind"]]
+        assert cause["most"][0] in html.decode()
+        assert "等 38 家" in html.decode()
+    # One hospital that was not counted leaves no total for all, but does not hide those of the others.
+    assert figures["totals"]["source"] is None
+    assert figures["counted"]["hospitals"] == 37
+    assert figures["counted"]["source"] == 37 * one_day(store)["totals"]["source"]
+    assert "已清点 37 家，未清点 3 家" in html.decode()
+
+
+def one_day(store: Store) -> Any:
+    return json.loads(store.read(f"{HOSPITAL}/{DAYS[-1]}/card-usage-{DAYS[-1]}.json"))
 
 
 def test_the_mail_is_fit_for_mail_clients(embedded, tmp_path):

@@ -86,7 +86,7 @@ def figures(
         "uses": _uses(connection, hospital.id, day, uses, words),
         "usage": usage(uses, words, issued_cards=hospital.report.issued_cards),
         "delays": delays(uses),
-        "trend": trend(connection, [hospital.id], day),
+        "trend": trend(connection, hospital.id, day),
         "calls": _calls(counts.answers(connection, hospital.id, day, day)),
         "gate": _gate(gate, words),
     }

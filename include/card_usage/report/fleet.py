@@ -6,8 +6,10 @@ kept for the day, is on the page all the more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -31,6 +33,8 @@ FORM: Final = "card-usage-fleet/1"
 FLEET: Final = "*"
 """In the place of a hospital's id, where a row of the ledger is about all of them."""
 MOST_ACTIONS: Final = 40
+MOST_NAMED: Final = 3
+"""Hospitals that a cause names; all are counted."""
 
 Figures = dict[str, Any]
 
@@ -48,9 +52,16 @@ def figures(
     words = Words(language)
     ids = [hospital.id for hospital in hospitals]
     first = day - timedelta(days=TREND_DAYS - 1)
-    by_place: dict[tuple[str, date], list[Kept]] = {}
-    for one in kept(connection, ids, first, day):
-        by_place.setdefault((one.hospital, one.day), []).append(one)
+    today: dict[str, list[Kept]] = {}
+    open_days: Counter[str] = Counter()
+    by_day: dict[date, list[Standing]] = {}
+    for (of, when), group in groupby(kept(connection, ids, first, day), key=lambda one: (one.hospital, one.day)):
+        rows = list(group)
+        standing = Standing.of(rows)
+        by_day.setdefault(when, []).append(standing)
+        open_days[of] += _level(standing) not in GOOD
+        if when == day:
+            today[of] = rows
     used = uses.by_day(connection, ids, first, day)
     holds = _holds(connection, now)
     through = _verified(connection)
@@ -58,12 +69,11 @@ def figures(
     listed = []
     acts = []
     for hospital in hospitals:
-        rows = by_place.get((hospital.id, day), [])
+        rows = today.get(hospital.id, [])
         standing = Standing.of(rows)
-        days = _days_of(by_place, hospital, first, day)
         entry = {
             **_hospital(hospital, rows, standing, _withheld(connection, hospital, day, standing), language),
-            "open_days": sum(_level(Standing.of(found)) not in GOOD for found in days),
+            "open_days": open_days[hospital.id],
             "uses": used[hospital.id, day].events if (hospital.id, day) in used else None,
             "verified_through": _through(through.get(hospital.id, {}), hospital),
             "holds": sorted({*holds.get(FLEET, ()), *holds.get(hospital.id, ())}),
@@ -76,8 +86,7 @@ def figures(
         ]
     by_hand = _most_urgent(acts)
     listed.sort(key=lambda one: (LEVELS.index(one["level"]), -(one["for_people"] or 0), one["id"]))
-    rows = [one for (_, of), found in by_place.items() if of == day for one in found]
-    standing = Standing.of(rows)
+    standing = Standing.sum(by_day.get(day, []))
     totals = totals_of(standing)
     found = uses.kept(connection, ids, day, day)
     hours, unknown = by_hour(found)
@@ -90,11 +99,14 @@ def figures(
         "verified_through": _all_through(listed),
         "verdict": _verdict(listed, broken, totals, words),
         "totals": totals,
+        "counted": _counted(listed),
+        "levels": {name: sum(one["level"] == name for one in listed) for name in LEVELS},
         "classes": dict(standing.classes),
         "differences": dict(standing.differences),
         "hospitals": listed,
         "broken_files": [{"hospital": name, "problem": problem} for name, problem in sorted(broken.items())],
         "regions": _regions(hospitals, used, listed, day),
+        "causes": _causes(by_hand),
         "actions": by_hand[:MOST_ACTIONS],
         "actions_left_out": max(0, len(by_hand) - MOST_ACTIONS),
         "uses": {
@@ -105,18 +117,12 @@ def figures(
         },
         "usage": usage(found, words, issued_cards=None if None in issued else sum(filter(None, issued)) or None),
         "delays": delays(found),
-        "trend": _trend(by_place, used, first),
+        "trend": _trend(by_day, used, first),
     }
 
 
 def _level(standing: Standing) -> Level:
     return level(standing, for_people=totals_of(standing)["for_people"])
-
-
-def _days_of(by_place: Mapping[tuple[str, date], list[Kept]], hospital: Hospital, first: date, last: date) -> list[Any]:
-    """The hospital's days with something kept, from its first on."""
-    days = (first + DAY * n for n in range((last - first).days + 1))
-    return [by_place[hospital.id, day] for day in days if (hospital.id, day) in by_place]
 
 
 def _withheld(connection: Connection, hospital: Hospital, day: date, standing: Standing) -> bool:
@@ -179,16 +185,42 @@ def _regions(
     return sorted(found.values(), key=lambda row: (-row["uses"], row["region"]))
 
 
-def _trend(
-    by_place: Mapping[tuple[str, date], list[Kept]], used: Mapping[tuple[str, date], Sum], first: date
-) -> list[Figures]:
-    rows: dict[date, list[Kept]] = {}
-    for (_, day), found in by_place.items():
-        rows.setdefault(day, []).extend(found)
-    sums: dict[date, int] = {}
+def _counted(listed: list[Figures]) -> Figures:
+    """Of the hospitals that were counted at the HIS alone: one that was not leaves no total for all."""
+    known = [one for one in listed if one["source"] is not None]
+    return {"hospitals": len(known), **{name: sum(one[name] for one in known) for name in ("source", "staged")}}
+
+
+def _causes(by_hand: list[Figures]) -> list[Figures]:
+    """The same thing to do in many hospitals as one, in the order of `_most_urgent`."""
+    found: dict[tuple[str, str], Figures] = {}
+    for one in by_hand:
+        cause = found.setdefault(
+            (one["kind"], one["what"]),
+            {**{name: one[name] for name in ("kind", "what", "to_do", "who")}, "events": 0, "hospitals": 0, "most": []},
+        )
+        cause["events"] += one["events"]
+        cause["hospitals"] += 1
+        if len(cause["most"]) < MOST_NAMED:
+            cause["most"].append(one["hospital_name"])
+    return sorted(
+        found.values(), key=lambda one: (one["kind"] != "remainder", -one["events"], one["kind"], one["what"])
+    )
+
+
+def named(cause: Figures, words: Words) -> str:
+    """The hospitals of a cause: some by their names."""
+    names = words.list(cause["most"])
+    more = cause["hospitals"] - len(cause["most"])
+    return words("fleet.and_more", names=names, n=cause["hospitals"]) if more else names
+
+
+def _trend(by_day: Mapping[date, list[Standing]], used: Mapping[tuple[str, date], Sum], first: date) -> list[Figures]:
+    sums: Counter[date] = Counter()
     for (_, day), one in used.items():
-        sums[day] = sums.get(day, 0) + one.events
-    return [trend_day(day, rows.get(day, []), sums.get(day)) for day in (first + DAY * n for n in range(TREND_DAYS))]
+        sums[day] += one.events
+    days = (first + DAY * n for n in range(TREND_DAYS))
+    return [trend_day(day, Standing.sum(by_day[day]) if day in by_day else None, sums.get(day)) for day in days]
 
 
 def _holds(connection: Connection, now: datetime) -> dict[str, set[str]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from card_usage.report.fleet import named
 from card_usage.report.page import environment, stamp
 from card_usage.words import Words
 
@@ -41,6 +42,7 @@ def mail(figures: Figures, *, link: str = "") -> Mail:
     fleet = "hospitals" in figures
     about = words("fleet.title") if fleet else figures["hospital"]["name"]
     when = figures["month"] if "month" in figures else figures["day"]
+    acts = [{**one, "hospital_name": named(one, words)} for one in figures["causes"]] if fleet else figures["actions"]
     common: Mapping[str, Any] = {
         "f": figures,
         "w": words,
@@ -52,8 +54,9 @@ def mail(figures: Figures, *, link: str = "") -> Mail:
         "tone": TONES[figures["verdict"]["level"]],
         "stamp": stamp,
         "link": link,
-        "actions": figures["actions"][:MOST_ACTIONS],
-        "more_actions": len(figures["actions"][MOST_ACTIONS:]) + figures.get("actions_left_out", 0),
+        "totals": {**figures["totals"], "source": _source(figures)},
+        "actions": acts[:MOST_ACTIONS],
+        "more_actions": len(acts[MOST_ACTIONS:]),
         "hospitals": figures.get("hospitals", [])[:MOST_HOSPITALS],
         "more_hospitals": len(figures.get("hospitals", [])[MOST_HOSPITALS:]),
         "parts": _parts(figures, words),
@@ -66,6 +69,14 @@ def mail(figures: Figures, *, link: str = "") -> Mail:
         text=_text(common, words),
         html=environment().get_template("mail.html.jinja").render(**common),
     )
+
+
+def _source(figures: Figures) -> int | None:
+    """Records of the HIS; of the fleet, those of the hospitals that were counted."""
+    total: int | None = figures["totals"]["source"]
+    if total is None and "counted" in figures and figures["counted"]["hospitals"]:
+        total = figures["counted"]["source"]
+    return total
 
 
 def _parts(figures: Figures, words: Words) -> list[dict[str, Any]]:
@@ -90,7 +101,7 @@ def _parts(figures: Figures, words: Words) -> list[dict[str, Any]]:
 
 def _text(common: Mapping[str, Any], words: Words) -> str:
     figures = common["f"]
-    totals = figures["totals"]
+    totals = common["totals"]
     source = "—" if totals["source"] is None else words.number(totals["source"])
     lines = [
         f"{common['about']}  {common['when']}",

@@ -48,7 +48,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
     words = Words(language)
     first, end = month_of(month)
     last = min(end, local(now).date() - DAY)
-    rows = kept(connection, [hospital.id], first, last) if last >= first else []
+    rows = list(kept(connection, [hospital.id], first, last)) if last >= first else []
     by_day: dict[date, list[Kept]] = {}
     for one in rows:
         by_day.setdefault(one.day, []).append(one)
@@ -103,7 +103,7 @@ def _day(day: date, rows: list[Kept], used: uses.Sum | None) -> Figures:
     totals = totals_of(standing)
     word: Level = level(standing, for_people=totals["for_people"]) if rows else "absent"
     return {
-        **trend_day(day, rows, None if used is None else used.events),
+        **trend_day(day, Standing.of(rows) if rows else None, None if used is None else used.events),
         "health_card": None if used is None else used.health_card,
         "remainder": standing.remainder,
         "level": word,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -14,13 +15,21 @@ from markupsafe import Markup
 from card_usage.balance import CLASSES, DIFFERENCES
 from card_usage.report import pictures
 from card_usage.report.charts import WIDE
+from card_usage.report.fleet import named
 from card_usage.report.pictures import HALF, MOST_BARS, Figures
+from card_usage.report.verdict import GOOD, LEVELS
 from card_usage.words import Words
 
 HERE: Final = Path(__file__).parent
 MOST_CODES: Final = 20
-MOST_ACTIONS: Final = 12
+MOST_CAUSES: Final = 12
 """Of the fleet, on the page; sheets and JSON hold more."""
+
+FEW_HOSPITALS: Final = 20
+"""So many are all shown; of more, those that agree are folded away."""
+
+MOST_HOSPITALS: Final = 60
+"""Shown before the rest is folded away too."""
 
 
 def render(figures: Figures) -> str:
@@ -72,15 +81,26 @@ def _month(figures: Figures, words: Words) -> Mapping[str, Any]:
 
 
 def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
+    listed = figures["hospitals"]
+    shown = len(listed) if len(listed) <= FEW_HOSPITALS else min(_troubled(listed), MOST_HOSPITALS)
     return {
         **_titles(words("fleet.title"), words("fleet.kind", n=len(figures["hospitals"])), words.day(_day_of(figures))),
         **_usage_pictures(figures, words),
         "trend": pictures.trend(figures["trend"], words, words("section.trend")),
         "delays": pictures.delays(figures, words, HALF),
         "before": "",
-        "most_actions": MOST_ACTIONS,
-        "left_out": len(figures["actions"][MOST_ACTIONS:]) + figures["actions_left_out"],
+        "shown": shown,
+        "levels": [name for name in LEVELS if figures["levels"][name]],
+        "rest_by_level": Counter(one["level"] for one in listed[shown:]),
+        "causes": figures["causes"][:MOST_CAUSES],
+        "left_out": len(figures["causes"][MOST_CAUSES:]),
+        "named": lambda cause: named(cause, words),
     }
+
+
+def _troubled(hospitals: list[Figures]) -> int:
+    """How many of them somebody should look at: they come first."""
+    return sum(one["level"] not in GOOD for one in hospitals)
 
 
 _FORMS: Final = {

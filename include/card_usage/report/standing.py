@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, select
@@ -35,8 +37,8 @@ class Kept(NamedTuple):
     at: datetime
 
 
-def kept(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> list[Kept]:
-    """All that was kept of these hospitals and days."""
+def kept(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> Iterator[Kept]:
+    """All that was kept of these hospitals and days, hospital by hospital and day by day, as it is wanted."""
     table = reconciliation.c
     query = (
         select(
@@ -46,10 +48,8 @@ def kept(connection: Connection, hospitals: Iterable[str], first: date, last: da
         .where(table.hospital.in_(list(hospitals)), table.day.between(first, last))
         .order_by(table.hospital, table.day, table.feed)
     )
-    return [
-        Kept(hospital, feed, day, json.loads(text), *marks)
-        for hospital, feed, day, text, *marks in connection.execute(query)
-    ]
+    for hospital, feed, day, text, *marks in connection.execute(query, execution_options={"yield_per": 1000}):
+        yield Kept(hospital, feed, day, json.loads(text), *marks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,14 +100,46 @@ class Standing:
             counted_at=min((one.at for one in feeds), default=None),
         )
 
+    @classmethod
+    def sum(cls, several: Iterable[Standing]) -> Standing:
+        """Of any hospitals and days."""
+        found = list(several)
+        sources = [one.source for one in found]
+        voided = [one.source_voided for one in found]
+        return cls(
+            source=_known(sources),
+            source_voided=_known(voided),
+            staged=sum(one.staged for one in found),
+            open=sum(one.open for one in found),
+            remainder=sum(one.remainder for one in found),
+            provisional=any(one.provisional for one in found),
+            clean=bool(found) and all(one.clean for one in found),
+            classes=_added(CLASSES, (one.classes for one in found)),
+            differences=_added(DIFFERENCES, (one.differences for one in found)),
+            causes=_added((), (one.causes for one in found)),
+            counted_at=min((one.counted_at for one in found if one.counted_at is not None), default=None),
+        )
+
+
+def _added(names: Iterable[str], several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total = dict.fromkeys(names, 0)
+    for one in several:
+        for name, figure in one.items():
+            total[name] = total.get(name, 0) + figure
+    return total
+
 
 def _sum(rows: list[Kept], name: str) -> int:
     return sum(one.counts.get(name) or 0 for one in rows)
 
 
 def _known_sum(rows: list[Kept], name: str) -> int | None:
-    found = [one.counts.get(name) for one in rows]
-    return None if not found or None in found else sum(one for one in found if one is not None)
+    return _known([one.counts.get(name) for one in rows])
+
+
+def _known(figures: list[int | None]) -> int | None:
+    """None unless there are some and all are known."""
+    return None if not figures or None in figures else sum(one for one in figures if one is not None)
 
 
 class Weighed(Protocol):
@@ -150,24 +182,22 @@ def totals_of(weighed: Weighed) -> Figures:
     }
 
 
-def trend(connection: Connection, hospitals: Iterable[str], last: date, days: int = TREND_DAYS) -> list[Figures]:
+def trend(connection: Connection, hospital: str, last: date, days: int = TREND_DAYS) -> list[Figures]:
     """Day by day up to `last`, as kept; a day of which nothing was kept has null figures."""
-    wanted = list(hospitals)
     first = last - timedelta(days=days - 1)
-    by_day: dict[date, list[Kept]] = {}
-    for one in kept(connection, wanted, first, last):
-        by_day.setdefault(one.day, []).append(one)
-    used: dict[date, int] = {}
-    for (_, day), found in uses.by_day(connection, wanted, first, last).items():
-        used[day] = used.get(day, 0) + found.events
-    return [trend_day(day, by_day.get(day, []), used.get(day)) for day in (first + DAY * n for n in range(days))]
+    by_day = {
+        day: Standing.of(rows)
+        for day, rows in groupby(kept(connection, [hospital], first, last), key=attrgetter("day"))
+    }
+    used = {day: found.events for (_, day), found in uses.by_day(connection, [hospital], first, last).items()}
+    return [trend_day(day, by_day.get(day), used.get(day)) for day in (first + DAY * n for n in range(days))]
 
 
-def trend_day(day: date, rows: list[Kept], used: int | None) -> Figures:
-    """One day of a trend: what was delivered, what waits, what somebody has to mend, what was refunded in time."""
-    standing = Standing.of(rows)
+def trend_day(day: date, standing: Standing | None, used: int | None) -> Figures:
+    """One day of a trend: what was delivered, what waits, what somebody has to mend, what was refunded in time. None:
+    nothing was kept of it."""
     names = ("source", "staged", "delivered", "waiting", "for_people", "voided")
-    if not rows:
+    if standing is None:
         return {"day": day.isoformat(), "uses": used, **dict.fromkeys(names)}
     totals = totals_of(standing)
     figures = {**totals, "voided": standing.classes["voided"]}
