@@ -14,6 +14,7 @@ from pathlib import Path
 
 import postgres as pg
 import pytest
+from receivers import Mailbox, Webhook, mailbox, webhook
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("unit", "dags", "integration", "simulation", "ui")
@@ -70,3 +71,17 @@ def postgres_url(postgres: pg.Cluster) -> Iterator[str]:
     name = postgres.create()
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    """A running SMTP server."""
+    with mailbox() as running:
+        yield running
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    """A running web server that stands for a robot."""
+    with webhook() as running:
+        yield running

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from card_usage.codes import ALIAS_COLUMNS, Aliases, CodeTable, fold, load_aliases
+from card_usage.delimited import text_of
 from card_usage.errors import AliasesNotWritable
 from card_usage.whole_file import write_whole
 
@@ -96,7 +97,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     """Whether the file changed."""
-    before = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    before = text_of(path) if path.exists() else ""
     rows = {fold(row["local"]): Row(*(row[name].strip() for name in ALIAS_COLUMNS)) for row in _read(before)}
     had = dict(rows)
     for choice in choices:
@@ -110,11 +111,12 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ALIAS_COLUMNS)
     writer.writerows(rows[local] for local in sorted(rows))
-    write_whole(path, text.getvalue().encode())
+    # With a mark at its start a spreadsheet reads it as UTF-8.
+    write_whole(path, text.getvalue().encode("utf-8-sig"))
     return True
 
 
 def _read(text: str) -> Iterator[dict[str, str]]:
-    for row in csv.DictReader(io.StringIO(text), strict=True):
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
         if any((value or "").strip() for value in row.values()):
             yield {name: row.get(name) or "" for name in ALIAS_COLUMNS}

@@ -7,11 +7,13 @@ everywhere: "01" is not "1". What stands in no table and no alias file stays unk
 
 import csv
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Final, NoReturn
 
+from card_usage.delimited import decoded
 from card_usage.errors import CodeTableError
 from card_usage.events import CODE_TABLES
 
@@ -143,7 +145,7 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
     lines: dict[str, int] = {}
     if not path.exists():
         return found
-    for line, row in _rows(path, ALIAS_COLUMNS):
+    for line, row in _rows(path, ALIAS_COLUMNS, decoded):
         local, standard = fold(row["local"]), fold(row["standard"])
         _demand(local != "", path, line, "local", "is empty", "write the HIS's code or name, or delete the row")
         if standard not in table:
@@ -157,25 +159,35 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
     return found
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(line number, stripped row) of a CSV in UTF-8 with exactly these columns; blank lines are passed over."""
+def _utf8(content: bytes) -> str:
+    return content.decode("utf-8-sig")
+
+
+def _rows(
+    path: Path, columns: tuple[str, ...], decode: Callable[[bytes], str] = _utf8
+) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """(line number, stripped row) of a CSV with exactly these columns; blank lines are passed over.
+
+    Ours are UTF-8; those that people keep in a spreadsheet are as it saves them.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            header = ",".join(columns)
-            if tuple(reader.fieldnames or ()) != columns:
-                _broken(path, 1, "(header)", f"the columns are not {header}", f"make the first line {header}")
-            for row in reader:
-                if None in row or None in row.values():
-                    problem = f"the row has not {len(columns)} values"
-                    _broken(path, reader.line_num, "(row)", problem, "quote values that contain commas")
-                stripped = {column: value.strip() for column, value in row.items()}
-                if any(stripped.values()):
-                    yield reader.line_num, stripped
+        text = decode(path.read_bytes())
     except FileNotFoundError:
         _broken(path, 0, "(file)", "the file is missing", "restore it")
     except UnicodeDecodeError:
         _broken(path, 0, "(file)", "it is not UTF-8", "save it again as CSV UTF-8")
+    reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+    try:
+        header = ",".join(columns)
+        if tuple(reader.fieldnames or ()) != columns:
+            _broken(path, 1, "(header)", f"the columns are not {header}", f"make the first line {header}")
+        for row in reader:
+            if None in row or None in row.values():
+                problem = f"the row has not {len(columns)} values"
+                _broken(path, reader.line_num, "(row)", problem, "quote values that contain commas")
+            stripped = {column: value.strip() for column, value in row.items()}
+            if any(stripped.values()):
+                yield reader.line_num, stripped
     except csv.Error as error:
         _broken(path, reader.reader.line_num, "(row)", str(error), "correct the quotes")
 

@@ -9,9 +9,11 @@
     |   |-- BadKey
     |   |-- BadLedgerUrl
     |   |-- AliasesNotWritable
+    |   |-- FileUnusable         a file or folder that somebody named, or that settings name
     |   `-- BadStorePath         a name that leads out of the reports' folder
     |-- CodeTableError           a code table or alias file breaks its laws
     |   `-- BadProposal          a filled-in list of aliases has rows that cannot be used
+    |       `-- UnreadableProposal   it is no such list at all
     |-- NormalizeError           a value cannot be brought into standard form
     |   `-- UnknownCode
     |-- SourceError              the HIS replica
@@ -112,6 +114,12 @@ class BadLedgerUrl(SettingsError):
     )
 
 
+class FileUnusable(SettingsError):
+    """A file or folder cannot be read or written where somebody named it, or where settings put it."""
+
+    says = "{path} cannot be used ({reason}): see that its folder exists, has room and is open to this user; then again"
+
+
 class AliasesNotWritable(SettingsError):
     """The folder of a hospital's alias files cannot be written."""
 
@@ -131,6 +139,12 @@ class BadProposal(CodeTableError):
     """Rows of a list of aliases cannot be used; `rows` names each cell, what is wrong with it and what to do."""
 
     says = "{file}: {count} cells cannot be used, nothing was changed: {rows}"
+
+
+class UnreadableProposal(BadProposal):
+    """A list of aliases cannot be read as one."""
+
+    says = "{file}: nothing was changed: {problem}"
 
 
 class NormalizeError(CardUsageError):

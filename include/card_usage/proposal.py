@@ -11,12 +11,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from card_usage.alias_files import Choice
 from card_usage.codes import CodeTable, fold
-from card_usage.errors import BadProposal
+from card_usage.delimited import separator, text_of
+from card_usage.errors import BadProposal, UnreadableProposal
 from card_usage.words import LANGUAGES, Language, Words
 
 COLUMNS: Final = ("table", "local", "standard", "note")
@@ -125,31 +127,32 @@ def _standard(row: Written, table: CodeTable, words: Words) -> tuple[str, str | 
 
 
 def from_csv(path: Path, tables: Mapping[str, CodeTable], language: Language) -> Proposal:
-    """A CSV in UTF-8 with at least the columns of COLUMNS. Raises BadProposal if it cannot be read at all."""
+    """A CSV with at least the columns of COLUMNS. Raises BadProposal if it cannot be read at all."""
     return checked(_csv_rows(path, language), tables, language)
 
 
 def _csv_rows(path: Path, language: Language) -> Iterator[Written]:
     words = Words(language)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if missing := [name for name in COLUMNS[:3] if name not in (reader.fieldnames or ())]:
-                raise unreadable(path.name, words("file.columns", columns=", ".join(missing)))
-            for row in reader:
-                line = words("file.line", line=reader.line_num)
-                cells = {name: f"{line}, {name}" for name in COLUMNS}
-                table, local, standard, note = ((row.get(name) or "").strip() for name in COLUMNS)
-                yield Written(table, local, standard, note, line, cells)
-    except UnicodeDecodeError:
-        raise unreadable(path.name, words("file.utf8")) from None
-    except OSError as error:
+        text = text_of(path)
+    except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path.name, words("file.unreadable", reason=type(error).__name__)) from None
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator(text))
+    try:
+        if missing := [name for name in COLUMNS[:3] if name not in (reader.fieldnames or ())]:
+            raise unreadable(path.name, words("file.columns", columns=", ".join(missing)))
+        for row in reader:
+            line = words("file.line", line=reader.line_num)
+            cells = {name: f"{line}, {name}" for name in COLUMNS}
+            table, local, standard, note = ((row.get(name) or "").strip() for name in COLUMNS)
+            yield Written(table, local, standard, note, line, cells)
+    except csv.Error as error:
+        raise unreadable(path.name, words("file.unreadable", reason=str(error))) from None
 
 
-def unreadable(file: str, problem: str) -> BadProposal:
+def unreadable(file: str, problem: str) -> UnreadableProposal:
     """The file as a whole cannot be used."""
-    return BadProposal(file=file, count=1, rows=problem)
+    return UnreadableProposal(file=file, problem=problem)
 
 
 def from_lines(lines: Sequence[str], tables: Mapping[str, CodeTable], language: Language) -> Proposal:

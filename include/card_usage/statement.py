@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from card_usage import verification
 from card_usage.codes import CodeTable, fold, load_tables
+from card_usage.delimited import decoded, separator
 from card_usage.errors import StatementError
 from card_usage.hospitals import Hospital, load_hospitals
 from card_usage.ledger import statements
@@ -126,16 +127,12 @@ def _lines(path: Path, content: bytes, sheet: str | None) -> Iterator[_Line]:
 
 
 def _text(path: Path, content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    """CSV in UTF-8 or, as Chinese Windows writes it, in GB 18030."""
+    """CSV, in whichever way a spreadsheet saved it."""
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content)
     except UnicodeDecodeError:
-        try:
-            text = content.decode("gb18030")
-        except UnicodeDecodeError:
-            raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text), delimiter=max(",\t;", key=first.count))
+        raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
     try:
         for row in reader:
             yield reader.line_num, row

@@ -20,23 +20,11 @@ from card_usage.ledger.schema import outbox as outbox_table
 from card_usage.post import post
 from hypothesis import given
 from hypothesis import strategies as st
-from receivers import Mailbox, Webhook, mailbox, webhook
+from receivers import Mailbox, Webhook
 from sqlalchemy import select
 
 NOW = datetime(2026, 3, 5, 1, 0, tzinfo=UTC)
 KEY = "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa"
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mailbox() as running:
-        yield running
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
 
 
 @pytest.fixture(params=planted.DATABASES)

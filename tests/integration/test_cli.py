@@ -8,77 +8,20 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import demo_his
-import platform_sandbox
 import pytest
-from card_usage.keyring import Keyring
-
-DAY = date(2026, 3, 2)
-SPAN = ["--hospital", "demo_hospital", "--from", f"{DAY}", "--to", f"{DAY + timedelta(days=1)}"]
-
-
-@dataclass
-class Desk:
-    """An engineer's shell."""
-
-    home: Path
-    sandbox: platform_sandbox.RunningSandbox
-    environment: dict[str, str]
-
-    def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "card_usage", *args]
-
-    def run(self, *args: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*args),
-            env=self.environment | changes,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def json(self, *args: str) -> dict[str, Any]:
-        done = self.run(*args, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)  # type: ignore[no-any-return]
+from desk import DAY, SPAN, Desk, one_line, opened
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY, DAY + timedelta(days=1)], uses_per_day=400, seed=9)
-    with platform_sandbox.serve() as sandbox:
-        platform = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
-        environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
-            "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
-            "CARD_USAGE_KEY": Keyring.new_key("t"),
-            "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
-            "CARD_USAGE_EVIDENCE": str(tmp_path / "evidence"),
-            "CARD_USAGE_STATEMENTS": str(tmp_path / "statements"),
-            "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
-            "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
-        }
-        opened = Desk(tmp_path, sandbox, environment)
-        assert opened.run("ledger", "migrate").returncode == 0
-        yield opened
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The single line of an error; no traceback, nothing twice."""
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("card_usage:")]
-    assert len(told) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return told[0]
+    with opened(tmp_path) as made:
+        yield made
 
 
 def test_run_does_everything_and_again_sends_nothing(desk: Desk) -> None:

@@ -254,7 +254,8 @@ def test_files_are_sorted_keep_rows_and_notes_and_load_again(aliases):
     before = load_aliases(aliases, HOSPITAL, TABLES)["department"]
     write(aliases, HOSPITAL, TABLES, [Choice("department", "０0１", "1506", "睡眠，门诊")])
     path = aliases / HOSPITAL / "department.csv"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "a spreadsheet takes it for UTF-8"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     assert lines[0] == "local,standard,note"
     assert lines[1] == "001,1506,睡眠，门诊"
     assert lines[1:] == sorted(lines[1:], key=lambda line: line.split(",")[0])
@@ -367,7 +368,8 @@ def test_other_files_are_refused_with_what_to_do(tmp_path):
     for name, content, said in (
         ("a.xlsx", b"not a workbook", "打不开"),
         ("b.csv", b"local,standard\n", "table"),
-        ("c.csv", "table,local,standard\n科室".encode("gb18030"), "UTF-8"),
+        ("c.csv", b"table,local,standard\n\xff\xff\xff", "打不开"),
+        ("d.csv", b"table,local,standard\n" + b'"' + b"x" * 200_000, "打不开"),
     ):
         path = tmp_path / name
         path.write_bytes(content)

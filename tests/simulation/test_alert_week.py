@@ -28,7 +28,7 @@ from card_usage.ledger.schema import event, failed_run, feed_window, finding, ou
 from card_usage.post import post
 from card_usage.verdicts import Reason, Verdict, decide, keep, standing_verdicts
 from card_usage.windows import DAY, day_window, instant, local
-from receivers import Mailbox, Webhook, mailbox, webhook
+from receivers import Mailbox, Webhook, webhook
 from sqlalchemy import delete, func, insert, select, update
 
 MONDAY = date(2026, 3, 2)
@@ -346,19 +346,7 @@ def happenings(ledger: Ledger, seen: dict[int, tuple[int, bool, int]], now: date
 
 
 @pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mailbox() as running:
-        yield running
-
-
-@pytest.fixture
 def chat() -> Iterator[Webhook]:
-    with webhook() as running:
-        yield running
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
     with webhook() as running:
         yield running
 

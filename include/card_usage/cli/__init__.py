@@ -31,7 +31,7 @@ from card_usage.cli import (
 )
 from card_usage.cli.arguments import Call, Stopped
 from card_usage.connections import connection_from_environment
-from card_usage.errors import CardUsageError
+from card_usage.errors import CardUsageError, FileUnusable
 from card_usage.keyring import Keyring
 from card_usage.ledger.database import migrate
 from card_usage.progress import show
@@ -86,6 +86,12 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
             told, good, problem = early.told, False, early.error
     except CardUsageError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        unusable = FileUnusable(path=error.filename, reason=error.strerror or type(error).__name__)
+        print(f"{parser.prog}: {unusable}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted; nothing is lost, run the same command again", file=sys.stderr)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from card_usage.cli.arguments import Call, Result, Verbs, verb
-from card_usage.hospitals import load_hospital
+from card_usage.cli.arguments import Call, Result, Verbs, verb, whole
+from card_usage.hospitals import hospital_ids, load_hospital
 from card_usage.incidents import SEVERITIES, Incident
 from card_usage.ledger import incidents as kept
 from card_usage.ledger import outbox
@@ -21,6 +20,9 @@ def _incidents(call: Call) -> Result:
 
     args = call.args
     words = Words("zh" if args.zh else "en")
+    if args.hospital is not None and args.hospital not in hospital_ids(call.settings.hospitals):
+        # A typing mistake must not look like a hospital without incidents. One whose file is broken has some.
+        load_hospital(call.settings.hospitals, args.hospital)
     with call.ledger() as ledger, ledger.read() as connection:
         found = kept.listed(connection, args.hospital, call.now - timedelta(days=args.days))
         channels = outbox.states(connection)
@@ -77,7 +79,7 @@ def _test(call: Call) -> Result:
     from card_usage.channels import deliver
     from card_usage.errors import CardUsageError
 
-    hospital = load_hospital(Path(call.settings.hospitals), call.args.hospital)
+    hospital = load_hospital(call.settings.hospitals, call.args.hospital)
     team = Team.of(call.settings)
     routes = hospital.alerts.routes or team.routes
     place = Place(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow)
@@ -100,7 +102,9 @@ def add(verbs: Verbs) -> None:
     """Add these verbs."""
     listing = verb(verbs, "incidents", _incidents, "what is wrong now, of every hospital or of one")
     listing.add_argument("--hospital", metavar="ID", help="one hospital")
-    listing.add_argument("--days", type=int, default=0, metavar="N", help="also what was over within the last N days")
+    listing.add_argument(
+        "--days", type=whole(0, 3_660), default=0, metavar="N", help="also what was over within the last N days"
+    )
     listing.add_argument("--zh", action="store_true", help="in Chinese")
     listing.add_argument("--json", action="store_true", help="as JSON, with the state of every channel")
     alerts = verbs.add_parser("alerts", help="messages about incidents: send, test").add_subparsers(

@@ -65,11 +65,25 @@ Act = Callable[[Call], Result]
 
 
 def day(text: str) -> date:
-    """A date argument."""
+    """A date argument, of a year in which there may be card uses."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no date: write it as 2026-11-23") from None
+    if not 2000 <= found.year < 2100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no day from 2000 to 2099")
+    return found
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A whole number argument within bounds, both inside."""
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most and len(text) <= 9):
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def for_hospital() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from card_usage.cli.arguments import Call, Result, Verbs
+from card_usage.cli.arguments import Call, Result, Verbs, whole
 from card_usage.enrol import enrol
 from card_usage.settings import hospitals_directory
 from card_usage.source import SQL
@@ -46,7 +46,9 @@ def add(verbs: Verbs) -> None:
     who = check.add_mutually_exclusive_group(required=True)
     who.add_argument("named", nargs="?", metavar="ID", help="name of its file among the hospitals")
     who.add_argument("--hospital", metavar="ID", help="the same")
-    check.add_argument("--days", type=int, default=3, help="complete local days to look at (default: %(default)s)")
+    check.add_argument(
+        "--days", type=whole(1, 92), default=3, help="complete local days to look at (default: %(default)s)"
+    )
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.set_defaults(act=_check)
     text = "write a commented hospital file and empty alias tables"

@@ -10,7 +10,7 @@ from typing import Any
 from card_usage import evidence as chain
 from card_usage import verification
 from card_usage.balance import DIFFERENCES, NAMED
-from card_usage.cli.arguments import Call, Result, Verbs, day, for_days, for_hospital, verb
+from card_usage.cli.arguments import Call, Result, Verbs, day, for_days, for_hospital, verb, whole
 from card_usage.hospitals import load_hospital
 from card_usage.windows import day_windows
 
@@ -64,11 +64,15 @@ def _verify(call: Call) -> Result:
 def add(verbs: Verbs) -> None:
     """Add these verbs."""
     one = verb(verbs, "verified", _verified, "how far each feed is proved, and why no further", for_hospital())
-    one.add_argument("--moves", type=int, default=10, metavar="N", help="so many of the mark's last moves (10)")
+    one.add_argument(
+        "--moves", type=whole(0, 1_000_000), default=10, metavar="N", help="so many of the mark's last moves (10)"
+    )
     listed = verb(verbs, "differences", _differences, "the records behind the counts, by class and key", for_days())
     kinds = sorted({*NAMED, *DIFFERENCES} - {"delivered", "voided", "platform_missing", "platform_surplus"})
     listed.add_argument("--class", dest="kind", action="append", choices=kinds, metavar="CLASS", help=", ".join(kinds))
-    listed.add_argument("--most", type=int, default=1_000, metavar="N", help="list at most so many (1000)")
+    listed.add_argument(
+        "--most", type=whole(1, 10_000_000), default=1_000, metavar="N", help="list at most so many (1000)"
+    )
     parts = verbs.add_parser("evidence", help="the chain over sealed days: make, verify").add_subparsers(
         dest="what", required=True, metavar="WHAT"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
 from card_usage.drop_folder import take_in
+from card_usage.errors import FileUnusable
 from card_usage.hospitals import load_hospitals
 from card_usage.statement import Given, Reader, import_files
 from card_usage.windows import instant
@@ -25,6 +26,8 @@ def _import(call: Call) -> Result:
 def _take(call: Call) -> Result:
     hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
     folder = call.args.folder or call.settings.statements
+    if call.args.folder and not folder.is_dir():
+        raise FileUnusable(path=folder.as_posix(), reason="no such folder")
     with call.ledger() as ledger:
         taken = take_in(ledger, Reader.of(call.settings), hospitals, folder, now=call.now)
     told = {"statement": [one.summary() for one in taken.imported] or "nothing to import"}

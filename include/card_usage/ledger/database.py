@@ -103,7 +103,9 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _where(url: URL) -> str:
-    return f"{url.get_backend_name()} {url.host or url.database or ''}".strip()
+    # A password with an @ that is not written %40 reaches into the host.
+    host = (url.host or "").rpartition("@")[2]
+    return f"{url.get_backend_name()} {host or url.database or ''}".strip()
 
 
 def _alembic(url: URL) -> Config:

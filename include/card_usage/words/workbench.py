@@ -34,7 +34,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # --- what is wrong with it
     "file.line": ("第 {line} 行", "line {line}"),
     "file.columns": ("缺少列 {columns}：请用导出的文件填写", "columns {columns} are missing: fill in an exported file"),
-    "file.utf8": ("不是 UTF-8 编码：请另存为“CSV UTF-8”", "it is not UTF-8: save it again as CSV UTF-8"),
     "file.unreadable": (
         "打不开（{reason}）：请确认文件存在、未损坏，且为 .xlsx 或 .csv",
         "it cannot be opened ({reason}): is it there, whole, and an .xlsx or .csv?",
