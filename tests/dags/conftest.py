@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,36 @@ class Fleet:
         """All of a task's log files."""
         folder = self.airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.log")))
+
+    def assert_no_patient_anywhere(self, room: Path) -> list[Path]:
+        """Looks for everybody in the HIS in whatever the installation has written; gives the files, as copied."""
+        his = create_engine(f"sqlite:///{self.home}/his.db")
+        with his.connect() as connection:
+            people = connection.execute(text("select hzxm, sfzh from SF_BRXXK")).all()
+            codes = connection.execute(text("select qrCodeText from xt_brxx")).scalars().all()
+        his.dispose()
+        # Names of two characters are words too: whole numbers, codes and the longer names are what can be looked for.
+        secrets = {number.strip() for _, number in people if number and len(number.strip()) >= 15}
+        secrets |= {code for code in codes if code and len(code) > 20}
+        names = {name.strip() for name, _ in people if name and len(name.strip()) >= 3 and "测试" not in name}
+        assert len(secrets) > 200
+        assert names
+        # Copies, made by another process: opening and closing a database's own files here would drop the locks that
+        # this process holds on them. What vanishes meanwhile (a write-ahead log that was taken in) is none of our
+        # business.
+        subprocess.run(["cp", "--recursive", self.home, room / "copy"], stderr=subprocess.DEVNULL, check=False)
+        places = [path for path in (room / "copy").rglob("*") if path.is_file() and "his.db" not in path.name]
+        assert {"airflow.db", "ledger.db"} <= {path.name for path in places}
+        for path in places:
+            content = path.read_bytes()
+            # JSON in the metadata database may spell Chinese as \\uXXXX.
+            found = {secret for secret in secrets if secret.encode() in content}
+            assert not found, f"{path.name} holds {len(found)} patients' numbers"
+            if path.suffix in {".log", ".json", ".html", ".db"}:
+                spellings = {name: (name.encode(), json.dumps(name)[1:-1].encode()) for name in names}
+                spelled = [name for name, ways in spellings.items() if any(way in content for way in ways)]
+                assert not spelled, f"{path.name} holds {len(spelled)} patients' names"
+        return places
 
     def calls(self) -> int:
         """Card uses that the sandbox was sent so far."""

@@ -5,8 +5,10 @@ The tests build on each other, in file order.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +204,17 @@ def test_an_alias_that_leads_nowhere_fails_in_the_dry_run_and_says_what_to_do(fl
     log = fleet.log("redeliver_card_usage", run_id, "preview")
     assert "0301" in log
     assert "前面的 0" in log
+
+
+def test_no_patient_is_in_a_form_its_answer_or_what_airflow_keeps_of_them(fleet: Any, tmp_path: Path) -> None:
+    """Behind every run of this file: the forms that were asked and answered, what was typed into a trigger's form, and
+    the mended events' previews."""
+    fleet.assert_no_patient_anywhere(tmp_path)
+    with sqlite3.connect(tmp_path / "copy" / "airflow" / "airflow.db") as metadata:
+        forms = metadata.execute("select subject, body, chosen_options from hitl_detail").fetchall()
+        typed = metadata.execute("select conf from dag_run where dag_id = 'redeliver_card_usage'").fetchall()
+        triggers = {row[1] for row in metadata.execute("pragma table_info(trigger)")}
+    metadata.close()
+    assert [subject for subject, _, chosen in forms if "质检未放行" in subject and chosen]
+    assert len(typed) >= 4
+    assert "kwargs" in triggers, "what a waiting task is kept by lies in the same file"

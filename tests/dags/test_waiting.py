@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import demo_his
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -219,3 +221,33 @@ def test_windows_that_never_closed_are_worked_on_again_by_every_scheduled_run_un
         with ledger.write() as connection:
             record_window(connection, start=old.start, end=old.end, status="closed", **named)
         assert [str(one) for one in windows_of_run(pipeline, context())] == ["2026-11-23", "2026-11-22"]
+
+
+async def test_what_airflow_keeps_of_a_waiting_task_says_nothing_of_a_patient(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where a HIS has somebody's number and name in the very column that the probe reads."""
+    caplog.set_level(logging.DEBUG)
+    said: list[object] = []
+    demo_his.create(f"sqlite:///{place.his}", [DAY.day], uses_per_day=200, seed=3)
+    newest = PROBE.replace("heartbeat", "newest_row").replace('table = "beats"\ncolumn = "beat_at"\n', "")
+    place.change(PROBE, newest)
+    with sqlite3.connect(place.his) as connection:
+        connection.execute("UPDATE GH_GHZDK SET ghrq = SUBSTR(ghrq, 1, 8) || '23:金丝雀患者'")
+        connection.execute("UPDATE SF_BRJSK SET sfrq = SUBSTR(sfrq, 1, 8) || '991010199003070011'")
+    connection.close()
+    waiting = deferred(sensor())
+    said += [waiting.trigger.serialize(), waiting.kwargs]
+
+    def pass_by() -> None:
+        place.now = instant(DAY.end + 3 * HOUR)
+
+    said.append((await event_of(waiting.trigger, pass_by)).payload)
+    with sqlite3.connect(place.his) as connection:
+        connection.execute("ALTER TABLE GH_GHZDK RENAME COLUMN ghrq TO sj")
+    connection.close()
+    said.append((await event_of(ReplicaPasses("clinic", str(DAY), 0.01))).payload)
+    told = f"{said!r} {caplog.text}"
+    assert "problem" in told
+    for secret in ("金丝雀", "1010199003070011"):
+        assert secret not in told

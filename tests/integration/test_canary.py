@@ -31,7 +31,8 @@ from card_usage.post import post
 from card_usage.report import mail, publish_fleet
 from card_usage.settings import INCLUDE, Settings
 from card_usage.statement import Given, Reader, import_files
-from card_usage.windows import Window, day_window
+from card_usage.survey import survey
+from card_usage.windows import Window, day_window, instant
 from card_usage.workbook import workbook
 from openpyxl import load_workbook
 from receivers import mailbox, webhook
@@ -180,6 +181,10 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         )
         said += [fleet, figures, mail(figures, link="https://airflow.example/")]
         said += bench_of(pipeline, window, now)
+        # `hospital check` looks at rows of the HIS itself.
+        found = survey(pipeline, now=instant(window.end), days=1)
+        assert {"codes", "rules"} <= {one.check for one in found}
+        said += found
         said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))
         with pipeline.ledger.read() as connection:
             left = connection.exec_driver_sql(
