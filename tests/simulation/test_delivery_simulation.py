@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
 
 from simulation.__main__ import REPLAY, play, play_all
 from simulation.mutants import MUTANTS, hunt
+from simulation.scenario import Scenario
 
 # CI plays all of it; on a developer's machine a sample keeps `make test` short.
 SEEDS = 10_000 if os.environ.get("CI") == "true" else 400
@@ -69,6 +71,16 @@ def test_no_world_in_rough_weather_does_either(first: int) -> None:
 
 def test_the_same_seed_gives_the_same_world() -> None:
     assert play(7) == play(7)
+
+
+def test_nothing_of_a_world_goes_on_after_its_end() -> None:
+    """What killed workers were in the middle of would else end when the garbage collector comes by, in other worlds."""
+    killed = 0
+    for seed in range(20):
+        scenario = Scenario(seed)
+        killed += sum(count for what, count in scenario.run().items() if what.startswith("killed"))
+        assert not asyncio.all_tasks(scenario.loop)
+    assert killed >= 5
 
 
 @pytest.mark.slow
