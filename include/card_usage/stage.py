@@ -303,7 +303,6 @@ class _Intake:
     def _write(self, batch: list[tuple[Stretch, str | None]], drafts: list[list[Draft]]) -> Counter[str]:
         """One transaction: rows, and the digests of stretches that the ledger now holds row for row."""
         with self._ledger.write() as connection:
-            hours.lock(connection, self._hospital, self._feed)
             every = list(chain.from_iterable(drafts))
             taken = take_in(connection, self._hospital, self._feed, every, lane=self._lane, now=self._now)
             digests = {

@@ -14,6 +14,7 @@ from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, Wro
 from card_usage.events import CardUse, event_key, request_id
 from card_usage.keyring import Keyring
 from card_usage.ledger import holds, quota, workers
+from card_usage.ledger.bulk import insert_many
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.delivery import Claimed, Scope, Settled, backlog, claim, history, recover, release, settle
 from card_usage.ledger.intake import REPLACEABLE, Change, Draft, compare, known, take_in
@@ -315,6 +316,21 @@ def test_what_live_events_need_is_kept_free_of_backfill(ledger: Ledger) -> None:
     with ledger.write() as connection:
         assert quota.reserve(connection, 100, for_live=False, **named) == 70  # type: ignore[arg-type]
         assert quota.reserve(connection, 100, for_live=True, **named) == 30  # type: ignore[arg-type]
+
+
+def test_rows_in_bulk_lie_in_the_database_as_sqlalchemy_would_have_written_them(ledger: Ledger) -> None:
+    names = ("key", "hospital", "feed", "source_id", "day", "occurred_at", "status", "digest", "request_id")
+    names += ("sealed", "staged_at", "voided_at")
+    moment = datetime(2026, 3, 2, 9, 5, 7)  # noqa: DTZ001 - local time
+    rest = ("h", "payment", "7", date(2026, 3, 2), moment, "ready", "d", "r", b"\x00\xff", NOW, None)
+    with ledger.write() as connection:
+        insert_many(connection, event, names, [("bulk", *rest), ("none", *rest[:4], None, *rest[5:])])
+        connection.execute(insert(event), dict(zip(names, ("core", *rest), strict=True)))
+    raw = ", ".join(names[1:])
+    with ledger.read() as connection:
+        said = {key: tuple(of) for key, *of in connection.exec_driver_sql(f"select key, {raw} from event")}
+    assert said["bulk"] == said["core"]
+    assert said["none"][names.index("occurred_at") - 1] is None
 
 
 def test_two_stagings_of_the_same_rows_at_once_make_one_event_each(postgres_url: str) -> None:

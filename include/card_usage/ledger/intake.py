@@ -140,7 +140,11 @@ class Taken(NamedTuple):
 def take_in(
     connection: Connection, hospital: str, feed: str, drafts: Sequence[Draft], *, lane: int, now: datetime
 ) -> Taken:
-    """Bring one batch in, and forget the hours of events that it changes: they are no longer as they were staged."""
+    """Bring one batch in, and forget the hours of events that it changes: they are no longer as they were staged.
+
+    Two runs may stage the same window at once: whoever comes second waits, and finds that nothing changes.
+    """
+    hours.lock(connection, hospital, feed)
     counts: Counter[str] = Counter(read=len(drafts))
     differing: set[str] = set()
     left: set[datetime] = set()
@@ -151,7 +155,7 @@ def take_in(
             differing.add(draft.key)
             if draft.status == "voided":
                 fresh[draft.key] = draft  # a refund in either copy counts
-    have = known(connection, list(fresh))
+    have = known(connection, list(fresh)) if fresh else {}
     new: list[Draft] = []
     replaced: list[tuple[int, Draft]] = []
     voided: list[int] = []
@@ -251,8 +255,7 @@ def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft
         (draft.key, hospital, feed, draft.source_id, lane, now if draft.status == "voided" else None, *_row(draft, now))
         for draft in drafts
     ]
-    # Two runs may stage the same window at once: whoever comes second changes nothing.
-    insert_many(connection, event, columns, rows, unless="key")
+    insert_many(connection, event, columns, rows)
     found = {draft.key: draft.findings for draft in drafts if draft.findings}
     if found:
         ids = select(event.c.id, event.c.key).where(among(connection, event.c.key, list(found)))
