@@ -220,9 +220,10 @@ def load_hospital(directory: Path, hospital_id: str) -> Hospital:
         known = ", ".join(hospital_ids(directory)) or "none"
         raise UnknownHospital(hospital=hospital_id, directory=directory.as_posix(), known=known)
     try:
-        hospital = Hospital.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        hospital = Hospital.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {error}") from None
+        why = "it is not UTF-8, save it again as UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {why}") from None
     except ValidationError as error:
         # Values are left out: a misplaced secret must not reach a log.
         first, *others = error.errors(include_input=False, include_url=False)

@@ -157,6 +157,23 @@ def test_a_departments_way_from_unknown_to_reported_through_a_spreadsheet(desk: 
     assert desk.json("reconcile", *SPAN)["reconcile"]["remainder"] == 0
 
 
+def test_a_delivery_of_a_day_that_the_gate_holds_says_so_and_who_can_let_it_go(desk: Desk) -> None:
+    """Nothing was sent, and nobody may take that for done."""
+    hospital = desk.home / "hospitals" / "demo_hospital.toml"
+    hospital.write_text(hospital.read_text(encoding="utf-8") + "\n[gate]\nhold_quarantined_share = 0.001\n")
+    desk.json("stage", *SPAN)
+    assert desk.run("check", *SPAN).returncode == 1
+    held = desk.run("deliver", *SPAN)
+    assert held.returncode == 1
+    assert "python -m card_usage decide" in held.stdout
+    assert "的记录被隔离" in held.stdout
+    assert desk.sandbox.counts()["accepted"] == 0
+    assert desk.json("decide", *SPAN, "--release", "--by", "王工")["decide"][0]["by"] == "王工"
+    sent = desk.json("deliver", *SPAN)
+    assert "withheld" not in sent
+    assert sent["deliver"]["states"]["delivered"] == desk.sandbox.counts()["accepted"] > 0
+
+
 def test_a_folder_that_nobody_may_write_is_one_line(desk: Desk) -> None:
     if os.geteuid() == 0:
         place = "/proc/card_usage"  # root may write everywhere else

@@ -52,8 +52,11 @@ def test_what_waits_is_shown_decided_once_and_changed_only_on_purpose(ledger, tm
     assert "的记录被隔离" in told["decide"][0]["why"]
     code, told = decide(tmp_path, "--clean", "--by", "王工")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "只放行不受影响的业务", "王工")
+    code, told = decide(tmp_path, "--clean", "--by", "李工")
+    assert (code, told["decide"][0]["by"], "not_changed" in told) == (0, "王工", False), "it is decided so already"
     code, told = decide(tmp_path, "--release", "--by", "李工")
-    assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "只放行不受影响的业务", "王工")
+    assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (1, "只放行不受影响的业务", "王工")
+    assert "--anew" in told["not_changed"]
     code, told = decide(tmp_path, "--reject", "--by", "李工", "--anew")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "不放行", "李工")
     with ledger.read() as connection:

@@ -155,6 +155,15 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path, content: bytes):
     assert SECRET not in line
 
 
+def test_a_file_as_windows_editors_save_it_is_read_or_told_what_to_save_it_as(tmp_path: Path):
+    path = tmp_path / "clinic.toml"
+    path.write_bytes(SMALLEST.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load_hospital(tmp_path, "clinic").id == "clinic"
+    path.write_bytes(SMALLEST.encode("gbk"))
+    with pytest.raises(BadHospitalFile, match="save it again as UTF-8"):
+        load_hospital(tmp_path, "clinic")
+
+
 def test_the_id_is_the_files_name(tmp_path: Path):
     write(tmp_path, SMALLEST, "hospital_b")
     with pytest.raises(BadHospitalFile, match=r"key 'id': is 'clinic', the file's name says 'hospital_b'"):

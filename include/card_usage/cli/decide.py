@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from getpass import getuser
 from typing import Any
 
 from card_usage.approval import deadline
 from card_usage.cli.arguments import Call, Result, Verbs, for_days, verb
-from card_usage.verdicts import DECISIONS, WITHHOLDING, Decision
+from card_usage.hospitals import Hospital
+from card_usage.verdicts import DECISIONS, WITHHOLDING, Decision, Given
 from card_usage.windows import local
 from card_usage.words import Words
 
@@ -22,32 +24,40 @@ def _decide(call: Call) -> Result:
     """Every withheld window of the range: shown, or decided. A decision that was made before is changed by --anew."""
     args = call.args
     told: list[dict[str, Any]] = []
+    kept = 0
     with call.pipeline() as pipeline:
         words = Words(pipeline.hospital.report.language)
+        by = (args.by or getuser())[:64]
         for given in pipeline.verdicts(call.window):
             if given.verdict.verdict not in WITHHOLDING:
                 continue
-            counts = bool(args.decision) and pipeline.decide(
-                given, args.decision, by=args.by or getuser(), now=call.now, anew=args.anew
-            )
-            decision = args.decision if counts else given.decision
-            told.append(
-                {
-                    "window": given.verdict.window,
-                    "verdict": given.verdict.verdict,
-                    "decision": words(f"gate.decision.{decision}") if decision else "",
-                    "by": args.by or getuser() if counts else given.decided_by,
-                    "until": ""
-                    if decision or given.asked_at is None
-                    else f"{local(deadline(pipeline.hospital, given.asked_at)):%Y-%m-%d %H:%M}",
-                    "why": "; ".join(
-                        reason.text(words.language) for reason in given.verdict.reasons if reason.level in WITHHOLDING
-                    ),
-                }
-            )
+            counts = bool(args.decision) and pipeline.decide(given, args.decision, by=by, now=call.now, anew=args.anew)
+            if counts:
+                given = replace(given, decision=args.decision, decided_by=by)
+            kept += args.decision not in (None, given.decision)
+            told.append(shown(given, pipeline.hospital, words))
         if not told:
             return {"said": words("decide.none")}, True
-    return {"decide": told}, all(one["decision"] for one in told)
+    found: dict[str, Any] = {"decide": told}
+    if kept:
+        found["not_changed"] = words("decide.kept", count=kept)
+    return found, not kept and all(one["decision"] for one in told)
+
+
+def shown(given: Given, hospital: Hospital, words: Words) -> dict[str, Any]:
+    """A withheld window: why, what was decided by whom, or until when it can be."""
+    return {
+        "window": given.verdict.window,
+        "verdict": given.verdict.verdict,
+        "decision": words(f"gate.decision.{given.decision}") if given.decision else "",
+        "by": given.decided_by,
+        "until": ""
+        if given.decision or given.asked_at is None
+        else f"{local(deadline(hospital, given.asked_at)):%Y-%m-%d %H:%M}",
+        "why": "; ".join(
+            reason.text(words.language) for reason in given.verdict.reasons if reason.level in WITHHOLDING
+        ),
+    }
 
 
 def add(verbs: Verbs) -> None:

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, verb
+from card_usage.cli.decide import shown
 from card_usage.errors import PlatformUnreachable
 from card_usage.ledger.decisions import Undecided
 from card_usage.pipeline import Pipeline
 from card_usage.progress import delivery_bar, rows_bar
 from card_usage.windows import Window
+from card_usage.words import Words
 
 
 def _stage(pipeline: Pipeline, window: Window, now: datetime) -> Result:
@@ -37,14 +39,19 @@ def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
 def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     with delivery_bar("deliver") as on_progress:
         delivered = pipeline.deliver(window, now=now, progress=on_progress)
-    told = {"deliver": delivered.summary()}
+    told: dict[str, Any] = {"deliver": delivered.summary()}
+    waiting = [given for given in pipeline.verdicts(window) if given.waits]
+    if waiting:
+        words = Words(pipeline.hospital.report.language)
+        told["withheld"] = [shown(given, pipeline.hospital, words) for given in waiting]
+        told["to_do"] = words("decide.withheld")
     if delivered.stopped_by == "unreachable":
         host = pipeline.connection_of(pipeline.hospital.platform.connection).host
         answers = ", ".join(f"{count} x {answer}" for answer, count in delivered.answers.items()) or "no call made"
         raise Stopped(told, PlatformUnreachable(host=host, reason=answers))
     if delivered.stopped_by == "misconfigured":
         raise Stopped(told, pipeline.misconfiguration(now=now))
-    return told, delivered.settled
+    return told, delivered.settled and not waiting
 
 
 def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:

@@ -52,5 +52,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "ask.command": ("也可以用命令行决定", "Or by command line"),
     "decide.none": ("没有等待人工确认的时间窗", "nothing waits for a decision"),
+    "decide.kept": (
+        "{count} 个时间窗此前已有决定，未更改：确要更改请加 --anew",
+        "{count} windows were decided before and stay so: add --anew to change them",
+    ),
+    "decide.withheld": (
+        "以上时间窗被质检暂缓，其中的记录没有上报：用 python -m card_usage decide 决定是否放行",
+        "these windows are withheld by the gate and nothing of them was sent: decide by python -m card_usage decide",
+    ),
     "decide.deadline": ("逾期默认", "deadline"),
 }
