@@ -33,6 +33,7 @@ from card_usage.reconcile import reconcile_day  # noqa: E402
 from card_usage.report import publish, publish_fleet  # noqa: E402
 from card_usage.report.standing import TREND_DAYS  # noqa: E402
 from card_usage.store import Store  # noqa: E402
+from card_usage.words import Language  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
 from tests import planted  # noqa: E402
@@ -49,21 +50,33 @@ STATES = {
     "empty": ({}, 0, 3),
 }
 CITIES = (
-    *(("海州", "990100"), ("临江", "990200"), ("安宁", "990300"), ("平湖", "990400"), ("云岭", "990500")),
-    *(("清河", "990600"), ("东湾", "990700"), ("石门", "990800"), ("白沙", "990900"), ("龙泉", "991000")),
-    *(("新桥", "991100"), ("南陵", "991200"), ("青山", "991300")),
+    *(("海州", "Haizhou"), ("临江", "Linjiang"), ("安宁", "Anning"), ("平湖", "Pinghu"), ("云岭", "Yunling")),
+    *(("清河", "Qinghe"), ("东湾", "Dongwan"), ("石门", "Shimen"), ("白沙", "Baisha"), ("龙泉", "Longquan")),
+    *(("新桥", "Xinqiao"), ("南陵", "Nanling"), ("青山", "Qingshan")),
 )
-KINDS = ("第一人民医院", "第二人民医院", "中医院", "妇幼保健院", "中心医院", "第三人民医院", "人民医院", "口腔医院")
+KINDS = (
+    *(("第一人民医院", "First Hospital"), ("第二人民医院", "Second Hospital"), ("中医院", "Hospital of TCM")),
+    *(("妇幼保健院", "Maternity Hospital"), ("中心医院", "Central Hospital"), ("第三人民医院", "Third Hospital")),
+    *(("人民医院", "People's Hospital"), ("口腔医院", "Dental Hospital")),
+)
 
 
 def fleet(hospitals: int) -> list[Hospital]:
     home = planted.hospital()
     found = []
     for n in range(hospitals):
-        city, region = CITIES[n % len(CITIES)]
-        name = f"{city}市{'' if n < 104 else f'第{n // 104 + 1}区'}{KINDS[n // len(CITIES) % len(KINDS)]}"
+        city, city_en = CITIES[n % len(CITIES)]
+        kind, kind_en = KINDS[n // len(CITIES) % len(KINDS)]
+        round_ = n // (len(CITIES) * len(KINDS)) + 1
+        name = f"{city}市{'' if round_ == 1 else f'第{round_}区'}{kind}"
+        name_en = f"{city_en} {kind_en}{'' if round_ == 1 else f' {round_}'}"
+        region = f"99{n % len(CITIES) + 1:02}00"
         live = home.platform.model_copy(update={"live": n % 25 != 7})
-        found.append(home.model_copy(update={"id": f"h{n:03}", "name": name, "region": region, "platform": live}))
+        found.append(
+            home.model_copy(
+                update={"id": f"h{n:03}", "name": name, "name_en": name_en, "region": region, "platform": live}
+            )
+        )
     return found
 
 
@@ -107,7 +120,7 @@ def fill(ledger: Ledger, hospitals: list[Hospital], folder: Path) -> None:
             )
 
 
-def measure(hospitals: int, keep: Path | None) -> None:
+def measure(hospitals: int, keep: Path | None, language: Language) -> None:
     """Fill, publish once to warm up, publish, tell."""
     with tempfile.TemporaryDirectory(prefix="card_usage_bench_") as temporary:
         folder = Path(temporary)
@@ -118,7 +131,7 @@ def measure(hospitals: int, keep: Path | None) -> None:
             store = Store(keep or folder / "reports")
             broken = {"h_new": "his.feeds: no feed of this name"} if hospitals > 100 else {}
             began, cpu = perf_counter(), process_time()
-            files, _ = publish_fleet(ledger, everyone, DAY, store, broken=broken, language="zh", now=planted.NOW)
+            files, _ = publish_fleet(ledger, everyone, DAY, store, broken=broken, language=language, now=planted.NOW)
             took, used = perf_counter() - began, process_time() - cpu
             sizes = {kind: len(store.read(name)) / 1024 for kind, name in files.items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -130,15 +143,25 @@ def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     flags.add_argument("--hospitals", type=int, nargs="+", default=[5, 50, 500])
     flags.add_argument("--keep", type=Path, help="a folder for the files of the last size")
+    flags.add_argument("--language", choices=("zh", "en"), default="zh")
     flags.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     asked = flags.parse_args()
     if asked.alone:
-        measure(asked.hospitals[0], asked.keep)
+        measure(asked.hospitals[0], asked.keep, asked.language)
         return
     rows = []
     for hospitals in asked.hospitals:
         keep = ["--keep", str(asked.keep)] if asked.keep and hospitals == asked.hospitals[-1] else []
-        words = [sys.executable, __file__, "--alone", "--hospitals", str(hospitals), *keep]
+        words = [
+            sys.executable,
+            __file__,
+            "--alone",
+            "--hospitals",
+            str(hospitals),
+            "--language",
+            asked.language,
+            *keep,
+        ]
         told = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         sizes = [f"{told['sizes'][kind]:,.0f}" for kind in ("html", "mail.html", "xlsx", "json")]
         rows.append([str(hospitals), f"{told['seconds']:.2f}", f"{told['cpu']:.2f}", f"{told['peak']:,.0f}", *sizes])
