@@ -34,6 +34,7 @@ from airflow.sdk import TriggerRule, dag, task
 from card_usage_airflow import fleet
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
+from card_usage_airflow.links import REPORTS, linked
 from card_usage_airflow.publishing import publish_fleet, publish_months
 from card_usage_airflow.runs import is_scheduled, last_days
 
@@ -59,7 +60,7 @@ def months(hospital_id: str, **context: Any) -> list[str]:
 
 
 # A hospital whose file is broken stands on the page; it must not keep the page from the others.
-@task(trigger_rule=TriggerRule.ALL_DONE)
+@task(trigger_rule=TriggerRule.ALL_DONE, outlets=[REPORTS])
 def all_hospitals(**context: Any) -> list[str]:
     """The page of all hospitals, and the morning mail."""
     return publish_fleet(day_of(context), send=is_scheduled(context))
@@ -80,7 +81,7 @@ def all_hospitals(**context: Any) -> list[str]:
     on_success_callback=run_succeeded,
 )
 def publish_card_usage() -> None:
-    months.expand(hospital_id=list(fleet.ids())) >> all_hospitals()
+    months.expand(hospital_id=list(fleet.ids())) >> linked(all_hospitals())
 
 
 publish_card_usage()

@@ -12,7 +12,7 @@ replica through the ledger to the open platform, once each, and the report prove
 | `check` | the gate: pass, warn, hold or stop | yes |
 | `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds all of it | yes |
 | `reconcile` | counts HIS, ledger and acknowledgements against each other | yes |
-| `publish` | writes the day's report (HTML, JSON); its log names the files | yes |
+| `publish` | writes the day's report (HTML, JSON); its log names the files, 用卡报告 under its details opens the page | yes |
 | `approve` | one per withheld window: a person decides, in *Required Actions*; holds no worker while it waits | yes |
 | `deliver_approved` | sends what was let go; **skipped** if nothing was | yes |
 | `report_approved` | counts that window again and writes its report anew | yes |
@@ -95,6 +95,7 @@ from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, start_of, timetable
 from card_usage_airflow.incidents import run_failed, run_succeeded
+from card_usage_airflow.links import REPORTS, linked
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import is_backfill, window_from
 from card_usage_airflow.sensors import ReplicaPassed
@@ -161,7 +162,7 @@ def deliver_approved(hospital_id: str, decided: dict[str, str]) -> dict[str, obj
         return deliver_window(pipeline, window_from(decided["window"]))
 
 
-@task
+@task(outlets=[REPORTS])
 def report_approved(hospital_id: str, window: str) -> list[str]:
     """The window counted again and its report written anew, with the decision in it."""
     with hospital_pipeline(hospital_id) as pipeline:
@@ -176,7 +177,7 @@ def reconcile(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
         return [reconcile_window(pipeline, window_from(window)) for window in windows]
 
 
-@task
+@task(outlets=[REPORTS])
 def publish(hospital_id: str, windows: list[str]) -> list[str]:
     """The report of each window: HTML for people, JSON for programs. The log names the files."""
     with hospital_pipeline(hospital_id) as pipeline:
@@ -227,11 +228,11 @@ def report_card_usage(hospital: Hospital) -> None:
             approve = Approval(
                 task_id="approve", hospital=hospital, window=window, map_index_template="{{ task.window }}"
             )
-            deliver_approved(hospital.id, approve.output) >> report_approved(hospital.id, window)
+            deliver_approved(hospital.id, approve.output) >> linked(report_approved(hospital.id, window))
 
         decide.expand(window=held)
         delivered = deliver(hospital.id, windows)
-        held >> delivered >> reconcile(hospital.id, windows) >> publish(hospital.id, windows)
+        held >> delivered >> reconcile(hospital.id, windows) >> linked(publish(hospital.id, windows))
 
 
 def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:

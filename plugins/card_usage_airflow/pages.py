@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 PREFIX: Final = "/card-usage"
+FILES: Final = f"{PREFIX}/files/"
+"""Where reports are, by name."""
 WRITTEN: Final = "reports"
 """XCom key under which a task tells what it has written."""
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 from datetime import date
-from typing import Final
 
 from airflow.sdk.configuration import conf
 
 from card_usage_airflow import fleet, opening
+from card_usage_airflow.pages import FILES
 from card_usage_airflow.runs import present
 from card_usage_airflow.verbs import tell_written
 
 log = logging.getLogger(__name__)
-
-FILES: Final = "/card-usage/files/"
-"""Where the UI serves reports by name (`pages`)."""
 
 
 def publish_months(hospital_id: str, months: list[date]) -> list[str]:

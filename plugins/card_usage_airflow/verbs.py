@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 from card_usage.errors import PlatformError, PlatformUnreachable
 
+from card_usage_airflow.links import REPORTS
 from card_usage_airflow.pages import WRITTEN
 from card_usage_airflow.runs import present
 
@@ -151,11 +152,14 @@ def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
 
 
 def tell_written(names: list[str]) -> None:
-    """Tell the run's page in the UI what was written, beside what this task told before."""
+    """Tell the run's page in the UI what was written, beside what this task told before, and the asset if it is one of
+    the task's outlets."""
     context = get_current_context()
     told: list[str] = context.setdefault(WRITTEN, [])  # type: ignore[misc]
     told += [name for name in names if name not in told]
     context["ti"].xcom_push(key=WRITTEN, value=told)
+    if REPORTS in context["task"].outlets:
+        context["outlet_events"][REPORTS].extra = {"files": told}
 
 
 def resume(pipeline: Pipeline) -> None:

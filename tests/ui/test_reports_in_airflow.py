@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import planted
 import pytest
@@ -25,6 +26,21 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None)
 HOME = planted.hospital()
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+
+STEM = f"{HOSPITAL}/{DAY}/card-usage-{DAY}"
+A_TASK_THAT_WRITES = f"""
+from airflow.sdk import DAG, task
+from card_usage_airflow.links import REPORTS, linked
+from card_usage_airflow.verbs import tell_written
+
+with DAG("written", schedule=None):
+
+    @task(outlets=[REPORTS])
+    def publish():
+        tell_written(["{STEM}.html", "{STEM}.json", "{STEM}.mail.html"])
+
+    linked(publish())
+"""
 
 
 @dataclass
@@ -72,9 +88,15 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
         "CARD_USAGE_HOSPITALS": str(ROOT / "include" / "hospitals"),
         "CARD_USAGE_REPORTS": str(home / "reports"),
     }
+    (home / "dags").mkdir()
+    (home / "dags" / "written.py").write_text(A_TASK_THAT_WRITES)
+    settings["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
     airflow = Embedded(home / "airflow", port=free_port(8085), logs=home / "logs", settings=settings)
     with Children() as children:
         airflow.migrate(children).wait()
+        for words in (["dags", "reserialize"], ["dags", "test", "written"]):
+            name = "airflow " + " ".join(words)
+            children.start(name, [BIN / "airflow", *words], env=airflow.env, log=home / "logs" / "run.log").wait()
         command = [BIN / "airflow", "api-server"]
         server = children.start("api-server", command, env=airflow.env, log=home / "logs" / "api-server.log")
         server.wait_until(lambda: answers(airflow.port), seconds=180)
@@ -98,9 +120,6 @@ def opened(browser: Browser, ui: Ui, path: str, asked: list[str]) -> Page:
     page.on("request", lambda request: asked.append(request.url))
     page.goto(ui.airflow.url + path)
     return page
-
-
-STEM = f"{HOSPITAL}/{DAY}/card-usage-{DAY}"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +170,25 @@ def test_airflows_menu_has_the_reports_in_it(ui: Ui, browser: Browser) -> None:
     frame.locator("section.whole a.first").first.click()
     frame.locator("p.verdict").wait_for(timeout=60_000)
     assert "家医院" in frame.locator("p.verdict").inner_text()
+
+
+def test_a_tasks_page_has_a_button_that_opens_its_report(ui: Ui, browser: Browser) -> None:
+    (run,) = ui.airflow.runs("written")
+    assert run["state"] == "success"
+    page = opened(browser, ui, f"/dags/written/runs/{quote(run['dag_run_id'])}/tasks/publish/details", [])
+    button = page.locator(f'a[href="/card-usage/files/{STEM}.html"]')
+    button.wait_for(timeout=60_000)
+    assert button.inner_text().strip() == "用卡报告"
+    button.click()
+    page.locator("p.verdict").wait_for(timeout=60_000)
+    assert HOME.name in page.inner_text("main")
+
+
+def test_the_asset_of_reports_says_what_was_written(ui: Ui) -> None:
+    (found,) = [one for one in ui.airflow.ask("/assets?limit=100")["assets"] if one["name"] == "card_usage_reports"]
+    (event,) = ui.airflow.ask(f"/assets/events?asset_id={found['id']}")["asset_events"]
+    assert event["source_task_id"] == "publish"
+    assert f"{STEM}.html" in event["extra"]["files"]
 
 
 def test_sheets_and_json_come_as_what_they_are(ui: Ui) -> None:
