@@ -12,7 +12,7 @@ replica through the ledger to the open platform, once each, and the report prove
 | `check` | the gate: pass, warn, hold or stop | yes |
 | `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds all of it | yes |
 | `reconcile` | counts HIS, ledger and acknowledgements against each other | yes |
-| `publish` | writes the day's report (HTML, JSON); its log names the files, 用卡报告 under its details opens the page | yes |
+| `publish` | writes the day's report; its log names the files, 用卡报告 in its details opens the page | yes |
 | `approve` | one per withheld window: a person decides, in *Required Actions*; holds no worker while it waits | yes |
 | `deliver_approved` | sends what was let go; **skipped** if nothing was | yes |
 | `report_approved` | counts that window again and writes its report anew | yes |

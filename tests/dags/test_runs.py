@@ -76,6 +76,19 @@ def test_a_runs_page_leads_to_what_the_run_has_written(fleet: Any) -> None:
     assert 'class="verdict' in page_of(fleet, f"/card-usage/files/{names[0]}")
 
 
+def test_the_task_that_reports_leads_to_its_newest_page_and_tells_the_asset_of_all(fleet: Any) -> None:
+    (run_id,) = fleet.runs(DEMO)
+    links = fleet.airflow.ask(f"/dags/{DEMO}/dagRuns/{quote(run_id)}/taskInstances/publish/links")["extra_links"]
+    newest = f"demo_hospital/{fleet.days[-1]}/card-usage-{fleet.days[-1]}.html"
+    assert links == {"用卡报告": f"/card-usage/files/{newest}"}
+    assert 'class="verdict' in page_of(fleet, links["用卡报告"])
+    told = [
+        one for one in fleet.airflow.ask("/assets/events?limit=100")["asset_events"] if one["source_dag_id"] == DEMO
+    ]
+    assert {one["source_task_id"] for one in told} == {"publish"}
+    assert newest in told[0]["extra"]["files"]
+
+
 def test_the_morning_writes_months_and_the_page_of_all_hospitals(fleet: Any) -> None:
     fleet.unpause("publish_card_usage")
     run_id, state = fleet.triggered("publish_card_usage", day=fleet.days[-1].isoformat())
