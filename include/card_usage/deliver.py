@@ -118,6 +118,7 @@ class Delivery:
         self._calls: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Event()  # something changed for the dispatcher
         self._due_to_write = asyncio.Event()
+        self._idle = asyncio.Event()  # nothing is queued, under way or unwritten
         self._fed = False
         self._open_at_start = 0
 
@@ -235,10 +236,17 @@ class Delivery:
                 pause = 0.02
             elif self._queue or self._calls or self._unwritten:
                 # Nothing to claim now; asking the ledger at once again would only keep it busy.
-                await self._clock.sleep(pause)
+                await self._until_idle(pause)
                 pause = min(1.0, 2 * pause)
             elif not await self._something_falls_due():
                 return
+
+    async def _until_idle(self, seconds: float) -> None:
+        """Wait, but no longer than until the last outcome is written: the end of a run is not to be slept through."""
+        self._idle.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     def _over(self) -> bool:
         if self._until is not None and self._clock.now() >= self._until:
@@ -371,6 +379,8 @@ class Delivery:
             await self._unwritten.write()
             if self._claims.reservation_is_stale or self._brakes.stopped_by is not None:
                 await self._release_queue()
+            if not (self._queue or self._calls or self._unwritten):
+                self._idle.set()
 
     # -- living -------------------------------------------------------------------------------------------------
 
