@@ -117,6 +117,38 @@ def test_hours_tile_the_day_without_gap_or_overlap(built: Path, hospital: Hospit
     assert tiled == read(source, feed)
 
 
+@pytest.mark.parametrize("feed", FEEDS)
+def test_minutes_are_counted_by_the_database(built: Path, hospital: Hospital, feed: str):
+    source = reader(built, hospital)
+    rows, voided = Counter[int](), Counter[int]()
+    for row in read(source, feed):
+        minute = int(row.occurred_at[8:10]) * 60 + int(row.occurred_at[11:13])
+        rows[minute] += 1
+        voided[minute] += bool(row.voided)
+    found = source.minutes(feed, START, END)
+    assert {one.minute: (one.rows, one.voided) for one in found} == {of: (rows[of], voided[of]) for of in rows}
+
+
+@pytest.mark.parametrize(
+    ("said", "minute"),
+    [
+        ("2026112009:05:07", 545),
+        ("2026112000:00:00", 0),
+        ("2026112023:59:59", 1439),
+        ("2026112009", None),
+        ("2026112024:00:00", None),
+        ("2026112009:75:00", None),
+        ("2026112009.05.07", None),
+    ],
+)
+def test_a_time_that_says_no_minute_is_counted_apart(his: Path, hospital: Hospital, said: str, minute: int | None):
+    # A nightly job keeps some rows in the year table.
+    for table in ("GH_GHZDK", "GH_NGHZDK"):
+        change(his, f"UPDATE {table} SET ghrq = '{said}' WHERE ghrq LIKE '20261120%'")
+    found = reader(his, hospital).minutes("registration", START, END)
+    assert [one.minute for one in found] == [minute]
+
+
 def test_midnight_belongs_to_the_day_that_begins(built: Path, hospital: Hospital):
     source = reader(built, hospital)
     midnight = [row for row in read(source, "registration", END - timedelta(seconds=1), END + timedelta(seconds=1))]
