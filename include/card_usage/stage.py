@@ -32,8 +32,8 @@ from card_usage.windows import HOUR, Window
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
 _SOURCE_ID: Final = 128
 _DEPARTMENT_NAME: Final = 128
-_COLLECTED: Final = 10
-"""Batches between two calls of the collector of cycles."""
+_SWEPT: Final = 20
+"""Stretches between two calls of the collector of cycles."""
 
 # What `Draft(...)` does, without a Python frame a row.
 _new_draft: Final[Callable[[tuple[Any, ...]], Draft]] = partial(tuple.__new__, Draft)
@@ -263,15 +263,12 @@ class _Intake:
         # Databases write without holding Python up: meanwhile the next rows are read and drafted.
         with _uncollected(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
             writing: Future[Counter[str]] | None = None
-            submitted = 0
-            for batch in self._batches(found, at_once):
+            for batch in self._batches(_swept(found), at_once):
                 drafts = [[self._drafter.draft(row, self._window) for row in one.rows] for one, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()
                 writing = thread.submit(self._write, batch, drafts)
                 del batch, drafts  # else they would live on beside the next ones
-                if (submitted := submitted + 1) % _COLLECTED == 0:
-                    gc.collect(1)  # what has come since, not all that is loaded
             if writing is not None:
                 self._counts += writing.result()
         self._end()
@@ -349,6 +346,14 @@ def _uncollected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
+
+
+def _swept(found: Iterable[Stretch]) -> Iterator[Stretch]:
+    """The same, and cycles that drivers leave behind are collected on the way."""
+    for number, one in enumerate(found, start=1):
+        yield one
+        if number % _SWEPT == 0:
+            gc.collect(1)  # what has come since, not all that is loaded
 
 
 def _held(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:

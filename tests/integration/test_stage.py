@@ -202,26 +202,30 @@ def test_keys_digests_and_request_ids_are_those_of_every_version_before() -> Non
     assert [(draft.status, draft.key, draft.digest, draft.request_id) for draft in drafts] == EVER
 
 
-def test_staging_four_times_the_rows_takes_no_more_memory(tmp_path: Path) -> None:
+def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_again(tmp_path: Path) -> None:
     migrate(f"sqlite:///{tmp_path}/l.db")
     ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", KEYS)
 
     def rows(batches: int) -> Iterator[list[SourceRow]]:
         for batch in range(batches):
             at = f"20260302{batch % 24:02}:00:00"
-            yield [row(f"{batches}-{batch}-{n}", occurred_at=at, name=f"张{batch}号{n}") for n in range(200)]
+            left: list[object] = [bytearray(50_000)]
+            left.append(left)  # as a driver may leave it behind: only the collector of cycles frees it
+            yield [row(f"{batches}-{batch}-{n}", occurred_at=at, name=f"张{batch}号{n}") for n in range(100)]
 
     def peak(batches: int) -> int:
         tracemalloc.start()
-        run(ledger, rows(batches), "registration", day_window(DAY), at_once=200)
+        run(ledger, rows(batches), "registration", day_window(DAY), at_once=100)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
     peak(2)  # what is loaded once
-    few, many = peak(20), peak(80)
+    few, many = peak(30), peak(90)
+    few_again, many_again = peak(30), peak(90)
     ledger.close()
     assert many < few * 1.1
+    assert many_again < few_again * 1.1
 
 
 def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(tmp_path: Path) -> None:
