@@ -224,8 +224,9 @@ def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_ag
     few, many = peak(30), peak(90)
     few_again, many_again = peak(30), peak(90)
     ledger.close()
-    assert many < few * 1.1
-    assert many_again < few_again * 1.1
+    # Threads overlap as they will and hours are remembered: a tenth is noise. What grew with the rows would be thrice.
+    assert many < few * 1.5
+    assert many_again < few_again * 1.5
 
 
 def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(tmp_path: Path) -> None:
