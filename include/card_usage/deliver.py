@@ -296,6 +296,9 @@ class Delivery:
             if self._fed and not self._calls and (not self._queue or self._brakes.stopped_by is not None):
                 return
             self._turn.clear()
+            if wait == float("inf"):
+                await self._turn.wait()  # an ended call, news or a beat says when: a timer for each call is dear
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait, 0.5)):
                     await self._turn.wait()
