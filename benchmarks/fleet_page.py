@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from card_usage.store import Store  # noqa: E402
 from card_usage.words import Language  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
+from benchmarks.clients.meter import peak  # noqa: E402
 from tests import planted  # noqa: E402
 
 DAY = planted.DAY
@@ -127,15 +127,15 @@ def measure(hospitals: int, keep: Path | None, language: Language) -> None:
         with planted.sqlite(folder) as ledger:
             everyone = fleet(hospitals)
             fill(ledger, everyone, folder)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            before = peak()
             store = Store(keep or folder / "reports")
             broken = {"h_new": "his.feeds: no feed of this name"} if hospitals > 100 else {}
             began, cpu = perf_counter(), process_time()
             files, _ = publish_fleet(ledger, everyone, DAY, store, broken=broken, language=language, now=planted.NOW)
             took, used = perf_counter() - began, process_time() - cpu
             sizes = {kind: len(store.read(name)) / 1024 for kind, name in files.items()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": took, "cpu": used, "grown": peak - before, "peak": peak, "sizes": sizes}))
+    most = peak()
+    print(json.dumps({"seconds": took, "cpu": used, "grown": most - before, "peak": most, "sizes": sizes}))
 
 
 def main() -> None:

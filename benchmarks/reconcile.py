@@ -21,13 +21,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import NamedTuple
@@ -189,21 +187,16 @@ def plain(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://")
 
 
-def _measure(pipe: Pipe, work: Callable[[Place], tuple[int, float]], place: Place) -> None:
+def _measure(work: Callable[[Place], tuple[int, float]], place: Place) -> tuple[int, float, float, float]:
     began = process_time()
     differ, seconds = work(place)
-    pipe.send((differ, seconds, peak(), process_time() - began))
+    return differ, seconds, peak(), process_time() - began
 
 
 def alone(work: Callable[[Place], tuple[int, float]], place: Place, cluster: Cluster) -> Run:
     """`work` in a process of its own."""
     before = stand.postgresql_cpu(cluster)
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, work, place))
-    process.start()
-    there.close()
-    told = here.recv()
-    process.join()
+    told = stand.apart(_measure, work, place)
     return Run(*told, stand.postgresql_cpu(cluster) - before)
 
 

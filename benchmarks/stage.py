@@ -20,14 +20,11 @@ over the rounds. "CPU" is that of the process, all threads: on a busy machine it
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -51,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import stand  # noqa: E402
+from benchmarks.clients.meter import peak  # noqa: E402
 from tests.postgres import Cluster  # noqa: E402
 
 DAY = date(2026, 3, 2)
@@ -191,22 +189,16 @@ def _durable(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL").close()
 
 
-def _measure(pipe: Pipe, job: Job) -> None:
+def _measure(job: Job) -> Measured:
     began, cpu = perf_counter(), process_time()
     rows = job.work(job)
     seconds, spent = perf_counter() - began, process_time() - cpu
-    pipe.send((rows, seconds, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    return Measured(rows, seconds, spent, peak())
 
 
 def alone(job: Job) -> Measured:
     """The job in a process of its own. Raises EOFError if it failed; its traceback is on stderr."""
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(there, job))
-    process.start()
-    there.close()
-    measured = Measured(*here.recv())
-    process.join()
-    return measured
+    return stand.apart(_measure, job)
 
 
 def against(his: str, ledger: str, no_index: str, of_ledger: str) -> Iterator[tuple[str, Job]]:

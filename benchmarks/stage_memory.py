@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/stage_memory.py --ledgers postgresql --rows 100000 500000
 
 One feed (dispensing) of one day, that many rows, from the look-alike SQL Server in a process of its own; each reader is
-a fresh process whose peak (ru_maxrss) is read at its end: a bare fetch loop, this project the first time, and again.
+a fresh process whose peak (VmHWM) is read at its end: a bare fetch loop, this project the first time, and again.
 Ends with exit code 1 if a peak of this project's grows by more than a tenth (and 8 MiB) from the fewest to the most.
 """
 

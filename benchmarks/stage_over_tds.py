@@ -29,7 +29,7 @@ from card_usage.ledger.database import migrate
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.stage import AGAIN, ALIKE, BARE, DAY, FETCH, FIRST, ROOT, Job, Measured, against, alone, fetch
-from benchmarks.stand import load, postgresql, table
+from benchmarks.stand import cpu, load, postgresql, table
 
 HEAD = (
     "rows",
@@ -50,11 +50,6 @@ class LookAlike(NamedTuple):
 
     url: str
     pid: int
-
-    def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
-        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -103,9 +98,9 @@ def main() -> None:
                 for ledger, urls in places.items():
                     runs: dict[str, Measured] = {}
                     for name, job in against(server.url, *urls):
-                        before = server.cpu()
+                        before = cpu(server.pid)
                         runs[name] = run = alone(job)
-                        served = (server.cpu() - before) / run.rows * 1e6
+                        served = (cpu(server.pid) - before) / run.rows * 1e6
                         found.append(_line(ledger, name, runs, served))
                         print("  ".join(found[-1]), file=sys.stderr, flush=True)
     print(f"\n{load()}\n")

@@ -1,7 +1,7 @@
 """What every test may ask for, and the surroundings each runs in.
 
 Promises: no setting of the developer's shell reaches a test, nothing is written to ~/airflow, quick tests run first,
-and a missing PostgreSQL is said aloud: a skip on a developer's machine, a failure in CI.
+and a missing database server is said aloud: a skip on a developer's machine, a failure in CI.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import mariadb
 import postgres as pg
 import pytest
+from needs import lacking
 from receivers import Mailbox, Webhook, mailbox, webhook
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,10 +55,7 @@ def postgres() -> Iterator[pg.Cluster]:
     """A running PostgreSQL server that belongs to this test session alone."""
     programs = pg.programs()
     if programs is None:
-        reason = "NO POSTGRESQL: its server programs are not installed, so nothing was tested on it; run: make services"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("PostgreSQL")
     cluster = pg.Cluster(programs)
     try:
         cluster.start()
@@ -71,6 +70,19 @@ def postgres_url(postgres: pg.Cluster) -> Iterator[str]:
     name = postgres.create()
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="module")
+def maria_server() -> Iterator[mariadb.Server]:
+    """A running MariaDB server that belongs to this module's tests alone."""
+    programs = mariadb.programs()
+    if programs is None:
+        lacking("MariaDB")
+    server = mariadb.Server(programs)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

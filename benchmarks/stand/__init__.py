@@ -9,16 +9,19 @@ timed but by the clients themselves (../clients/meter.py).
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from card_usage.platform import REPORT_PATH, TOKEN_PATH
@@ -29,6 +32,7 @@ from tests.postgres import Cluster, programs
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 64
+_Found = TypeVar("_Found")
 PLATFORM_CORES, CLIENT_CORES, BOTH = "0", "1", "0,1"
 
 
@@ -92,7 +96,7 @@ def platform_cpu(address: str) -> float:
     """Seconds of CPU so far of the sandbox that listens there."""
     port = int(address.rsplit(":", 1)[1])
     listening = (one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
-    return _cpu(psutil.Process(next(one.pid for one in listening if one.laddr.port == port)))
+    return cpu(next(one.pid for one in listening if one.laddr.port == port))
 
 
 def postgresql_cpu(cluster: Cluster) -> float:
@@ -108,9 +112,29 @@ def postgresql_cpu(cluster: Cluster) -> float:
             return float(ended.children_user + ended.children_system + living)
 
 
+def cpu(pid: int) -> float:
+    """Seconds of CPU so far of one process."""
+    return _cpu(psutil.Process(pid))
+
+
 def _cpu(process: psutil.Process) -> float:
     used = process.cpu_times()
     return float(used.user + used.system)
+
+
+def apart(work: Callable[..., _Found], *given: object) -> _Found:
+    """What `work` returns in a fresh process of its own. Raises EOFError if it failed; its traceback is on stderr."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_tell, args=(there, work, given))
+    process.start()
+    there.close()
+    found: _Found = here.recv()
+    process.join()
+    return found
+
+
+def _tell(pipe: Pipe, work: Callable[..., object], given: tuple[object, ...]) -> None:
+    pipe.send(work(*given))
 
 
 def token(url: str) -> str:

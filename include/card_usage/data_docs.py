@@ -8,18 +8,15 @@ it was opened, and runs no script. Results are yes, no and counts: no value of a
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import datetime
 from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from card_usage.hospitals import Hospital
+from card_usage.ledger import report_files
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import report_file
-from card_usage.ledger.upsert import upsert
 from card_usage.store import Store
 from card_usage.verdicts import Verdict
 from card_usage.windows import Window, day_window, local
@@ -96,10 +93,5 @@ def publish(
     name = name_of(hospital.id, window)
     store.write(name, pages.page(hospital, window, verdict, now=now).encode())
     with ledger.write() as connection:
-        _index(connection, hospital.id, window.day, name, now)
+        report_files.index(connection, hospital.id, window.day, KIND, name, now)
     return name
-
-
-def _index(connection: Connection, hospital_id: str, day: date, name: str, now: datetime) -> None:
-    key = {"hospital": hospital_id, "day": day, "kind": KIND}
-    upsert(connection, report_file, key, {"path": name, "at": now})

@@ -7,13 +7,13 @@ machine.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha1
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 CODE_TABLES: Final = ("scene", "department", "card_type", "channel", "cost_type")
 """Fields that hold a code, each with a table of the same name."""
@@ -35,6 +35,8 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Field of `CardUse` -> parameter of reportHISData (document 2.7.4; cardCostTypes is of newer documents)."""
+
+_Named = TypeVar("_Named", bound=tuple[Any, ...])
 
 # Changing a namespace would report every event a second time: these two are for ever.
 _EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:event").bytes
@@ -97,6 +99,11 @@ class Finding:
     severity: str
     table: str | None = None
     code: str | None = None
+
+
+def maker(kind: type[_Named]) -> Callable[[Iterable[Any]], _Named]:
+    """What `kind._make` does, without a Python frame a row and without counting the values."""
+    return partial(tuple.__new__, kind)
 
 
 # In a name each part stands behind its own length: no two lists of parts, ("a|b", "c") and ("a", "b|c"), give the same.

@@ -8,14 +8,13 @@ Staging comes through here for every row of the HIS. Codes are looked up once fo
 clean text is recognized by string methods before anything slower is tried.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from card_usage import identity
 from card_usage.codes import Aliases, CodeTable, fold
-from card_usage.events import CardUse, Finding, SourceRow
+from card_usage.events import CardUse, Finding, SourceRow, maker
 from card_usage.rules import BY_ID
 from card_usage.windows import local
 
@@ -52,8 +51,7 @@ _REMEMBERED: Final = 10_000
 _TIMES: Final = 1_000
 _UNREADABLE_TIME: Final = BY_ID["time.format"].finding()
 
-# What `CardUse(...)` does, without a Python frame a row.
-_card_use: Final[Callable[[tuple[Any, ...]], CardUse]] = partial(tuple.__new__, CardUse)
+_card_use: Final = maker(CardUse)
 
 _Resolved = tuple[str | None, Finding | None]
 

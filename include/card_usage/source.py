@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import time as clock_time
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from time import sleep
 from typing import Any, Final, NamedTuple
@@ -25,7 +25,7 @@ from sqlalchemy.types import CHAR, TypeEngine
 
 from card_usage import drift
 from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceUnreachable
-from card_usage.events import SourceRow
+from card_usage.events import SourceRow, maker
 from card_usage.hospitals import Hospital
 from card_usage.replica import connect, denied, gone, mistyped, passes, reason
 from card_usage.windows import local
@@ -305,8 +305,7 @@ class Source:
                 self._wait(feed, error, place, tries)
 
     def _stream(self, feed: str, sql: Feed, place: _Place, end: str | datetime) -> Iterator[list[SourceRow]]:
-        # What SourceRow._make does, without a Python frame a row: the number of columns was compared once.
-        new_row = partial(tuple.__new__, SourceRow)
+        new_row = maker(SourceRow)  # the number of columns is compared once
         size = self._hospital.his.fetch_size
         batch: list[SourceRow] = []
         with self._session() as connection:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from card_usage import rules
 from card_usage.codes import Aliases, CodeTable
-from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, request_id
+from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
 from card_usage.hospitals import Hospital
 from card_usage.keyring import Keyring, Sealed
 from card_usage.ledger import hours
@@ -35,8 +35,7 @@ _DEPARTMENT_NAME: Final = 128
 _SWEPT: Final = 20
 """Stretches between two calls of the collector of cycles."""
 
-# What `Draft(...)` does, without a Python frame a row.
-_new_draft: Final[Callable[[tuple[Any, ...]], Draft]] = partial(tuple.__new__, Draft)
+_new_draft: Final = maker(Draft)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,6 @@ PostgreSQL, MariaDB and, as the look-alike of tests/tds plays it, SQL Server, wh
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 import faulty_days
-import mariadb
 import planted
 import pytest
 from card_usage import narrowing
@@ -27,7 +25,7 @@ from card_usage.ledger.intake import Draft
 from card_usage.source import MinuteTally
 from card_usage.stage import Drafter
 from card_usage.windows import Window
-from faulty_days import DAY, FATES, MORNING, NEXT, Day, His, listed, make, reconcile
+from faulty_days import DAY, FATES, MORNING, NEXT, Day, His, Record, listed, make, reconcile
 from sqlalchemy import event as sqlalchemy_event
 from wire_stand import Stand, stand
 
@@ -57,22 +55,9 @@ def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "postgresql":
         return str(request.getfixturevalue("postgres_url"))
     if kind == "mariadb":
-        port = request.getfixturevalue("mariadb_port")
+        port = request.getfixturevalue("maria_server").port
         return f"mysql+pymysql://root@127.0.0.1:{port}/his?charset=utf8mb4"
     return str(request.getfixturevalue("over_tds").admin)
-
-
-@pytest.fixture(scope="module")
-def mariadb_port() -> Iterator[int]:
-    found = mariadb.programs()
-    if found is None:
-        reason = "NO MARIADB: mariadbd is not installed, so nothing was tested on it; run: make services"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = mariadb.Server(found)
-    yield server.port
-    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +158,13 @@ def listen(his: His) -> list[str]:
     return asked
 
 
+def rewrite(his: His, record: Record, **values: str) -> None:
+    """The HIS says otherwise of a record from now on."""
+    table = his.tables[record.feed]
+    with his.change() as connection:
+        connection.execute(table.update().where(table.c.source_id == record.source_id).values(**values))
+
+
 def test_rows_are_asked_for_only_where_something_changed(
     server: tuple[Ledger, His], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,9 +177,7 @@ def test_rows_are_asked_for_only_where_something_changed(
     assert asked == ["counts"] * len(faulty_days.FEEDS)
     # One record goes and another comes in the same hour: the counts stay the same, the checksum does not.
     old = next(one for one in day.records)
-    with his.change() as connection:
-        table = his.tables[old.feed]
-        connection.execute(table.update().where(table.c.source_id == old.source_id).values(source_id="NEW"))
+    rewrite(his, old, source_id="NEW")
     asked.clear()
     swapped = reconcile(day, DAY, ledger, his)
     assert (swapped.source, swapped.remainder) == (quiet.source, 0)
@@ -210,9 +200,7 @@ def test_a_change_in_a_busy_hour_costs_the_rows_of_its_minute(
     one = day.records[0]
     beside = [of for of in day.records if of.feed == one.feed and of.at.minute == one.at.minute]
     assert len(beside) < sum(of.feed == one.feed for of in day.records)
-    with his.change() as connection:
-        table = his.tables[one.feed]
-        connection.execute(table.update().where(table.c.source_id == one.source_id).values(name="改名者"))
+    rewrite(his, one, name="改名者")
     drafted: list[str] = []
     source = his.source(day.hospital)
 

@@ -14,6 +14,7 @@ import postgres as pg
 import psycopg
 import pytest
 import yaml
+from needs import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
@@ -25,8 +26,7 @@ def installation() -> pg.Cluster:
     """A PostgreSQL as the compose file's image leaves it after its first start."""
     programs = pg.programs()
     if programs is None:
-        reason = "NO POSTGRESQL: run make services"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        lacking("PostgreSQL")
     cluster = pg.Cluster(programs)
     try:
         cluster.start()

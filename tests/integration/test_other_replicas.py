@@ -5,10 +5,8 @@ The contract view holds the same day on SQLite, PostgreSQL and MariaDB (in GBK);
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -90,20 +88,10 @@ def fill(url: str, day: dict[str, list[SourceRow]]) -> None:
 
 
 @pytest.fixture(scope="module")
-def maria(day: dict[str, list[SourceRow]]) -> Iterator[mariadb.Server]:
-    found = mariadb.programs()
-    if found is None:
-        reason = "NO MARIADB: mariadbd is not installed, so nothing was tested on it; run: make services"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = mariadb.Server(found)
-    try:
-        server.run("CREATE USER reader IDENTIFIED BY 'hush-hush'", "GRANT SELECT ON his.* TO reader")
-        fill(f"mysql+pymysql://root@127.0.0.1:{server.port}/his?charset=utf8mb4", day)
-        yield server
-    finally:
-        server.close()
+def maria(maria_server: mariadb.Server, day: dict[str, list[SourceRow]]) -> mariadb.Server:
+    maria_server.run("CREATE USER reader IDENTIFIED BY 'hush-hush'", "GRANT SELECT ON his.* TO reader")
+    fill(f"mysql+pymysql://root@127.0.0.1:{maria_server.port}/his?charset=utf8mb4", day)
+    return maria_server
 
 
 @pytest.fixture

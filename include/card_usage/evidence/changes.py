@@ -88,10 +88,11 @@ def changes(connection: Connection, folder: Path, link: Link) -> Iterator[Change
     if not path.is_file():
         yield Change(link.day, "-", "pack is gone")
         return
-    if digest_of(path) != link.digest:
+    digest = digest_of(path)
+    if digest != link.digest:
         # What it says of single rows is no longer worth anything, and is told all the same.
         yield Change(link.day, "-", "pack was changed")
-        if digest_of(path) is None:
+        if digest is None:
             return
     ours = live(connection, link.hospital, link.day)
     now = next(ours, None)

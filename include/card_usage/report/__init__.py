@@ -17,13 +17,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from card_usage.hospitals import Hospital
-from card_usage.ledger import uses
+from card_usage.ledger import report_files, uses
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import report_file
-from card_usage.ledger.upsert import upsert
 from card_usage.report import book, fleet, month
 from card_usage.report.figures import figures
 from card_usage.report.fleet import FLEET
@@ -105,13 +101,8 @@ def _written(
         store.write(name, content)
     with ledger.write() as connection:
         for kind, name in names.items():
-            _index(connection, hospital, day, kind, name, now)
+            report_files.index(connection, hospital, day, kind, name, now)
     return names
-
-
-def _index(connection: Connection, hospital: str, day: date, kind: str, name: str, now: datetime) -> None:
-    key = {"hospital": hospital, "day": day, "kind": kind}
-    upsert(connection, report_file, key, {"path": name, "at": now})
 
 
 __all__ = ["FLEET", "FLEET_FOLDER", "Files", "Mail", "mail", "publish", "publish_fleet", "publish_month"]
