@@ -242,7 +242,7 @@ def demo(children: Children, uses: int) -> tuple[list[DayResult], Embedded]:
         time.sleep(0.2)
     progress.step(f"Airflow: {airflow.url}")
     airflow.unpause(DAG)
-    airflow.backfill(children, DAG, days[0], days[-2], max_active_runs="3")
+    airflow.backfill(DAG, days[0], days[-2], max_active_runs=3)
     progress.step(f"scheduler: yesterday ({days[-1]}); backfill: {days[0]} to {days[-2]}")
     runs = wait_for_runs(children, airflow, sandbox_port, days, progress)
     progress.step("done")

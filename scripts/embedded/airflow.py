@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import secrets
 import sqlite3
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -15,12 +17,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from embedded.children import Child, Children, answers, clean_environment
+from embedded.children import Child, ChildFailed, Children, answers, clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 COMPONENTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 LOGIN = "admin"
+# SQLite refuses at once a writer that has read before another one wrote, and Airflow passes that on: its REST interface
+# as one of the first two, its command line as the third. What was begun is undone; asking again is what its user does.
+LOCKED = ("Database is locked", "Database error", "database is locked")
+# Beside a backfill that could not be undone either: the scheduler ends it within two minutes.
+HALF_MADE = "Another backfill is running"
+LOCKED_SECONDS = 180
 
 
 class Embedded:
@@ -62,12 +70,23 @@ class Embedded:
     # -- REST ---------------------------------------------------------------------------------------------------
 
     def ask(self, path: str, body: object = None, method: str | None = None) -> dict[str, Any]:
-        """One call of /api/v2; a body makes it a POST. Raises urllib.error.HTTPError."""
+        """One call of /api/v2, again while the metadata file is locked; a body makes it a POST.
+
+        Raises urllib.error.HTTPError, what the server said beside it as a note.
+        """
         if not self._token:
             login = {"username": LOGIN, "password": self.password}
             self._token = self._call("/auth/token", login, "POST", {})["access_token"]
         headers = {"Authorization": f"Bearer {self._token}"}
-        return self._call(f"/api/v2{path}", body, method or ("GET" if body is None else "POST"), headers)
+        patience = Patience()
+        while True:
+            try:
+                return self._call(f"/api/v2{path}", body, method or ("GET" if body is None else "POST"), headers)
+            except urllib.error.HTTPError as refusal:
+                said = refusal.read().decode(errors="replace")
+                refusal.add_note(said)
+                if not patience.left_for(said):
+                    raise
 
     def _call(self, path: str, body: object, method: str, headers: dict[str, str]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - always http to 127.0.0.1
@@ -118,14 +137,44 @@ class Embedded:
         parts = [f"dag_id={task['dag_id']}", f"run_id={task['dag_run_id']}", f"task_id={task['task_id']}", *index]
         return self.home.joinpath("logs", *parts, f"attempt={max(1, task['try_number'])}.log")
 
-    def backfill(self, children: Children, dag_id: str, first: date, last: date, **options: str) -> Child:
-        """`airflow backfill create` over local days, both inside; the child that does it."""
-        command = ["backfill", "create", "--dag-id", dag_id, "--from-date", f"{first}", "--to-date", f"{last}"]
-        for name, choice in options.items():
-            command += [f"--{name.replace('_', '-')}", choice]
-        return Child(
-            "airflow backfill create", [BIN / "airflow", *command], env=self.env, log=self.logs / "backfill.log"
-        )
+    def backfill(self, dag_id: str, first: date, last: date, **options: object) -> int:
+        """A backfill over local days, both inside, as the UI makes it; returns its number.
+
+        `options` are further fields of the call, such as max_active_runs and reprocess_behavior.
+        """
+        days = {"from_date": f"{first}T00:00:00+08:00", "to_date": f"{last}T00:00:00+08:00"}
+        return int(self.ask("/backfills", {"dag_id": dag_id, **days, **options})["id"])
+
+    # -- command line -------------------------------------------------------------------------------------------
+
+    def run(self, *words: str) -> None:
+        """`airflow ...` to its end, again while the metadata file is locked. Raises ChildFailed."""
+        patience = Patience()
+        while True:
+            log = self.logs / f"airflow-{words[0]}-{secrets.token_hex(4)}.log"
+            child = Child(f"airflow {' '.join(words)}", [BIN / "airflow", *words], env=self.env, log=log)
+            try:
+                return child.wait()
+            except ChildFailed as failure:
+                if not patience.left_for(failure.last_lines()):
+                    raise
+
+
+class Patience:
+    """How long a locked metadata file is waited for, from now on."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + LOCKED_SECONDS
+        self._locked = False
+
+    def left_for(self, said: str) -> bool:
+        """Whether what Airflow has said is worth another try; if so, returns after a moment."""
+        self._locked = self._locked or any(words in said for words in LOCKED)
+        worth = any(words in said for words in LOCKED) or (self._locked and HALF_MADE in said)
+        if not worth or time.monotonic() > self._until:
+            return False
+        time.sleep(random.uniform(0.1, 1))  # noqa: S311 - only so that two do not meet again
+        return True
 
 
 def _airflow_settings(home: Path, port: int, workers: int) -> dict[str, str]:

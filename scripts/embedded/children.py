@@ -21,6 +21,8 @@ class ChildFailed(Exception):
     def __init__(self, name: str, problem: str, log: Path) -> None:
         self.name, self.problem, self.log = name, problem, log
         super().__init__(f"{name} {problem}")
+        # For whoever sees only a traceback, such as the reader of a test's report.
+        self.add_note(self.last_lines())
 
     def last_lines(self, count: int = 15) -> str:
         """The end of the log."""

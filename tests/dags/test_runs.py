@@ -10,7 +10,7 @@ import re
 import sqlite3
 import urllib.request
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pytest
 from card_usage.ledger.delivery import BACKFILL, LIVE
 from card_usage.ledger.schema import event
+from card_usage.windows import local
 from sqlalchemy import select, text
 
 DEMO = "report_card_usage__demo_hospital"
@@ -124,7 +125,7 @@ def test_the_same_day_again_sends_nothing(fleet: Any) -> None:
 def test_a_backfill_of_three_dates_is_exactly_those_three_local_days(fleet: Any) -> None:
     before = set(fleet.runs(DEMO))
     first, last = fleet.days[0], fleet.days[2]
-    fleet.airflow.backfill(fleet.children, DEMO, first, last).wait()
+    fleet.airflow.run("backfill", "create", "--dag-id", DEMO, "--from-date", f"{first}", "--to-date", f"{last}")
     fleet.until(lambda: len(set(fleet.runs(DEMO)) - before) >= 3, "three runs of the backfill")
     made = set(fleet.runs(DEMO)) - before
     assert len(made) == 3
@@ -136,12 +137,15 @@ def test_a_backfill_of_three_dates_is_exactly_those_three_local_days(fleet: Any)
     assert fleet.sandbox.counts()["doubled"] == 0
 
 
-def test_a_second_backfill_of_the_same_dates_sends_nothing(fleet: Any) -> None:
-    before, calls = set(fleet.runs(DEMO)), fleet.calls()
+def test_a_second_backfill_of_the_same_dates_runs_again_and_sends_nothing(fleet: Any) -> None:
+    before, calls = fleet.runs(DEMO), fleet.calls()
     fleet.until(lambda: all(one["completed_at"] for one in backfills(fleet)), "the first backfill is over")
-    options = {"reprocess_behavior": "completed"}
-    fleet.airflow.backfill(fleet.children, DEMO, fleet.days[0], fleet.days[2], **options).wait()
-    fleet.finished(DEMO, before | set(fleet.runs(DEMO)))
+    number = fleet.airflow.backfill(DEMO, fleet.days[0], fleet.days[2], reprocess_behavior="completed")
+    fleet.until(lambda: fleet.airflow.ask(f"/backfills/{number}")["completed_at"], "the second backfill is over")
+    after = fleet.finished(DEMO, set(before))
+    assert fleet.runs(DEMO).keys() == before.keys()
+    again = {run_id for run_id, run in after.items() if run["start_date"] != before[run_id]["start_date"]}
+    assert {local(datetime.fromisoformat(after[one]["logical_date"])).date() for one in again} == set(fleet.days[:3])
     assert fleet.calls() == calls
 
 

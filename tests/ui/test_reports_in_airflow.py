@@ -95,8 +95,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     with Children() as children:
         airflow.migrate(children).wait()
         for words in (["dags", "reserialize"], ["dags", "test", "written"]):
-            name = "airflow " + " ".join(words)
-            children.start(name, [BIN / "airflow", *words], env=airflow.env, log=home / "logs" / "run.log").wait()
+            airflow.run(*words)
         command = [BIN / "airflow", "api-server"]
         server = children.start("api-server", command, env=airflow.env, log=home / "logs" / "api-server.log")
         server.wait_until(lambda: answers(airflow.port), seconds=180)
