@@ -4,7 +4,8 @@ One run is one deliverer: it claims events in batches, sends them side by side, 
 every two seconds that it lives. The plug may be pulled at any await: what was claimed is in the ledger before the first
 byte leaves, and whoever comes next sends it again under the same request id. What an answer means is decided in
 outcome.py, what may be claimed in claims.py, how fast to go in pace.py, which token to use in tokens.py, when to stop
-in brakes.py, who lives in presence.py, how outcomes reach the ledger in unwritten.py; this file puts them together.
+in brakes.py, who lives in presence.py, what is due every two seconds in pulse.py, how outcomes reach the ledger in
+unwritten.py; this file puts them together.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from card_usage.ledger.door import Door
 from card_usage.outcome import Answer, Reply, Step, settle
 from card_usage.pace import backoff
 from card_usage.presence import Fenced, Presence
+from card_usage.pulse import Progress, Pulse
 from card_usage.sending import Caller, Sender
 from card_usage.tokens import NoToken, Tokens
 from card_usage.unwritten import Unwritten
@@ -42,29 +44,16 @@ from card_usage.unwritten import Unwritten
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 0.1
-PROGRESS_SECONDS: Final = 5.0
 LINGER: Final = timedelta(seconds=60)  # how long a run waits for an event that falls due later
-FIRST_CONTACT: Final = 30.0  # seconds to a first good answer before a run says that the platform is not there
-PATIENCE: Final = 600.0  # the same, once there was one
 TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far a run is: events done by it, events it still has, per second, and seconds left (None: unknown)."""
-
-    done: int
-    due: int
-    per_second: float
-    seconds_left: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivered:
     """What a run came to: events by the state it gave them, calls by the class of their answer.
 
-    `left`: open events of the scope at the end. `stopped_by`: what ended the run early: a kind of hold, 'deadline',
-    'unreachable', 'fenced', or None.
+    `refreshes`: tokens got. `left`: open events of the scope at the end. `stopped_by`: what ended the run early: a kind
+    of hold, 'deadline', 'unreachable', 'fenced', or None.
     """
 
     states: Mapping[str, int]
@@ -108,7 +97,7 @@ class Delivery:
         self._hospital, self._scope, self._app_id = hospital, scope, app_id
         self._door, self._keyring, self._caller = door, keyring, caller
         self._clock, self._random = clock, random
-        self._until, self._linger, self._on_progress = until, linger, on_progress
+        self._until, self._linger = until, linger
         self._sender = Sender(
             hospital=hospital, keyring=keyring, caller=caller, tables=tables, clock=clock, random=random
         )
@@ -117,10 +106,19 @@ class Delivery:
         self._queue: deque[Open] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Event()  # something changed for the dispatcher
+        self._pulse = Pulse(
+            hospital=hospital.id,
+            presence=self._presence,
+            brakes=self._brakes,
+            sender=self._sender,
+            clock=clock,
+            done=lambda: self._unwritten.states.total(),
+            looked=self._turn.set,
+            on_progress=on_progress,
+        )
         self._due_to_write = asyncio.Event()
         self._idle = asyncio.Event()  # nothing is queued, under way or unwritten
         self._fed = False
-        self._open_at_start = 0
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -150,12 +148,12 @@ class Delivery:
     async def _work(self, began: float) -> None:
         """All tasks of the run, until the last is done."""
         try:
-            await self._look_around()
+            await self._pulse.look_around()
             if not self._hospital.platform.live:
                 await self._caller.read_clock()  # the platform's day rations its calls
-            self._open_at_start = (await self._door.write(self._count)).open
+            due = (await self._door.write(self._count)).open
             async with asyncio.TaskGroup() as group:
-                heart = group.create_task(self._heart(began))
+                pulse = group.create_task(self._pulse.go_on(began, due))
                 dispatcher = group.create_task(self._dispatcher(group))
                 writer = group.create_task(self._writer())
                 await self._feeder()
@@ -164,7 +162,7 @@ class Delivery:
                 await dispatcher
                 self._due_to_write.set()
                 await writer
-                heart.cancel()
+                pulse.cancel()
         except* Fenced:
             log.error(
                 "deliverer %d was called dead by another one; its claims are in other hands", self._presence.worker
@@ -384,34 +382,3 @@ class Delivery:
                 await self._release_queue()
             if not (self._queue or self._calls or self._unwritten):
                 self._idle.set()
-
-    # -- living -------------------------------------------------------------------------------------------------
-
-    async def _heart(self, began: float) -> None:
-        """Beat, look after the dead and after holds, and say how far we are."""
-        said = began
-        while True:
-            await self._clock.sleep(workers.BEAT_SECONDS)
-            await self._look_around()
-            now = self._clock.monotonic()
-            patience = PATIENCE if self._sender.ever_good else FIRST_CONTACT
-            if self._sender.breaker.open and now - self._sender.last_good > patience:
-                self._brakes.stop("unreachable", f"no good answer from the platform for {patience:.0f} s")
-            if now - said >= PROGRESS_SECONDS:
-                said = now
-                self._say(now - began)
-
-    async def _look_around(self) -> None:
-        seen = await self._presence.show(self._unwritten.states.total())
-        self._brakes.heed(seen.hold)
-        self._sender.share_app(seen.deliverers)
-        self._turn.set()
-
-    def _say(self, seconds: float) -> None:
-        done = self._unwritten.states.total()
-        due = max(0, self._open_at_start - done)
-        rate = done / seconds if seconds > 0 else 0.0
-        left = due / rate if rate > 0 else None
-        log.info("delivered %d, %d due, %.0f/s, %s s left", done, due, rate, "?" if left is None else f"{left:.0f}")
-        if self._on_progress is not None:
-            self._on_progress(Progress(done=done, due=due, per_second=rate, seconds_left=left))

@@ -26,7 +26,7 @@ from card_usage.comparison import Normalize, note, recount_day
 from card_usage.connections import Connection
 from card_usage.data_docs import Pages
 from card_usage.data_docs import publish as publish_docs
-from card_usage.deliver import Delivered, Delivery, Progress
+from card_usage.deliver import Delivered, Delivery
 from card_usage.differences import Named, named
 from card_usage.errors import EvidenceBroken, Misconfigured
 from card_usage.events import SourceRow
@@ -43,6 +43,7 @@ from card_usage.ledger.workers import Identity
 from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
 from card_usage.preview import Preview, forecast, look
+from card_usage.pulse import Progress
 from card_usage.quality import check
 from card_usage.report import Files, publish, publish_month
 from card_usage.settings import Settings

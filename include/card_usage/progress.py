@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from card_usage.deliver import Progress as Delivering
+from card_usage.pulse import Progress as Delivering
 
 
 def _progress(*, bounded: bool) -> Progress:
@@ -44,7 +44,8 @@ def delivery_bar(title: str) -> Iterator[Callable[[Delivering], None]]:
         task = progress.add_task(title, total=None, per_second="")
 
         def show(now: Delivering) -> None:
-            progress.update(task, completed=now.done, total=now.done + now.due, per_second=f"{now.per_second:,.0f}/s")
+            rate = f"no answer {now.silent_seconds:.0f} s" if now.silent_seconds else f"{now.per_second:,.0f}/s"
+            progress.update(task, completed=now.done, total=now.done + now.due, per_second=rate)
 
         yield show
 

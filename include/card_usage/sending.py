@@ -83,6 +83,10 @@ class Sender:
         now = self._clock.monotonic()
         return max(self.breaker.wait(now), self._hospital_rate.wait(now), self._app_rate.wait(now))
 
+    def silence(self, now: float) -> float:
+        """Seconds since the last good answer; 0 while nothing fails."""
+        return now - self.last_good if self.breaker.failures else 0.0
+
     def start(self) -> None:
         """A call is about to be made."""
         now = self._clock.monotonic()

@@ -103,16 +103,29 @@ class Tokens:
         self._held: Held | None = None
         self._lost = 0
         self._one_at_a_time = asyncio.Lock()
+        self._refusals = 0
+        self._refused: Reply | None = None
 
     async def token(self) -> Held:
-        """The token to use now. Raises NoToken when the platform gives none."""
+        """The token to use now. Raises NoToken when the platform gives none.
+
+        Whoever comes while another one asks takes what that one gets, a refusal too: a platform that is away, or does
+        not know our secret, is not asked once more for each event that waits.
+        """
         if self._held is not None and self._usable(self._held):
             return self._held
+        known = self._refusals
         async with self._one_at_a_time:
-            # Whoever came first has it now: the others need not ask the ledger, one after the other, too.
             if self._held is not None and self._usable(self._held):
                 return self._held
-            return await self._newest()
+            if self._refused is not None and self._refusals != known:
+                raise NoToken(self._refused)
+            try:
+                return await self._newest()
+            except NoToken as refusal:
+                self._refusals += 1
+                self._refused = refusal.reply
+                raise
 
     def lost(self, serial: int) -> None:
         """A call with this token was answered with a token code: it is never used again."""
@@ -136,6 +149,7 @@ class Tokens:
                 continue
             grant = await self._ask()
             if isinstance(grant, Grant):
+                self.refreshes += 1
                 self._held = await self._door.write(partial(self._store, serial=serial, grant=grant))
                 if self._held is not None:
                     return self._held
@@ -179,7 +193,6 @@ class Tokens:
         return True
 
     async def _ask(self) -> Grant | Reply:
-        self.refreshes += 1
         request_id = UUID(int=self._random.getrandbits(128), version=4).hex.upper()
         log.info("asking for a new appToken")
         return await self._source.app_token(request_id=request_id, hospital_id=self._hospital_id, now=self._clock.now())

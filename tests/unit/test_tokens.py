@@ -6,9 +6,11 @@ import asyncio
 from collections import Counter
 from random import Random
 
+import pytest
 from card_usage.ledger import holds, workers
 from card_usage.ledger.workers import Identity
-from card_usage.tokens import Tokens
+from card_usage.outcome import Answer, Reply
+from card_usage.tokens import NoToken, Tokens
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather
 from simulation.world import APP_ID, KEYRING, SimCaller, SimDoor, WorkerClock, World, new_ledger
@@ -55,6 +57,38 @@ def test_fifty_deliverers_and_one_expiry_make_one_refresh() -> None:
         second = set(await asyncio.gather(*(keeper.token() for keeper in keepers)))
         assert len(first) == len({held.text for held in second}) == 1
         assert stage.refreshes == 2
+
+    stage.loop.run(play())
+
+
+class Refusing:
+    """A platform that gives no token."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.asked = answer, 0
+
+    async def app_token(self, **_: object) -> Reply:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        return Reply(self.answer)
+
+
+@pytest.mark.parametrize(("answer", "calls"), [(Answer.NOT_SENT, 4), (Answer.MISCONFIGURED, 1)])
+def test_64_who_wait_for_a_token_share_one_refusal_and_who_comes_later_asks_again(answer: Answer, calls: int) -> None:
+    stage = Stage()
+
+    async def play() -> None:
+        keeper = stage.tokens(1)
+        keeper._source = source = Refusing(answer)
+        for rounds in (1, 2):
+            told = await asyncio.gather(*(keeper.token() for _ in range(64)), return_exceptions=True)
+            assert {one.reply.answer for one in told if isinstance(one, NoToken)} == {answer}
+            assert len(told) == 64
+            assert source.asked == rounds * calls
+        assert keeper.refreshes == 0
+        keeper._source = SimCaller(stage.world, 1)
+        assert len({held.text for held in await asyncio.gather(*(keeper.token() for _ in range(64)))}) == 1
+        assert keeper.refreshes == stage.refreshes == 1
 
     stage.loop.run(play())
 
