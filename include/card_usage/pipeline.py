@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from random import SystemRandom
 
@@ -39,6 +39,7 @@ from card_usage.ledger.decisions import Undecided, send_again, undecided
 from card_usage.ledger.delivery import Scope
 from card_usage.ledger.door import ThreadDoor
 from card_usage.ledger.intake import open_window, open_windows, reopen_windows
+from card_usage.ledger.unstaged import Unstaged, unstaged
 from card_usage.ledger.workers import Identity
 from card_usage.outcome import meanings
 from card_usage.platform import Credentials, Platform
@@ -164,6 +165,16 @@ class Pipeline:
             left = open_windows(connection, self.hospital.id, days.start, days.end)
         known = [one for one in left if one.feed in self.hospital.his.feeds]
         return [self.stage(one.feed, Window(one.start, one.end), now=now) for one in known]
+
+    def unstaged(self, window: Window, *, now: datetime) -> list[Unstaged]:
+        """What has passed of the window since the hospital's first day, and was never read from the HIS."""
+        first = self.hospital.start
+        start = max(window.start, datetime.combine(first, time())) if first else window.start
+        end = min(window.end, local(now))
+        if start >= end:
+            return []
+        with self.ledger.read() as connection:
+            return unstaged(connection, self.hospital.id, self.hospital.his.feeds, Window(start, end))
 
     def preview(self, window: Window, *, now: datetime, on_rows: Callable[[int], None] | None = None) -> Preview:
         """What reporting the window's days would send, and how long it would take. Writes nothing."""

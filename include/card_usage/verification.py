@@ -11,7 +11,7 @@ reason (table `verified_move`, which only grows); it goes on again by itself onc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import feed_window, reconciliation, verified, verified_move
 from card_usage.ledger.upsert import upsert
 from card_usage.reconcile import EVERY_FEED
-from card_usage.windows import DAY, day_window
+from card_usage.windows import DAY, day_window, joined
 
 _AGAINST: Final = ("late_in_source", "moved_here", "refunds_not_staged", "open", "remainder", "missing", "surplus")
 """What keeps a reconciled day from being clean, as its kept counts name it."""
@@ -181,17 +181,6 @@ def _closed(connection: Connection, hospital: str, feed: str, since: datetime) -
         .order_by(feed_window.c.start)
     )
     return joined((row.start, row.end) for row in connection.execute(query))
-
-
-def joined(stretches: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Stretches in order of their start, those that touch or overlap made one."""
-    found: list[tuple[datetime, datetime]] = []
-    for start, end in stretches:
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((start, end))
-    return found
 
 
 def _stands(

@@ -6,7 +6,7 @@ aware datetime in UTC. Nothing here reads the clock: the edge passes `now` in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -79,6 +79,30 @@ def instant(local_time: datetime) -> datetime:
 def between(start: datetime, end: datetime) -> Window:
     """The window between two instants (aware), as a scheduler's data interval gives them."""
     return Window(local(start), local(end))
+
+
+def joined(stretches: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Stretches in order of their start, those that touch or overlap made one."""
+    found: list[tuple[datetime, datetime]] = []
+    for start, end in stretches:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def gaps(window: Window, stretches: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Parts of the window that none of the stretches, in order of their start, covers."""
+    found: list[tuple[datetime, datetime]] = []
+    at = window.start
+    for start, end in joined(stretches):
+        if at < min(start, window.end):
+            found.append((at, min(start, window.end)))
+        at = max(at, end)
+    if at < window.end:
+        found.append((at, window.end))
+    return found
 
 
 def recounted(today: date, days: int) -> tuple[date, date]:

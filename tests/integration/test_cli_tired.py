@@ -5,9 +5,11 @@ Every mistake is one line that says what to do, with an exit code that is not ze
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,32 @@ def test_a_delivery_of_a_day_that_the_gate_holds_says_so_and_who_can_let_it_go(d
     sent = desk.json("deliver", *SPAN)
     assert "withheld" not in sent
     assert sent["deliver"]["states"]["delivered"] == desk.sandbox.counts()["accepted"] > 0
+
+
+@pytest.mark.parametrize("verb", ["check", "deliver"])
+def test_days_that_were_never_read_from_the_his_are_not_said_to_be_settled(desk: Desk, verb: str) -> None:
+    """Nothing stands against them, and nothing speaks for them either."""
+    done = desk.run(verb, *SPAN)
+    assert done.returncode == 1
+    assert f"{DAY} 00:00" in done.stdout
+    assert "registration payment" in done.stdout
+    assert "请先运行 python -m card_usage stage" in done.stdout
+    assert "NOT settled" in done.stdout
+    second = DAY + timedelta(days=1)
+    desk.json("stage", "--hospital", "demo_hospital", "--from", f"{DAY}", "--to", f"{DAY}")
+    (left,) = json.loads(desk.run(verb, *SPAN, "--json").stdout)["never_staged"]
+    assert (left["from"], left["to"]) == (f"{second} 00:00", f"{second + timedelta(days=1)} 00:00")
+    desk.json("stage", "--hospital", "demo_hospital", "--from", f"{second}", "--to", f"{second}")
+    assert "never_staged" not in desk.json(verb, *SPAN)
+
+
+def test_time_that_has_not_come_and_days_before_the_hospitals_first_are_nothing_to_stage(desk: Desk) -> None:
+    hospital = desk.home / "hospitals" / "demo_hospital.toml"
+    second = DAY + timedelta(days=1)
+    hospital.write_text(f"start = {second}\n" + hospital.read_text(encoding="utf-8"))
+    desk.json("stage", "--hospital", "demo_hospital", "--from", f"{second}", "--to", f"{second}")
+    assert desk.json("deliver", *SPAN)["settled"] is True
+    desk.json("deliver", "--hospital", "demo_hospital", "--from", "2098-01-01", "--to", "2098-01-01")
 
 
 def test_a_folder_that_nobody_may_write_is_one_line(desk: Desk) -> None:

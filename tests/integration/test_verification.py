@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import planted
@@ -14,10 +13,8 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.intake import record_window
 from card_usage.ledger.schema import reconciliation, verified_move
 from card_usage.reconcile import EVERY_FEED
-from card_usage.verification import advance, joined, marks, moves, verified_days, verified_through
+from card_usage.verification import advance, marks, moves, verified_days, verified_through
 from card_usage.windows import HOUR, day_window
-from hypothesis import given
-from hypothesis import strategies as st
 from planted import DAY, HOSPITAL, NOW
 from sqlalchemy import delete, insert, select
 
@@ -173,14 +170,3 @@ def test_days_before_the_hospitals_first_one_are_not_asked_about(ledger: Ledger)
     late_starter = HOME.model_copy(update={"start": D[2]})
     advance(ledger, late_starter, now=NOW)
     assert through(ledger) == D[3]
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=12))
-def test_joined_stretches_cover_what_the_single_ones_do(made: list[tuple[int, int]]) -> None:
-    base = datetime.combine(DAY, time())
-    single = sorted((base + HOUR * start, base + HOUR * (start + size)) for start, size in made)
-    whole = joined(single)
-    for hour in range(70):
-        at = base + HOUR * hour
-        assert any(a <= at < b for a, b in single) == any(a <= at < b for a, b in whole)
-    assert all(one[1] < other[0] for one, other in pairwise(whole))

@@ -5,9 +5,22 @@ from __future__ import annotations
 import pickle
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
-from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, instant, local, recounted
+from card_usage.windows import (
+    DAY,
+    HOUR,
+    Window,
+    between,
+    day_window,
+    day_windows,
+    gaps,
+    instant,
+    joined,
+    local,
+    recounted,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,3 +135,32 @@ def test_a_recount_goes_over_the_last_days_and_on_the_3rd_over_the_month_before(
     assert recounted(date(2026, 3, 3), 7) == (date(2026, 2, 1), date(2026, 3, 2))
     assert recounted(date(2026, 3, 3), 60) == (date(2026, 1, 2), date(2026, 3, 2))
     assert recounted(date(2026, 1, 3), 7) == (date(2025, 12, 1), date(2026, 1, 2))
+
+
+STRETCHES = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=12)
+BASE = datetime(2026, 11, 23)  # noqa: DTZ001 - local by design
+
+
+def stretches(made: list[tuple[int, int]]) -> list[tuple[datetime, datetime]]:
+    return sorted((BASE + HOUR * start, BASE + HOUR * (start + size)) for start, size in made)
+
+
+@given(STRETCHES)
+def test_joined_stretches_cover_what_the_single_ones_do(made: list[tuple[int, int]]) -> None:
+    single = stretches(made)
+    whole = joined(single)
+    for hour in range(70):
+        at = BASE + HOUR * hour
+        assert any(a <= at < b for a, b in single) == any(a <= at < b for a, b in whole)
+    assert all(one[1] < other[0] for one, other in pairwise(whole))
+
+
+@given(STRETCHES, st.integers(0, 40), st.integers(1, 30))
+def test_a_moment_of_a_window_lies_in_a_gap_or_in_a_stretch(made: list[tuple[int, int]], start: int, size: int) -> None:
+    covered = stretches(made)
+    window = Window(BASE + HOUR * start, BASE + HOUR * (start + size))
+    found = gaps(window, covered)
+    for hour in range(start, start + size):
+        at = BASE + HOUR * hour
+        assert any(a <= at < b for a, b in found) != any(a <= at < b for a, b in covered)
+    assert all(window.start <= a < b <= window.end for a, b in found)

@@ -31,9 +31,22 @@ def _preview(pipeline: Pipeline, window: Window, now: datetime) -> Result:
         return {"preview": pipeline.preview(window, now=now, on_rows=on_rows).summary()}, True
 
 
+def _lacking(pipeline: Pipeline, window: Window, now: datetime) -> dict[str, Any]:
+    """Parts of the window that were never staged, and what to do about them; empty if there are none."""
+    parts = pipeline.unstaged(window, now=now)
+    if not parts:
+        return {}
+    told = [
+        {"from": f"{one.start:%Y-%m-%d %H:%M}", "to": f"{one.end:%Y-%m-%d %H:%M}", "feeds": " ".join(one.feeds)}
+        for one in parts
+    ]
+    return {"never_staged": told, "to_stage": Words(pipeline.hospital.report.language)("stage.first")}
+
+
 def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     verdict = pipeline.check(window, now=now)
-    return {"check": verdict.summary()}, verdict.verdict in {"pass", "warn"}
+    lacking = _lacking(pipeline, window, now)
+    return {"check": verdict.summary(), **lacking}, verdict.verdict in {"pass", "warn"} and not lacking
 
 
 def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
@@ -51,7 +64,10 @@ def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
         raise Stopped(told, PlatformUnreachable(host=host, reason=answers))
     if delivered.stopped_by == "misconfigured":
         raise Stopped(told, pipeline.misconfiguration(now=now))
-    return told, delivered.settled and not waiting
+    lacking = _lacking(pipeline, window, now)
+    good = delivered.settled and not waiting and not lacking
+    told["deliver"]["settled"] = good
+    return told | lacking, good
 
 
 def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:

@@ -60,5 +60,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "以上时间窗被质检暂缓，其中的记录没有上报：用 python -m card_usage decide 决定是否放行",
         "these windows are withheld by the gate and nothing of them was sent: decide by python -m card_usage decide",
     ),
+    "stage.first": (
+        "以上时段从未从医院系统采集，有没有用卡无从得知：请先运行 python -m card_usage stage",
+        "these parts were never read from the HIS, so nobody knows of card uses: run python -m card_usage stage",
+    ),
     "decide.deadline": ("逾期默认", "deadline"),
 }
