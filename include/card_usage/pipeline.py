@@ -22,6 +22,7 @@ from card_usage.approval import Question, question
 from card_usage.balance import Reconciliation
 from card_usage.clock import SystemClock
 from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
+from card_usage.collector import looking_rarely
 from card_usage.comparison import Normalize, note, recount_day
 from card_usage.connections import Connection
 from card_usage.data_docs import Pages
@@ -275,7 +276,8 @@ class Pipeline:
         # An event loop in C costs less a call. Imported here, so that no DAG's parsing pays for it.
         import uvloop
 
-        return uvloop.run(run())
+        with looking_rarely():
+            return uvloop.run(run())
 
     def undecided(self, window: Window, states: tuple[Undecided, ...]) -> dict[str, int]:
         """Events that wait for a person, as 'state code' -> count."""
