@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-NEW_OBJECTS: Final = 10_000
+NEW_OBJECTS: Final = 5_000
 
 
 @contextmanager

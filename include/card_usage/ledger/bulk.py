@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from itertools import repeat
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, DateTime, Dialect, LargeBinary, Table, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
 
 # SQLite takes at most 32,766 values in a statement.
 _VALUES: Final = 30_000
@@ -26,6 +29,17 @@ def among(connection: Connection, column: Column[Any], values: Sequence[str]) ->
         return column == func.any(bindparam(None, list(values), type_=ARRAY(column.type)))
     listed = func.json_each(json.dumps(values)).table_valued("value")
     return column.in_(select(listed.c.value))
+
+
+def few_sizes(connection: Connection, values: Sequence[T]) -> Sequence[T]:
+    """The values for an IN. On SQLite the last one is repeated up to a power of two: the same rows, and few different
+    statements, for its driver keeps what it has prepared, and with one for each number of values that ever comes it
+    kept twenty megabytes. PostgreSQL's keeps nothing, and more values only cost it time.
+    """
+    if connection.dialect.name != "sqlite" or not values:
+        return values
+    rest = _power_of_two(2 * len(values) - 1) - len(values)
+    return [*values, *repeat(values[-1], rest)]
 
 
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from card_usage.ledger.bulk import insert_many
+from card_usage.ledger.bulk import few_sizes, insert_many
 from card_usage.ledger.schema import IN_FLIGHT, OPEN, SETTLED_STATES, attempt, event
 from card_usage.outcome import Answer, Reply
 
@@ -195,7 +195,7 @@ def claim(
     query = _claimable(scope.form, newest_first)
     found = [Claimed._make(row) for row in connection.execute(query, values) if row.id not in except_ids]
     if found:
-        connection.execute(_TAKE, {"ids": [one.id for one in found], "worker": worker})
+        connection.execute(_TAKE, {"ids": few_sizes(connection, [one.id for one in found]), "worker": worker})
     return found
 
 
@@ -211,7 +211,7 @@ def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, lis
     ids = [one.id for one in claimed if one.attempts]
     answers: dict[int, list[Answer]] = defaultdict(list)
     if ids:
-        for event_id, answer in connection.execute(_HISTORY, {"ids": ids}):
+        for event_id, answer in connection.execute(_HISTORY, {"ids": few_sizes(connection, ids)}):
             answers[event_id].append(Answer(answer))
     return answers
 
@@ -262,7 +262,13 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
         alike[one.status, one.due_at, one.result_code, len(one.attempts)].append(one.claimed.id)
     moved: set[int] = set()
     for (status, due_at, result_code, calls), ids in alike.items():
-        values = {"ids": ids, "worker": worker, "due": due_at, "calls": calls, "code": result_code}
+        values = {
+            "ids": few_sizes(connection, ids),
+            "worker": worker,
+            "due": due_at,
+            "calls": calls,
+            "code": result_code,
+        }
         if status in SETTLED_STATES:
             values["at"] = now
         moved.update(connection.scalars(_settling(status), values))
@@ -295,7 +301,7 @@ def release(connection: Connection, claimed: Iterable[Claimed], *, worker: int) 
     for one in claimed:
         before[one.before].append(one.id)
     return sum(
-        connection.execute(_RELEASE, {"ids": ids, "worker": worker, "before": status}).rowcount
+        connection.execute(_RELEASE, {"ids": few_sizes(connection, ids), "worker": worker, "before": status}).rowcount
         for status, ids in before.items()
     )
 
