@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from card_usage.codes import ALIAS_COLUMNS, Aliases, CodeTable, fold, load_aliases
-from card_usage.delimited import text_of
+from card_usage.delimited import records, text_of
 from card_usage.errors import AliasesNotWritable
 from card_usage.whole_file import write_whole
 
@@ -117,6 +117,6 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
 
 
 def _read(text: str) -> Iterator[dict[str, str]]:
-    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+    for row in records(text):
         if any((value or "").strip() for value in row.values()):
             yield {name: row.get(name) or "" for name in ALIAS_COLUMNS}

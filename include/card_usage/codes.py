@@ -7,13 +7,13 @@ everywhere: "01" is not "1". What stands in no table and no alias file stays unk
 
 import csv
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Final, NoReturn
 
-from card_usage.delimited import decoded
+from card_usage.delimited import records, text_of
 from card_usage.errors import CodeTableError
 from card_usage.events import CODE_TABLES
 
@@ -145,7 +145,7 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
     lines: dict[str, int] = {}
     if not path.exists():
         return found
-    for line, row in _rows(path, ALIAS_COLUMNS, decoded):
+    for line, row in _rows(path, ALIAS_COLUMNS, as_saved=True):
         local, standard = fold(row["local"]), fold(row["standard"])
         _demand(local != "", path, line, "local", "is empty", "write the HIS's code or name, or delete the row")
         if standard not in table:
@@ -159,24 +159,18 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
     return found
 
 
-def _utf8(content: bytes) -> str:
-    return content.decode("utf-8-sig")
-
-
-def _rows(
-    path: Path, columns: tuple[str, ...], decode: Callable[[bytes], str] = _utf8
-) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _rows(path: Path, columns: tuple[str, ...], *, as_saved: bool = False) -> Iterator[tuple[int, Mapping[str, str]]]:
     """(line number, stripped row) of a CSV with exactly these columns; blank lines are passed over.
 
-    Ours are UTF-8; those that people keep in a spreadsheet are as it saves them.
+    Ours are UTF-8 with commas; those that people keep in a spreadsheet are `as_saved` by it.
     """
     try:
-        text = decode(path.read_bytes())
+        text = text_of(path) if as_saved else path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         _broken(path, 0, "(file)", "the file is missing", "restore it")
     except UnicodeDecodeError:
         _broken(path, 0, "(file)", "it is not UTF-8", "save it again as CSV UTF-8")
-    reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+    reader = records(text) if as_saved else csv.DictReader(StringIO(text, newline=""), strict=True)
     try:
         header = ",".join(columns)
         if tuple(reader.fieldnames or ()) != columns:

@@ -6,7 +6,9 @@ with tabs. All of them say the same, so all of them are read.
 
 from __future__ import annotations
 
+import csv
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -31,3 +33,8 @@ def text_of(path: Path) -> str:
 def separator(text: str) -> str:
     """What separates its columns, by its first line."""
     return max(_SEPARATORS, key=text.partition("\n")[0].count)
+
+
+def records(text: str, *, strict: bool = True) -> csv.DictReader[str]:
+    """Its rows by the names of its first line. Iterating raises csv.Error where it is none, if `strict`."""
+    return csv.DictReader(StringIO(text, newline=""), delimiter=separator(text), strict=strict)

@@ -11,13 +11,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from card_usage.alias_files import Choice
 from card_usage.codes import CodeTable, fold
-from card_usage.delimited import separator, text_of
+from card_usage.delimited import records, text_of
 from card_usage.errors import BadProposal, UnreadableProposal
 from card_usage.words import LANGUAGES, Language, Words
 
@@ -137,7 +136,7 @@ def _csv_rows(path: Path, language: Language) -> Iterator[Written]:
         text = text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path.name, words("file.unreadable", reason=type(error).__name__)) from None
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator(text))
+    reader = records(text, strict=False)
     try:
         if missing := [name for name in COLUMNS[:3] if name not in (reader.fieldnames or ())]:
             raise unreadable(path.name, words("file.columns", columns=", ".join(missing)))

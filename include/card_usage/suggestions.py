@@ -18,12 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from io import StringIO
 from pathlib import Path
 from typing import Final, Literal
 
 from card_usage.codes import ALIAS_COLUMNS, CodeTable, fold
-from card_usage.delimited import text_of
+from card_usage.delimited import records, text_of
 from card_usage.errors import CodeTableError
 from card_usage.ledger.gaps import Gap
 from card_usage.words import Words
@@ -180,7 +179,7 @@ def _elsewhere(directory: Path, hospital_id: str, table: str) -> Mapping[str, Co
 
 
 def _alias_rows(path: Path) -> list[tuple[str, str, str]]:
-    reader = csv.DictReader(StringIO(text_of(path), newline=""))
+    reader = records(text_of(path), strict=False)
     if tuple(reader.fieldnames or ()) != ALIAS_COLUMNS:
         return []
     return [(row["local"] or "", fold(row["standard"] or ""), row["note"] or "") for row in reader]

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from card_usage.alias_files import Choice, write
 from card_usage.codes import ALIAS_COLUMNS, TABLE_COLUMNS, TABLES, fold, load_aliases, load_tables
 from card_usage.errors import CodeTableError
 from card_usage.events import CODE_TABLES
@@ -181,6 +182,20 @@ def test_aliases_are_read_folded_and_blank_lines_passed_over(tmp_path):
     rows = [("１２ ", "０３０1", ""), ("", "", ""), (" 呼吸内科（东院）", "0301", "note")]
     write_csv(tmp_path / "h" / "department.csv", ALIAS_COLUMNS, rows)
     assert load_aliases(tmp_path, "h", SHIPPED)["department"] == {"12": "0301", "呼吸内科(东院)": "0301"}
+
+
+@pytest.mark.parametrize(
+    ("separator", "encoding"), [(",", "utf-8-sig"), (",", "gb18030"), (";", "gb18030"), ("\t", "utf-16")]
+)
+def test_aliases_are_read_and_added_to_however_a_spreadsheet_saved_them(tmp_path, separator, encoding):
+    lines = ("local,standard,note", "心内门诊,0304,张工；2026", "", "K7,0301,")
+    path = tmp_path / "h" / "department.csv"
+    path.parent.mkdir()
+    path.write_bytes("\r\n".join(lines).replace(",", separator).encode(encoding))
+    assert load_aliases(tmp_path, "h", SHIPPED)["department"] == {"心内门诊": "0304", "K7": "0301"}
+    assert write(tmp_path, "h", SHIPPED, [Choice("department", "K8", "0301")]) == (path,)
+    assert load_aliases(tmp_path, "h", SHIPPED)["department"] == {"心内门诊": "0304", "K7": "0301", "K8": "0301"}
+    assert "张工；2026" in path.read_text(encoding="utf-8-sig")
 
 
 def test_an_alias_must_lead_to_a_standard_code_and_the_error_guesses_at_lost_zeros(tmp_path):
