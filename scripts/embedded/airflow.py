@@ -27,7 +27,7 @@ LOGIN = "admin"
 # as one of the first two, its command line as the third. What was begun is undone; asking again is what its user does.
 LOCKED = ("Database is locked", "Database error", "database is locked")
 # Beside a backfill that could not be undone either: the scheduler ends it within two minutes.
-HALF_MADE = "Another backfill is running"
+HALF_MADE = ("There is already a running backfill", "Another backfill is running")
 LOCKED_SECONDS = 180
 
 
@@ -169,8 +169,9 @@ class Patience:
 
     def left_for(self, said: str) -> bool:
         """Whether what Airflow has said is worth another try; if so, returns after a moment."""
-        self._locked = self._locked or any(words in said for words in LOCKED)
-        worth = any(words in said for words in LOCKED) or (self._locked and HALF_MADE in said)
+        locked = any(words in said for words in LOCKED)
+        self._locked = self._locked or locked
+        worth = locked or (self._locked and any(words in said for words in HALF_MADE))
         if not worth or time.monotonic() > self._until:
             return False
         time.sleep(random.uniform(0.1, 1))  # noqa: S311 - only so that two do not meet again
