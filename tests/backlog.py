@@ -24,7 +24,7 @@ from card_usage.identity import check_digit
 from card_usage.keyring import Keyring
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.delivery import LIVE
-from card_usage.ledger.intake import take_in
+from card_usage.ledger.intake import record_window, take_in
 from card_usage.settings import INCLUDE
 from card_usage.stage import Drafter
 from card_usage.windows import day_window
@@ -118,6 +118,9 @@ class Backlog:
                 assert all(draft.status == "ready" for draft in drafts), drafts[0].findings
                 with ledger.write() as connection:
                     take_in(connection, HOSPITAL, FEED, drafts, lane=LIVE, now=now)
+            with ledger.write() as connection:
+                named = {"hospital": HOSPITAL, "feed": FEED, "start": window.start, "end": window.end}
+                record_window(connection, **named, status="closed", source_rows=self.events, now=now)
         finally:
             ledger.close()
 
