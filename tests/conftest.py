@@ -15,7 +15,7 @@ from pathlib import Path
 import mariadb
 import postgres as pg
 import pytest
-from needs import lacking
+from needs import needed
 from receivers import Mailbox, Webhook, mailbox, webhook
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,10 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[pg.Cluster]:
     """A running PostgreSQL server that belongs to this test session alone."""
-    programs = pg.programs()
-    if programs is None:
-        lacking("PostgreSQL")
-    cluster = pg.Cluster(programs)
+    cluster = pg.Cluster(needed("PostgreSQL", pg.programs()))
     try:
         cluster.start()
         yield cluster
@@ -75,10 +72,7 @@ def postgres_url(postgres: pg.Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def maria_server() -> Iterator[mariadb.Server]:
     """A running MariaDB server that belongs to this module's tests alone."""
-    programs = mariadb.programs()
-    if programs is None:
-        lacking("MariaDB")
-    server = mariadb.Server(programs)
+    server = mariadb.Server(needed("MariaDB", mariadb.programs()))
     try:
         yield server
     finally:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import NoReturn
+from typing import TypeVar
 
 import pytest
 
+Programs = TypeVar("Programs")
 
-def lacking(server: str) -> NoReturn:
-    """Its programs are not installed: CI must have them, elsewhere what needs them is passed over, aloud."""
+
+def needed(server: str, programs: Programs | None) -> Programs:
+    """A server's programs. Where they are not installed: CI must have them, elsewhere what needs them is passed over,
+    aloud."""
+    if programs is not None:
+        return programs
     reason = f"NO {server.upper()}: its server programs are not installed, so nothing was tested; run: make services"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

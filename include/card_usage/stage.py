@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -18,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from card_usage import rules
 from card_usage.codes import Aliases, CodeTable
+from card_usage.collector import searched, unsearched
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
 from card_usage.hospitals import Hospital
 from card_usage.keyring import Keyring, Sealed
@@ -32,8 +31,7 @@ from card_usage.windows import HOUR, Window
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
 _SOURCE_ID: Final = 128
 _DEPARTMENT_NAME: Final = 128
-_SWEPT: Final = 20
-"""Stretches between two calls of the collector of cycles."""
+_SWEPT: Final = 20  # stretches between two searches for cycles
 
 _new_draft: Final = maker(Draft)
 
@@ -260,9 +258,9 @@ class _Intake:
     def take(self, found: Iterable[Stretch], at_once: int) -> Counter[str]:
         """Take everything in, `at_once` rows a transaction, and note the window."""
         # Databases write without holding Python up: meanwhile the next rows are read and drafted.
-        with _uncollected(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
+        with unsearched(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
             writing: Future[Counter[str]] | None = None
-            for batch in self._batches(_swept(found), at_once):
+            for batch in self._batches(searched(found, every=_SWEPT), at_once):
                 drafts = [[self._drafter.draft(row, self._window) for row in one.rows] for one, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()
@@ -332,27 +330,6 @@ class _Intake:
                 repeated_rows=self._counts["duplicate"],
                 now=self._now,
             )
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles, unless it is called: rows make none, and it went through all of them and of what
-    is loaded again and again, for a quarter of the time."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-def _swept(found: Iterable[Stretch]) -> Iterator[Stretch]:
-    """The same, and cycles that drivers leave behind are collected on the way."""
-    for number, one in enumerate(found, start=1):
-        yield one
-        if number % _SWEPT == 0:
-            gc.collect(1)  # what has come since, not all that is loaded
 
 
 def _held(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:

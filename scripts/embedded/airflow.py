@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 COMPONENTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 LOGIN = "admin"
-# SQLite refuses at once a writer that has read before another one wrote, and Airflow passes that on: its REST interface
-# as one of the first two, its command line as the third. What was begun is undone; asking again is what its user does.
-LOCKED = ("Database is locked", "Database error", "database is locked")
+# SQLite refuses at once a writer that has read before another one wrote, and Airflow passes that on as the first
+# of these, or as the second and nothing more. What was begun is undone; asking again is what its user does.
+LOCKED = ("database is locked", "database error")
 # Beside a backfill that could not be undone either: the scheduler ends it within two minutes.
 HALF_MADE = ("There is already a running backfill", "Another backfill is running")
 LOCKED_SECONDS = 180
@@ -169,7 +169,7 @@ class Patience:
 
     def left_for(self, said: str) -> bool:
         """Whether what Airflow has said is worth another try; if so, returns after a moment."""
-        locked = any(words in said for words in LOCKED)
+        locked = any(words in said.lower() for words in LOCKED)
         self._locked = self._locked or locked
         worth = locked or (self._locked and any(words in said for words in HALF_MADE))
         if not worth or time.monotonic() > self._until:

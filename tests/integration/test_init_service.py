@@ -14,7 +14,7 @@ import postgres as pg
 import psycopg
 import pytest
 import yaml
-from needs import lacking
+from needs import needed
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
@@ -24,9 +24,7 @@ PASSWORD = "ledger" + secrets.token_hex(8)
 @pytest.fixture
 def installation() -> pg.Cluster:
     """A PostgreSQL as the compose file's image leaves it after its first start."""
-    programs = pg.programs()
-    if programs is None:
-        lacking("PostgreSQL")
+    programs = needed("PostgreSQL", pg.programs())
     cluster = pg.Cluster(programs)
     try:
         cluster.start()

@@ -13,6 +13,7 @@ from pathlib import Path
 import postgres as pg
 import pytest
 import sqlalchemy as sa
+from needs import needed
 
 TESTS = Path(pg.__file__).parent
 
@@ -51,10 +52,7 @@ def test_chinese_text_survives_and_the_server_is_not_run_by_root(postgres_url: s
 
 
 def test_data_outlives_a_crash_of_the_server() -> None:
-    programs = pg.programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL programs")
-    cluster = pg.Cluster(programs)
+    cluster = pg.Cluster(needed("PostgreSQL", pg.programs()))
     try:
         cluster.start()
         url = cluster.url(cluster.create())
@@ -70,9 +68,7 @@ def test_data_outlives_a_crash_of_the_server() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_a_killed_test_run_leaves_no_server_behind() -> None:
-    programs = pg.programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL programs")
+    programs = needed("PostgreSQL", pg.programs())
     script = textwrap.dedent(f"""
         import pathlib, postgres, time
         cluster = postgres.Cluster(pathlib.Path({str(programs)!r}))
