@@ -77,8 +77,9 @@ def end_dry_run(params: Any) -> None:
         raise AirflowSkipException("dry run: nothing is read and nothing is sent; see the log of preview")
 
 
+# Airflow hands `params` to each task from the run's context; whoever wires the tasks together leaves it out.
 @task
-def preview(params: Any) -> dict[str, object]:
+def preview(params: Any = None) -> dict[str, object]:
     """What these days would send, how long it would take, and what the aliases would release. Changes nothing."""
     with hospital_pipeline(params["hospital"]) as pipeline:
         show_gaps(pipeline, asked_for(params), params["aliases"])
@@ -89,7 +90,7 @@ def preview(params: Any) -> dict[str, object]:
 
 
 @task
-def feeds(params: Any) -> list[str]:
+def feeds(params: Any = None) -> list[str]:
     """The feeds to read again. Ends a dry run here."""
     end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
@@ -103,7 +104,7 @@ def feeds(params: Any) -> list[str]:
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def mend(params: Any) -> dict[str, object]:
+def mend(params: Any = None) -> dict[str, object]:
     """The aliases written, and everything released that waited for them or for those written before."""
     end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
@@ -111,14 +112,14 @@ def mend(params: Any) -> dict[str, object]:
 
 
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
-def stage(feed: str, params: Any) -> dict[str, object]:
+def stage(feed: str, params: Any = None) -> dict[str, object]:
     """One feed's days from the HIS replica to the ledger, again."""
     with hospital_pipeline(params["hospital"]) as pipeline:
         return stage_window(pipeline, feed, asked_for(params), backfill=True)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def check(params: Any) -> dict[str, str]:
+def check(params: Any = None) -> dict[str, str]:
     """The gate's verdict of each day, kept in the ledger; the delivery leaves out what it withholds."""
     end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
@@ -126,7 +127,7 @@ def check(params: Any) -> dict[str, str]:
 
 
 @task(max_active_tis_per_dag=1)
-def deliver(params: Any) -> dict[str, object]:
+def deliver(params: Any = None) -> dict[str, object]:
     """Everything that is due in these days."""
     with hospital_pipeline(params["hospital"]) as pipeline:
         resume(pipeline)
@@ -136,7 +137,7 @@ def deliver(params: Any) -> dict[str, object]:
 
 
 @task
-def reconcile_and_publish(params: Any) -> dict[str, object]:
+def reconcile_and_publish(params: Any = None) -> dict[str, object]:
     """The days counted again, their reports written anew."""
     with hospital_pipeline(params["hospital"]) as pipeline:
         reconciled = reconcile_window(pipeline, asked_for(params))

@@ -84,7 +84,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
@@ -217,7 +217,8 @@ def report_card_usage(hospital: Hospital) -> None:
         deadline=report_deadline(hospital),
     ):
         wait = ReplicaPassed(task_id="wait", hospital_id=hospital.id)
-        windows = wait.output
+        # As the tasks below get it; Airflow's types let a task take values only, and no other task's output.
+        windows = cast("list[str]", wait.output)
         staged = stage.partial(hospital_id=hospital.id, windows=windows).expand(feed=list(hospital.his.feeds))
         held = check(hospital.id, windows)
         staged >> held
@@ -228,7 +229,8 @@ def report_card_usage(hospital: Hospital) -> None:
             approve = Approval(
                 task_id="approve", hospital=hospital, window=window, map_index_template="{{ task.window }}"
             )
-            deliver_approved(hospital.id, approve.output) >> linked(report_approved(hospital.id, window))
+            decided = cast("dict[str, str]", approve.output)
+            deliver_approved(hospital.id, decided) >> linked(report_approved(hospital.id, window))
 
         decide.expand(window=held)
         delivered = deliver(hospital.id, windows)

@@ -154,7 +154,8 @@ def sandbox_counts(port: int) -> dict[str, Any]:
     """What the platform's side has counted."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://127.0.0.1:{port}/sandbox/counts", timeout=10) as answer:
-        return json.loads(answer.read())
+        counts: dict[str, Any] = json.loads(answer.read())
+    return counts
 
 
 def day_of(run: dict[str, Any]) -> date | None:

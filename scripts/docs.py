@@ -34,7 +34,8 @@ def regenerate(text: str) -> str:
 
     def write(match: re.Match[str]) -> str:
         begin, module, function, end = match.groups()
-        return begin + getattr(importlib.import_module(module), function)().strip("\n") + "\n" + end
+        part: str = getattr(importlib.import_module(module), function)()
+        return begin + part.strip("\n") + "\n" + end
 
     return GENERATED.sub(write, text)
 

@@ -124,13 +124,13 @@ def install(venv: Path, files: Sequence[str]) -> str:
                 [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
             )
             arguments, variables = uv_arguments(pip_settings(listing.stdout), os.environ)
-            uv = [python, "-m", "uv", "pip", "install", "--python", python, "--quiet", *arguments]
+            uv: list[str | Path] = [python, "-m", "uv", "pip", "install", "--python", python, "--quiet", *arguments]
             run([*uv, *wanted], **variables)
             run([*uv, "--no-deps", "--editable", "."], **variables)
             return "uv"
         except subprocess.CalledProcessError:
             print("install: uv could not do it (see above); trying pip, which takes longer", flush=True)
-    pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     try:
         # The lists are complete: without --no-deps pip would only resolve again what is already pinned.
         run([*pip, "--no-deps", *wanted])
@@ -151,7 +151,7 @@ def main() -> None:
     python = VENV / "bin" / "python"
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     # The development list contains the runtime list, so its stamp serves both.
-    stamps = {VENV / ".installed-dev": DEVELOPMENT}
+    stamps: dict[Path, tuple[str, ...]] = {VENV / ".installed-dev": DEVELOPMENT}
     if files is RUNTIME:
         stamps[VENV / ".installed"] = RUNTIME
     if python.exists() and any(s.exists() and s.read_text() == fingerprint(names) for s, names in stamps.items()):

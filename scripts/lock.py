@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from install import ROOT, VENV, pip_settings, run, uv_arguments
 
@@ -16,7 +17,7 @@ def main() -> None:
     python = VENV / "bin" / "python"
     listing = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     arguments, variables = uv_arguments(pip_settings(listing), os.environ)
-    compiler = [
+    compiler: list[str | Path] = [
         python,
         "-m",
         "uv",

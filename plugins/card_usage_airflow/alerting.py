@@ -6,7 +6,8 @@ import logging
 import os
 from datetime import timedelta
 
-from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
+# Public, but forgotten in the stub of airflow.sdk.
+from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: ignore[attr-defined]
 from airflow.sdk.configuration import conf
 from card_usage.errors import CardUsageError
 from card_usage.hospitals import Hospital

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
@@ -19,6 +19,9 @@ from card_usage.words import Words
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present, window_from
 
+if TYPE_CHECKING:
+    from card_usage.verdicts import Decision
+
 
 class Approval(HITLOperator):
     """Asks about one withheld window. Returns its decision: window, decision, by; decision None: nothing to decide."""
@@ -27,9 +30,8 @@ class Approval(HITLOperator):
 
     def __init__(self, *, hospital: Hospital, window: Any, **kwargs: Any) -> None:
         words = Words(hospital.report.language)
-        self.decisions = {
-            words(f"gate.decision.{decision}"): decision for decision in ("released", "clean", "rejected")
-        }
+        offered: tuple[Decision, ...] = ("released", "clean", "rejected")
+        self.decisions = {words(f"gate.decision.{decision}"): decision for decision in offered}
         # Until the ledger is asked, subject and body only say what the form will be about.
         super().__init__(
             subject=hospital.label,

@@ -42,12 +42,12 @@ def window_from(text: str) -> Window:
 
 def is_backfill(context: Mapping[str, Any]) -> bool:
     """Whether the run was made by a backfill: its events go after the live ones where calls are rationed."""
-    return context["dag_run"].run_type == "backfill"
+    return bool(context["dag_run"].run_type == "backfill")
 
 
 def is_scheduled(context: Mapping[str, Any]) -> bool:
     """Whether the timetable made the run. Only these look back; a run for a chosen date is about that date alone."""
-    return context["dag_run"].run_type == "scheduled"
+    return bool(context["dag_run"].run_type == "scheduled")
 
 
 def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:

@@ -26,7 +26,7 @@ class ReplicaPasses(BaseTrigger):
     """
 
     def __init__(self, hospital_id: str, window: str, poll_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
         self.hospital_id, self.window, self.poll_seconds = hospital_id, window, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import get_current_context
 from card_usage.errors import PlatformError, PlatformUnreachable
@@ -155,11 +155,12 @@ def tell_written(names: list[str]) -> None:
     """Tell the run's page in the UI what was written, beside what this task told before, and the asset if it is one of
     the task's outlets."""
     context = get_current_context()
-    told: list[str] = context.setdefault(WRITTEN, [])  # type: ignore[misc]
+    # The context is a dict; only its type knows no keys but Airflow's own.
+    told: list[str] = cast("dict[str, Any]", context).setdefault(WRITTEN, [])
     told += [name for name in names if name not in told]
     context["ti"].xcom_push(key=WRITTEN, value=told)
     if REPORTS in context["task"].outlets:
-        context["outlet_events"][REPORTS].extra = {"files": told}
+        context["outlet_events"][REPORTS].extra = {"files": [*told]}
 
 
 def resume(pipeline: Pipeline) -> None:

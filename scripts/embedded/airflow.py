@@ -54,7 +54,7 @@ class Embedded:
             # Readers and the writer do not block each other then; the setting stays with the file.
             database.execute("PRAGMA journal_mode=WAL")
         database.close()
-        command = [BIN / "airflow", "db", "migrate"]
+        command: list[str | Path] = [BIN / "airflow", "db", "migrate"]
         return children.start("airflow db migrate", command, env=self.env, log=self.logs / "airflow-migrate.log")
 
     def start(self, children: Children) -> None:
@@ -98,7 +98,8 @@ class Embedded:
         # No proxy, whatever the environment says: it is this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"{}")
+            told: dict[str, Any] = json.loads(answer.read() or b"{}")
+        return told
 
     def knows(self, dag_id: str) -> bool:
         """Whether the DAG was parsed and can be worked with."""
@@ -120,11 +121,14 @@ class Embedded:
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Its runs as the REST interface shows them, newest first."""
-        return self.ask(f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
+        found: list[dict[str, Any]] = self.ask(f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
+        return found
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
-        return self.ask(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        told = self.ask(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")
+        found: list[dict[str, Any]] = told["task_instances"]
+        return found
 
     def results(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""

@@ -6,10 +6,12 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
@@ -70,6 +72,19 @@ def test_the_import_contracts_hold() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["include", "plugins", "dags", "scripts"])
+def test_types_are_strict_in_all_that_runs(place: str) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings["strict"] is True
+    assert place in settings["files"]
+    hooks = {
+        one["id"]: one
+        for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+        for one in repo["hooks"]
+    }
+    assert re.match(hooks["mypy"]["files"], f"{place}/some.py")
 
 
 def test_every_python_file_opens_with_what_it_is_for() -> None:
