@@ -43,6 +43,8 @@ LAYOUT = (
     "README.md",
     "README.zh-CN.md",
     "CHANGELOG.md",
+    "LICENSE",
+    "SECURITY.md",
     ".env.example",
     ".ci/run",
     ".pre-commit-config.yaml",
