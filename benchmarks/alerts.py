@@ -22,13 +22,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "include")]
 
-from card_usage.alerts import Team, sweep  # noqa: E402
-from card_usage.hospitals import load_hospital  # noqa: E402
-from card_usage.keyring import Keyring  # noqa: E402
+from card_usage.alerts.sweep import Team, sweep  # noqa: E402
+from card_usage.config.hospital import load_hospital  # noqa: E402
+from card_usage.config.keyring import Keyring  # noqa: E402
+from card_usage.files.shipped import SHIPPED  # noqa: E402
 from card_usage.ledger.database import Ledger, migrate, open_ledger  # noqa: E402
-from card_usage.ledger.intake import record_window  # noqa: E402
 from card_usage.ledger.schema import event, finding  # noqa: E402
-from card_usage.settings import INCLUDE  # noqa: E402
+from card_usage.staging.intake import record_window  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
 from sqlalchemy import insert, text  # noqa: E402
 
@@ -103,7 +103,7 @@ def measure(url: str, events: int, cluster: Cluster | None) -> None:
     """Fill and sweep one ledger."""
     migrate(url)
     ledger = open_ledger(url, Keyring.parse(Keyring.new_key("b")))
-    hospital = load_hospital(INCLUDE / "hospitals", "demo_hospital")
+    hospital = load_hospital(SHIPPED / "hospitals", "demo_hospital")
     fill(ledger, events, hospital.id, hospital.his.feeds)
     took: list[Sweep] = []
     for n in range(11):

@@ -24,13 +24,13 @@ from time import perf_counter
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests")
 
 import planted  # noqa: E402
-from card_usage.codes import load_tables  # noqa: E402
-from card_usage.expectations import batch, rule_demands  # noqa: E402
-from card_usage.judge import _Case, _quiet  # noqa: E402
-from card_usage.ledger import profiles  # noqa: E402
 from card_usage.ledger.database import Ledger, migrate, open_ledger  # noqa: E402
 from card_usage.ledger.schema import event  # noqa: E402
-from card_usage.quality import check  # noqa: E402
+from card_usage.quality import profiles  # noqa: E402
+from card_usage.quality.check import check  # noqa: E402
+from card_usage.quality.expectations import batch, rule_demands  # noqa: E402
+from card_usage.quality.gx import _Case, _quiet  # noqa: E402
+from card_usage.standard.code_tables import load_tables  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
 from postgres import Cluster, programs  # noqa: E402
 from sqlalchemy import insert, update  # noqa: E402

@@ -24,15 +24,15 @@ import sqlalchemy as sa
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from card_usage.balance import SourceCount  # noqa: E402
-from card_usage.hospitals import Hospital  # noqa: E402
+from card_usage.config.hospital import Hospital  # noqa: E402
+from card_usage.files.store import Store  # noqa: E402
 from card_usage.ledger.database import Ledger  # noqa: E402
 from card_usage.ledger.schema import day_use, reconciliation  # noqa: E402
-from card_usage.reconcile import reconcile_day  # noqa: E402
-from card_usage.report import publish, publish_fleet  # noqa: E402
-from card_usage.report.standing import TREND_DAYS  # noqa: E402
-from card_usage.store import Store  # noqa: E402
-from card_usage.words import Language  # noqa: E402
+from card_usage.reconciliation.balance import SourceCount  # noqa: E402
+from card_usage.reconciliation.reconcile import reconcile_day  # noqa: E402
+from card_usage.report.publish import publish, publish_fleet  # noqa: E402
+from card_usage.report.totals import TREND_DAYS  # noqa: E402
+from card_usage.words.catalogue import Language  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
 from benchmarks.clients.meter import peak  # noqa: E402

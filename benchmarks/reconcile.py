@@ -35,15 +35,15 @@ import sqlalchemy as sa
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from card_usage.codes import load_aliases, load_tables  # noqa: E402
-from card_usage.comparison import note, recount_day  # noqa: E402
+from card_usage.config.hospital import Hospital, load_hospital  # noqa: E402
+from card_usage.config.keyring import Keyring  # noqa: E402
 from card_usage.events import event_key  # noqa: E402
-from card_usage.hospitals import Hospital, load_hospital  # noqa: E402
-from card_usage.keyring import Keyring  # noqa: E402
+from card_usage.files.shipped import SHIPPED  # noqa: E402
 from card_usage.ledger.database import migrate, open_ledger  # noqa: E402
-from card_usage.settings import INCLUDE  # noqa: E402
-from card_usage.source import Source, connect  # noqa: E402
-from card_usage.stage import Drafter, stage  # noqa: E402
+from card_usage.reconciliation.comparison import note, recount_day  # noqa: E402
+from card_usage.source.reader import Source, connect  # noqa: E402
+from card_usage.staging.stage import Drafter, stage  # noqa: E402
+from card_usage.standard.code_tables import load_aliases, load_tables  # noqa: E402
 from card_usage.windows import day_window, instant  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
@@ -124,7 +124,7 @@ class Run(NamedTuple):
 
 
 def hospital(identity: str = "demo_hospital", feeds: tuple[str, ...] = (FEED,)) -> Hospital:
-    found = load_hospital(INCLUDE / "hospitals", "demo_hospital")
+    found = load_hospital(SHIPPED / "hospitals", "demo_hospital")
     his = found.his.model_copy(update={"shape": "plain", "feeds": feeds})
     return found.model_copy(update={"id": identity, "his": his})
 
@@ -135,7 +135,7 @@ def source(place: Place, of: Hospital) -> Source:
 
 def drafter(of: Hospital, feed: str) -> Drafter:
     tables = load_tables()
-    return Drafter(of, feed, tables, load_aliases(INCLUDE / "code_aliases", of.id, tables), KEY)
+    return Drafter(of, feed, tables, load_aliases(SHIPPED / "code_aliases", of.id, tables), KEY)
 
 
 def ours(place: Place) -> tuple[int, float]:
@@ -255,7 +255,7 @@ def staged(place: Place, home: Hospital, feed: str, day: date) -> None:
         window=window,
         ledger=ledger,
         tables=tables,
-        aliases=load_aliases(INCLUDE / "code_aliases", home.id, tables),
+        aliases=load_aliases(SHIPPED / "code_aliases", home.id, tables),
         backfill=False,
         now=NOW,
     )

@@ -31,15 +31,15 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import demo_his
-from card_usage.codes import load_aliases, load_tables
+from card_usage.config.hospital import load_hospital
+from card_usage.config.keyring import Keyring
 from card_usage.events import SourceRow
-from card_usage.hospitals import load_hospital
-from card_usage.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
-from card_usage.settings import INCLUDE
-from card_usage.source import Source, connect, feed_sql
-from card_usage.stage import stage
+from card_usage.source.reader import Source, connect, feed_sql
+from card_usage.staging.stage import stage
+from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import day_window
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, insert
 from sqlalchemy import event as sa_event
@@ -53,7 +53,7 @@ from tests.postgres import Cluster  # noqa: E402
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
-HOSPITAL = load_hospital(INCLUDE / "hospitals", "demo_hospital")
+HOSPITAL = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 FETCH, BARE, ALIKE = "bare fetch", "bare, no index", "bare, the ledger's table"
 FIRST, AGAIN = "this project, first time", "this project, unchanged again"
 
@@ -101,7 +101,7 @@ def batches(job: Job) -> Iterator[tuple[str, list[SourceRow]]]:
 def ours(job: Job) -> int:
     """This project."""
     tables = load_tables()
-    aliases = load_aliases(INCLUDE / "code_aliases", HOSPITAL.id, tables)
+    aliases = load_aliases(SHIPPED / "code_aliases", HOSPITAL.id, tables)
     ledger = open_ledger(job.target, Keyring.parse("b:" + "A" * 43 + "="))
     source = Source(connect(job.his, HOSPITAL.his), HOSPITAL)
     rows = 0

@@ -88,8 +88,8 @@ from typing import Any, cast
 
 from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
+from card_usage.config.hospital import Hospital
 from card_usage.errors import BadHospitalFile, GateStopped
-from card_usage.hospitals import Hospital
 from card_usage_airflow import fleet
 from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval

@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "include"))
 
+from card_usage.alerts.incidents import Incident, Trouble, step  # noqa: E402
 from card_usage.alerts.message import Place, Said, digest, message  # noqa: E402
-from card_usage.incidents import Incident, Trouble, step  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 NOW = datetime(2026, 3, 4, 23, 30, tzinfo=UTC)

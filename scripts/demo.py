@@ -26,7 +26,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from card_usage.keyring import Keyring
+from card_usage.config.keyring import Keyring
 from card_usage.ledger.database import open_ledger
 from card_usage.windows import local
 from demo_result import DayResult, day_result, table

@@ -16,17 +16,17 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from card_usage import rules
-from card_usage.codes import CodeTable, load_aliases, load_tables
+from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.keyring import Keyring
+from card_usage.delivery.transitions import LIVE
 from card_usage.events import SourceRow
-from card_usage.hospitals import Hospital, load_hospital
-from card_usage.identity import check_digit
-from card_usage.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
-from card_usage.ledger.delivery import LIVE
-from card_usage.ledger.intake import record_window, take_in
-from card_usage.settings import INCLUDE
-from card_usage.stage import Drafter
+from card_usage.staging.intake import record_window, take_in
+from card_usage.staging.stage import Drafter
+from card_usage.standard import rules
+from card_usage.standard.code_tables import CodeTable, load_aliases, load_tables
+from card_usage.standard.id_numbers import check_digit
 from card_usage.windows import day_window
 from platform_sandbox.signing import canonical
 
@@ -95,7 +95,7 @@ class Backlog:
     @cached_property
     def tables(self) -> Mapping[str, CodeTable]:
         """The standard code tables."""
-        return load_tables(INCLUDE / "code_tables")
+        return load_tables(SHIPPED / "code_tables")
 
     @cached_property
     def drafter(self) -> Drafter:

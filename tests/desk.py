@@ -15,7 +15,7 @@ from typing import Any
 
 import demo_his
 import platform_sandbox
-from card_usage.keyring import Keyring
+from card_usage.config.keyring import Keyring
 
 DAY = date(2026, 3, 2)
 

@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import planted
-from card_usage.balance import HOLDERS, Reconciliation
-from card_usage.codes import Aliases, load_aliases, load_tables
-from card_usage.comparison import note, recount_day
-from card_usage.differences import Named, named
-from card_usage.hospitals import Hospital
-from card_usage.ledger import holds, statements
+from card_usage.config.hospital import Hospital
+from card_usage.files.shipped import SHIPPED
+from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import attempt, event, verdict
-from card_usage.ledger.statements import Statement
-from card_usage.platform_leg import Slot
-from card_usage.settings import INCLUDE
-from card_usage.source import Source
-from card_usage.stage import Drafter, stage
+from card_usage.reconciliation import statement_store
+from card_usage.reconciliation.balance import HOLDERS, Reconciliation
+from card_usage.reconciliation.comparison import note, recount_day
+from card_usage.reconciliation.differences import Named, named
+from card_usage.reconciliation.statement_match import Slot
+from card_usage.reconciliation.statement_store import Statement
+from card_usage.source.reader import Source
+from card_usage.staging.stage import Drafter, stage
+from card_usage.standard.code_tables import Aliases, load_aliases, load_tables
 from card_usage.windows import Window, day_window, instant
 from sqlalchemy import (
     Column,
@@ -269,7 +270,7 @@ def make(seed: int, ledger: Ledger, his: His) -> Day:
         _last_word(connection, his, records)
     _state(draw, day)
     with ledger.write() as connection:
-        statements.keep(connection, [_statement(day)], now=MORNING)
+        statement_store.keep(connection, [_statement(day)], now=MORNING)
     return day
 
 
@@ -298,7 +299,7 @@ def _record(draw: random.Random, number: int, fate: Fate) -> Record:
 
 def _tables_and_aliases() -> tuple[Any, Aliases]:
     tables = load_tables()
-    return tables, load_aliases(INCLUDE / "code_aliases", "nobody", tables)
+    return tables, load_aliases(SHIPPED / "code_aliases", "nobody", tables)
 
 
 TABLES, ALIASES = _tables_and_aliases()

@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from card_usage.hospitals import Hospital, load_hospital
-from card_usage.keyring import Keyring
+from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import attempt, event, finding
-from card_usage.settings import INCLUDE
 from sqlalchemy import Connection, func, insert, select
 
 DATABASES = ["sqlite", "postgresql"]
@@ -47,7 +47,7 @@ SENT = ("delivered", "rejected", "unconfirmed", "unknown")
 
 def hospital(**changes: dict[str, Any]) -> Hospital:
     """The demo hospital, with keys of its tables changed: hospital(gate={"warn_quarantined_share": 0.5})."""
-    found = load_hospital(INCLUDE / "hospitals", HOSPITAL)
+    found = load_hospital(SHIPPED / "hospitals", HOSPITAL)
     parts = {name: getattr(found, name).model_copy(update=values) for name, values in changes.items()}
     return found.model_copy(update=parts)
 

@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 
-from card_usage.connections import connection_from_environment
+from card_usage.config.connections import connection_from_environment
+from card_usage.config.settings import Settings
 from card_usage.pipeline import Pipeline
-from card_usage.settings import Settings
 from card_usage.windows import day_window
 
 from benchmarks.clients.meter import metered

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 
-from card_usage.signature import signature
+from card_usage.platform.signature import signature
 
 HOSPITAL_ID = "10086"
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
-from card_usage.platform import REPORT_PATH, TOKEN_PATH
+from card_usage.platform.client import REPORT_PATH, TOKEN_PATH
 
 from benchmarks.clients.signing import signed
 from tests.backlog import APP_ID, SECRET, Backlog

@@ -2,6 +2,6 @@
 
 import sys
 
-from card_usage.cli import main
+from card_usage.cli.main import main
 
 sys.exit(main())

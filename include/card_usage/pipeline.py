@@ -17,43 +17,45 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from random import SystemRandom
 
-from card_usage import evidence, freshness, verification
-from card_usage.approval import Question, question
-from card_usage.balance import Reconciliation
 from card_usage.clock import SystemClock
-from card_usage.codes import Aliases, CodeTable, load_aliases, load_tables
-from card_usage.collector import looking_rarely
-from card_usage.comparison import Normalize, note, recount_day
-from card_usage.connections import Connection
-from card_usage.data_docs import Pages
-from card_usage.data_docs import publish as publish_docs
-from card_usage.deliver import Delivered, Delivery
-from card_usage.differences import Named, named
+from card_usage.config.connections import Connection
+from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.settings import Settings
+from card_usage.delivery.deliverer import Delivered, Delivery
+from card_usage.delivery.heartbeat import Progress
+from card_usage.delivery.redelivery import Undecided, send_again, undecided
+from card_usage.delivery.transitions import Scope
+from card_usage.delivery.workers import Identity
 from card_usage.errors import EvidenceBroken, Misconfigured
 from card_usage.events import SourceRow
-from card_usage.evidence import Link
-from card_usage.freshness import Reading
-from card_usage.hospitals import Hospital, load_hospital
+from card_usage.evidence import seal
+from card_usage.evidence.seal import Link
+from card_usage.gc_tuning import looking_rarely
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger, open_ledger
-from card_usage.ledger.decisions import Undecided, send_again, undecided
-from card_usage.ledger.delivery import Scope
-from card_usage.ledger.door import ThreadDoor
-from card_usage.ledger.intake import open_window, open_windows, reopen_windows
-from card_usage.ledger.unstaged import Unstaged, unstaged
-from card_usage.ledger.workers import Identity
-from card_usage.outcome import meanings
-from card_usage.platform import Credentials, Platform
+from card_usage.ledger.executor import ThreadDoor
+from card_usage.platform.client import Credentials, Platform
+from card_usage.platform.outcome import meanings
 from card_usage.preview import Preview, forecast, look
-from card_usage.pulse import Progress
-from card_usage.quality import check
-from card_usage.report import Files, publish, publish_month
-from card_usage.settings import Settings
-from card_usage.source import Source, connect
-from card_usage.stage import Drafter, Staged, stage
-from card_usage.turns import Turns
-from card_usage.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
-from card_usage.verification import Mark
+from card_usage.quality.approval import Question, question
+from card_usage.quality.check import check
+from card_usage.quality.data_docs import Pages
+from card_usage.quality.data_docs import publish as publish_docs
+from card_usage.quality.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
+from card_usage.reconciliation import watermark
+from card_usage.reconciliation.balance import Reconciliation
+from card_usage.reconciliation.comparison import Normalize, note, recount_day
+from card_usage.reconciliation.differences import Named, named
+from card_usage.reconciliation.watermark import Mark
+from card_usage.report.publish import Files, publish, publish_month
+from card_usage.source import freshness
+from card_usage.source.freshness import Reading
+from card_usage.source.query_slots import Turns
+from card_usage.source.reader import Source, connect
+from card_usage.staging.coverage import Unstaged, unstaged
+from card_usage.staging.intake import open_window, open_windows, reopen_windows
+from card_usage.staging.stage import Drafter, Staged, stage
+from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.windows import Window, day_window, day_windows, local
 
 _WATCHED_DAYS = 40
@@ -314,7 +316,7 @@ class Pipeline:
                     with self.ledger.write() as connection:
                         reopen_windows(connection, self.hospital.id, day.start, day.end)
             found = Reconciliation.of(self._reconcile(source, day, now) for day in window.days)
-        verification.advance(self.ledger, self.hospital, now=now)
+        watermark.advance(self.ledger, self.hospital, now=now)
         return found
 
     def _reconcile(self, source: Source, day: date, now: datetime) -> Reconciliation:
@@ -326,7 +328,7 @@ class Pipeline:
     def verified(self) -> tuple[Mark, ...]:
         """How far each feed is verified, and why no further."""
         with self.ledger.read() as connection:
-            return verification.marks(connection, self.hospital)
+            return watermark.marks(connection, self.hospital)
 
     def differences(self, window: Window, *, now: datetime) -> Iterator[Named]:
         """The records behind the counts of the window's days, as of the last reconciliation."""
@@ -343,18 +345,18 @@ class Pipeline:
         made: list[Link] = []
         broken: EvidenceBroken | None = None
         with self.ledger.read() as connection:
-            days = verification.verified_days(connection, self.hospital)
-            sealed = {link.day: link for link in evidence.links(connection, self.hospital.id)}
+            days = watermark.verified_days(connection, self.hospital)
+            sealed = {link.day: link for link in seal.links(connection, self.hospital.id)}
             moved = [
                 day
                 for day, link in sealed.items()
                 if local(now).date() - day <= timedelta(days=_WATCHED_DAYS)
-                and evidence.touched_since(connection, self.hospital.id, day, link.at)
+                and seal.touched_since(connection, self.hospital.id, day, link.at)
             ]
         new = [] if days is None else [w.day for w in day_windows(*days) if w.day not in sealed][:most_days]
         for day in sorted({*new, *moved}):
             try:
-                link = evidence.make(self.ledger, self.hospital.id, day, self.settings.evidence, now=now)
+                link = seal.make(self.ledger, self.hospital.id, day, self.settings.evidence, now=now)
             except EvidenceBroken as problem:
                 broken = broken or problem
             else:

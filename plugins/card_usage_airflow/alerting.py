@@ -9,8 +9,8 @@ from datetime import timedelta
 # Public, but forgotten in the stub of airflow.sdk.
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: ignore[attr-defined]
 from airflow.sdk.configuration import conf
+from card_usage.config.hospital import Hospital
 from card_usage.errors import CardUsageError
-from card_usage.hospitals import Hospital
 
 from card_usage_airflow.opening import connection_of
 from card_usage_airflow.runs import present
@@ -23,11 +23,11 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
 
     Raises the errors of settings and ledger. A channel that is down is no failure: its messages wait.
     """
-    from card_usage.alerts import Team, sweep_all
+    from card_usage.alerts.incident_store import run_succeeded
+    from card_usage.alerts.sweep import Team, sweep_all
+    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
-    from card_usage.ledger.incidents import run_succeeded
-    from card_usage.post import post
-    from card_usage.settings import Settings
+    from card_usage.notifications.dispatch import post
 
     settings = Settings.from_environment(os.environ)
     address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")

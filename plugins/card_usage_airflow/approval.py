@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
-from card_usage.hospitals import Hospital
-from card_usage.words import Words
+from card_usage.config.hospital import Hospital
+from card_usage.words.catalogue import Words
 
 from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present, window_from

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pendulum
 from airflow.sdk import Param
-from card_usage.hospitals import Hospital
+from card_usage.config.hospital import Hospital
 from card_usage.windows import ZONE
 
 from card_usage_airflow.retries import RETRY_BY_MEANING

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from card_usage.config.hospital import Hospital, hospital_ids, load_hospital
+from card_usage.config.settings import hospitals_directory
 from card_usage.errors import BadHospitalFile
-from card_usage.hospitals import Hospital, hospital_ids, load_hospital
-from card_usage.settings import hospitals_directory
 
 
 def ids() -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class RunFailed(BaseNotifier):
     """A run failed: one line in the log, one row in the ledger."""
 
     def notify(self, context: Context) -> None:
-        from card_usage.ledger.incidents import run_failed
+        from card_usage.alerts.incident_store import run_failed
 
         dag_id, run_id = context["dag"].dag_id, str(context.get("run_id"))
         last = context.get("ti")
@@ -56,7 +56,7 @@ class RunSucceeded(BaseNotifier):
     """A run succeeded: what earlier ones of its kind left is made good."""
 
     def notify(self, context: Context) -> None:
-        from card_usage.ledger.incidents import run_succeeded
+        from card_usage.alerts.incident_store import run_succeeded
 
         try:
             with _ledger() as ledger, ledger.write() as connection:
@@ -79,8 +79,8 @@ def hospital_of(context: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _ledger() -> Iterator[Ledger]:
+    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
-    from card_usage.settings import Settings
 
     settings = Settings.from_environment(os.environ)
     ledger = open_ledger(settings.ledger_url, settings.keyring)

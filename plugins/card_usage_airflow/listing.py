@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from card_usage_airflow import fleet, opening
 
 if TYPE_CHECKING:
-    from card_usage.store import Store
-    from card_usage.words import Words
+    from card_usage.files.store import Store
+    from card_usage.words.catalogue import Words
     from sqlalchemy import Connection
 
 MOST_DAYS: Final = 62
@@ -27,8 +27,8 @@ Files = list[dict[str, str]]
 def listing(may_see: Callable[[str], bool], prefix: str) -> str:
     """The page of all reports. Raises the errors of settings and ledger."""
     from card_usage.ledger.database import open_ledger
-    from card_usage.report import FLEET
-    from card_usage.words import Words
+    from card_usage.report.publish import FLEET
+    from card_usage.words.catalogue import Words
 
     settings = opening.settings()
     words = Words(settings.language)
@@ -49,7 +49,7 @@ def listing(may_see: Callable[[str], bool], prefix: str) -> str:
 
 def of_run(names: Iterable[str], prefix: str) -> str:
     """The page of one run's files, by their names in the store."""
-    from card_usage.words import Words
+    from card_usage.words.catalogue import Words
 
     words = Words(opening.settings().language)
     places: dict[str, Files] = {}

@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from card_usage.errors import MissingSetting
 
 if TYPE_CHECKING:
-    from card_usage.connections import Connection
+    from card_usage.config.connections import Connection
+    from card_usage.config.settings import Settings
     from card_usage.pipeline import Pipeline
-    from card_usage.settings import Settings
 
 
 PATIENCE: Final = timedelta(minutes=10)
@@ -43,7 +43,7 @@ def hospital_pipeline(
 
 def settings() -> Settings:
     """CARD_USAGE_*; reports at a URL go through Airflow's object storage, with the connection that the URL names."""
-    from card_usage.settings import Settings
+    from card_usage.config.settings import Settings
 
     found = Settings.from_environment(os.environ)
     if not isinstance(found.reports, str):
@@ -75,7 +75,7 @@ def _missing(conn_id: str) -> MissingSetting:
 
 
 def _ours(conn_id: str, found: Any) -> Connection:
-    from card_usage.connections import Connection
+    from card_usage.config.connections import Connection
 
     return Connection(
         conn_id=conn_id,

@@ -27,11 +27,11 @@ def publish_months(hospital_id: str, months: list[date]) -> list[str]:
 
 def publish_fleet(day: date, *, send: bool) -> list[str]:
     """Write the page of all hospitals after a day; `send`: tell the team's channels. Returns the files' names."""
+    from card_usage.config.hospital import Hospital
     from card_usage.errors import BadHospitalFile
-    from card_usage.hospitals import Hospital
     from card_usage.ledger.database import open_ledger
-    from card_usage.morning import send_morning
-    from card_usage.report import publish_fleet as write
+    from card_usage.report.morning_mail import send_morning
+    from card_usage.report.publish import publish_fleet as write
 
     settings = opening.settings()
     read = {name: fleet.read(name) for name in fleet.ids()}

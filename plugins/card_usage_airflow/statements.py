@@ -22,11 +22,11 @@ def take_in_statements() -> list[dict[str, object]]:
 
     Raises AirflowSkipException if nothing does, and StatementError once all others are imported if a file was refused.
     """
-    from card_usage.drop_folder import take_in
-    from card_usage.hospitals import load_hospitals
+    from card_usage.config.hospital import load_hospitals
+    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
-    from card_usage.settings import Settings
-    from card_usage.statement import Reader
+    from card_usage.reconciliation.statement_files import Reader
+    from card_usage.reconciliation.statement_import import take_in
 
     settings = Settings.from_environment(os.environ)
     hospitals = {one.id: one for one in load_hospitals(settings.hospitals)}

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from card_usage.connections import Connection
+from card_usage.config.connections import Connection
 from card_usage.errors import BadHospitalFile, CardUsageError
 
 from card_usage_airflow import fleet

@@ -14,7 +14,7 @@ from card_usage_airflow.runs import present
 
 if TYPE_CHECKING:
     from card_usage.pipeline import Pipeline
-    from card_usage.verdicts import Verdict
+    from card_usage.quality.verdicts import Verdict
     from card_usage.windows import Window
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def check_window(pipeline: Pipeline, window: Window) -> Verdict:
 
 def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
     """Log the unmapped codes with suggestions, and what these aliases would release. Raises BadProposal."""
-    from card_usage import workbench
+    from card_usage.code_mapping import workbench
 
     for gap in workbench.overview(pipeline, window)["gaps"]:
         log.info(
@@ -76,7 +76,7 @@ def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
 
 def mend_window(pipeline: Pipeline, window: Window, aliases: list[str]) -> dict[str, object]:
     """Write these aliases and judge the quarantined events again from the ledger; returns counts. Safe to repeat."""
-    from card_usage import workbench
+    from card_usage.code_mapping import workbench
 
     files, mended = workbench.carry_out(pipeline, window, workbench.typed(pipeline, aliases), now=present())
     for path in files:

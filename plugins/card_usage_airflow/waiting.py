@@ -26,8 +26,8 @@ def look(pipeline: Pipeline, window: Window, *, now: datetime) -> Look:
     A replica that is away or busy is waited for until the deadline of the hospital's file, like one that lags. Raises
     what somebody must mend: a probe without its table, a file or connection that is wrong.
     """
-    from card_usage import freshness
-    from card_usage.turns import avoided_until
+    from card_usage.source import freshness
+    from card_usage.source.query_slots import avoided_until
 
     his = pipeline.hospital.his
     if not window.ended_by(now):

@@ -21,9 +21,9 @@ from typing import Any
 import demo_his
 import platform_sandbox
 import pytest
-from card_usage.keyring import Keyring
+from card_usage.config.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
-from card_usage.settings import INCLUDE
 from card_usage.windows import local
 from embedded.airflow import Embedded
 from embedded.children import Children, free_port
@@ -177,7 +177,7 @@ def _platform(url: str, secret: str) -> str:
 
 def _hospitals(home: Path) -> None:
     """The demo hospital; one that the platform refuses; one whose HIS lost a column in an upgrade; one unmapped."""
-    text_of_demo = (INCLUDE / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
+    text_of_demo = (SHIPPED / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
     (home / "hospitals").mkdir()
     for hospital, changed in (("demo", ()), ("refused", ("platform",)), ("old", ("his",))):
         told = text_of_demo.replace('id = "demo_hospital"', f'id = "{hospital}_hospital"')
@@ -188,14 +188,14 @@ def _hospitals(home: Path) -> None:
         if changed:
             told = re.sub(r"feeds = \[.*\]", 'feeds = ["payment"]', told)
         (home / "hospitals" / f"{hospital}_hospital.toml").write_text(told, encoding="utf-8")
-        shutil.copytree(INCLUDE / "code_aliases" / "demo_hospital", home / "code_aliases" / f"{hospital}_hospital")
+        shutil.copytree(SHIPPED / "code_aliases" / "demo_hospital", home / "code_aliases" / f"{hospital}_hospital")
     # Nobody mapped its departments, and only registrations need one: a quarter of the day is quarantined.
     unmapped = text_of_demo.replace('id = "demo_hospital"', 'id = "held_hospital"')
     unmapped = unmapped.replace(
         "[normalize]", "[gate]\nhold_quarantined_share = 0.2\n\n[normalize]\nquarantine_every_unknown_code = false"
     )
     (home / "hospitals" / "held_hospital.toml").write_text(unmapped, encoding="utf-8")
-    shutil.copytree(INCLUDE / "code_aliases" / "demo_hospital", home / "code_aliases" / "held_hospital")
+    shutil.copytree(SHIPPED / "code_aliases" / "demo_hospital", home / "code_aliases" / "held_hospital")
     (home / "code_aliases" / "held_hospital" / "department.csv").unlink()
     shutil.copy(home / "his.db", home / "old_his.db")
     upgraded = create_engine(f"sqlite:///{home}/old_his.db")

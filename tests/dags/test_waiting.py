@@ -16,11 +16,11 @@ import demo_his
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from card_usage.config.keyring import Keyring
 from card_usage.errors import SourceDrift
-from card_usage.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate
-from card_usage.ledger.intake import open_window, record_window
-from card_usage.settings import INCLUDE
+from card_usage.staging.intake import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
 from card_usage_airflow.look_back import windows_of_run
@@ -46,7 +46,7 @@ class Place:
         self.ledger_url = f"sqlite:///{home}/ledger.db"
         self.now = instant(DAY.end + timedelta(minutes=1))
         self.file = home / "clinic.toml"
-        demo = (INCLUDE / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
+        demo = (SHIPPED / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
         demo = demo.replace('id = "demo_hospital"', 'id = "clinic"').replace('"demo_his"', '"clinic_his"')
         self.write(re.sub(r'probe = "none".*?deadline_minutes[^\n]*\n', PROBE, demo, flags=re.DOTALL))
         self.beat(DAY.end - HOUR)

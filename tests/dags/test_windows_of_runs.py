@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from card_usage.hospitals import load_hospital
-from card_usage.keyring import Keyring
+from card_usage.config.hospital import load_hospital
+from card_usage.config.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate, open_ledger
-from card_usage.ledger.intake import record_window
-from card_usage.settings import INCLUDE
+from card_usage.staging.intake import record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.runs import is_backfill, last_days, window_from, window_of
@@ -87,7 +87,7 @@ def pipeline(tmp_path: Path) -> Any:
                 source_rows=1,
                 now=instant(window.end),
             )
-    yield SimpleNamespace(hospital=load_hospital(INCLUDE / "hospitals", "demo_hospital"), ledger=ledger)
+    yield SimpleNamespace(hospital=load_hospital(SHIPPED / "hospitals", "demo_hospital"), ledger=ledger)
     ledger.close()
 
 

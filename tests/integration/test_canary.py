@@ -17,23 +17,25 @@ from pathlib import Path
 import demo_his
 import platform_sandbox
 import pytest
-from card_usage import workbench
-from card_usage.alerts import Team, sweep
-from card_usage.alias_files import Choice
-from card_usage.connections import Connection
+from card_usage.alerts import incident_store as kept
+from card_usage.alerts.sweep import Team, sweep
+from card_usage.code_mapping import workbench
+from card_usage.code_mapping.workbook import workbook
+from card_usage.config.connections import Connection
+from card_usage.config.keyring import Keyring
+from card_usage.config.settings import Settings
 from card_usage.errors import CardUsageError, WrongKey
-from card_usage.evidence import verify
-from card_usage.keyring import Keyring
-from card_usage.ledger import incidents as kept
+from card_usage.evidence.seal import verify
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
+from card_usage.notifications.dispatch import post
+from card_usage.onboarding.readiness import survey
 from card_usage.pipeline import Pipeline
-from card_usage.post import post
-from card_usage.report import mail, publish_fleet
-from card_usage.settings import INCLUDE, Settings
-from card_usage.statement import Given, Reader, import_files
-from card_usage.survey import survey
+from card_usage.reconciliation.statement_files import Given, Reader, import_files
+from card_usage.report import mail
+from card_usage.report.publish import publish_fleet
+from card_usage.standard.alias_files import Choice
 from card_usage.windows import Window, day_window, instant
-from card_usage.workbook import workbook
 from openpyxl import load_workbook
 from receivers import mailbox, webhook
 
@@ -77,8 +79,8 @@ def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str): 
     settings = Settings(
         ledger_url=ledger_url,
         keyring=Keyring.parse(key),
-        hospitals=INCLUDE / "hospitals",
-        aliases=INCLUDE / "code_aliases",
+        hospitals=SHIPPED / "hospitals",
+        aliases=SHIPPED / "code_aliases",
         reports=tmp_path / "reports",
         evidence=tmp_path / "evidence",
     )

@@ -10,16 +10,17 @@ from pathlib import Path
 import demo_his
 import platform_sandbox
 import pytest
-from card_usage.connections import Connection
+from card_usage.config.connections import Connection
+from card_usage.config.keyring import Keyring
+from card_usage.config.settings import Settings
+from card_usage.delivery.redelivery import send_again
+from card_usage.delivery.transitions import Scope
 from card_usage.events import request_id
-from card_usage.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
-from card_usage.ledger.decisions import send_again
-from card_usage.ledger.delivery import Scope
 from card_usage.ledger.schema import event
 from card_usage.pipeline import Pipeline
 from card_usage.preview import forecast
-from card_usage.settings import INCLUDE, Settings
 from card_usage.windows import Window, day_window
 from sqlalchemy import func, select, update
 
@@ -42,8 +43,8 @@ def pipeline(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox) -> Iterat
     settings = Settings(
         ledger_url=ledger_url,
         keyring=Keyring.parse(Keyring.new_key("t")),
-        hospitals=INCLUDE / "hospitals",
-        aliases=INCLUDE / "code_aliases",
+        hospitals=SHIPPED / "hospitals",
+        aliases=SHIPPED / "code_aliases",
         reports=tmp_path / "reports",
     )
     connections = {

@@ -1,7 +1,7 @@
 """Break the delivery on purpose, one break at a time: every one must be noticed by some seed.
 
 Each mutant runs in a process of its own, over seeds in order, until one fails. A break that no world can notice (a cell
-of the outcome table that a sound ledger never reaches) belongs into tests/unit/test_outcome.py instead.
+of the outcome table that a sound ledger never reaches) belongs into tests/unit/platform/test_outcome.py instead.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
-from card_usage import claims, deliver, presence, tokens, unwritten
-from card_usage.ledger import delivery, holds, intake, quota, workers
+from card_usage.delivery import claims, deliverer, membership, outcome_buffer, quota, tokens, transitions, workers
+from card_usage.ledger import holds
 from card_usage.ledger.schema import event
-from card_usage.outcome import TABLE, Answer, Outcome, Past, Step
+from card_usage.platform.outcome import TABLE, Answer, Outcome, Past, Step
+from card_usage.staging import intake
 from sqlalchemy import text, update
 
 from simulation.__main__ import play, settle_in
@@ -31,18 +32,18 @@ def _cell(answer: Answer, status: str, step: Step, *pasts: Past) -> None:
 def _claim_without_marking() -> None:
     def claim(connection: Any, scope: Any, **named: Any) -> list[Any]:
         values = {**scope.bounds(), "of_lane": named["lane"], "at": named["now"], "most": named["limit"]}
-        query = delivery._claimable(scope.form, named.get("newest_first", False))
-        return [delivery.Claimed._make(row) for row in connection.execute(query, values)]
+        query = transitions._claimable(scope.form, named.get("newest_first", False))
+        return [transitions.Claimed._make(row) for row in connection.execute(query, values)]
 
     claims.claim = claim  # type: ignore[attr-defined]
 
 
 def _claim_what_is_claimed() -> None:
-    delivery.OPEN = text("status in ('ready', 'held', 'unknown', 'in_flight')")  # type: ignore[misc]
+    transitions.OPEN = text("status in ('ready', 'held', 'unknown', 'in_flight')")  # type: ignore[misc]
 
 
 def _recover_as(status: str) -> None:
-    real = delivery.recover
+    real = transitions.recover
 
     def recover(connection: Any, lost: Any, **named: Any) -> int:
         count = real(connection, lost, **named)
@@ -50,11 +51,11 @@ def _recover_as(status: str) -> None:
         connection.execute(unknown.values(status=status))
         return count
 
-    claims.recover = presence.recover = recover  # type: ignore[attr-defined]
+    claims.recover = membership.recover = recover  # type: ignore[attr-defined]
 
 
 def _no_recovery() -> None:
-    claims.recover = presence.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
+    claims.recover = membership.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
 
 
 def _everybody_else_is_dead() -> None:
@@ -109,7 +110,7 @@ def _no_reason_to_stop() -> None:
 
 
 def _another_id_each_time() -> None:
-    real = delivery.claim
+    real = transitions.claim
     count = iter(range(10**9))
     claims.claim = (
         lambda *args, **named: [  # type: ignore[attr-defined]
@@ -126,8 +127,8 @@ def _keep_the_queue() -> None:
     async def release(self: Any) -> None:
         self._queue.clear()
 
-    deliver.Delivery._release_queue = release  # type: ignore[method-assign]
-    presence.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
+    deliverer.Delivery._release_queue = release  # type: ignore[method-assign]
+    membership.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
 
 
 def _replace_also(*states: str) -> None:
@@ -137,7 +138,7 @@ def _replace_also(*states: str) -> None:
 
 
 def _keep_patients() -> None:
-    real = unwritten.write_down
+    real = outcome_buffer.write_down
 
     def settle(connection: Any, settled: Any, **named: Any) -> set[int]:
         kept = {one.claimed.id: (one.claimed.key_id, one.claimed.sealed) for one in settled}
@@ -147,18 +148,18 @@ def _keep_patients() -> None:
             connection.execute(update(event).where(event.c.id == event_id).values(key_id=key_id, sealed=sealed))
         return moved
 
-    unwritten.write_down = settle  # type: ignore[attr-defined]
+    outcome_buffer.write_down = settle  # type: ignore[attr-defined]
 
 
 def _settle_for_everybody() -> None:
-    real = unwritten.write_down
+    real = outcome_buffer.write_down
 
     def settle(connection: Any, settled: Any, *, worker: int, now: Any) -> set[int]:
         ids = [one.claimed.id for one in settled]
         connection.execute(update(event).where(event.c.id.in_(ids)).values(status="in_flight", claimed_by=worker))
         return real(connection, settled, worker=worker, now=now)
 
-    unwritten.write_down = settle  # type: ignore[attr-defined]
+    outcome_buffer.write_down = settle  # type: ignore[attr-defined]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

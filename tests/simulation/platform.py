@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from card_usage.outcome import Answer, Reply, classify
-from card_usage.platform import Grant
+from card_usage.platform.client import Grant
+from card_usage.platform.outcome import Answer, Reply, classify
 from card_usage.windows import local
 
 from simulation.loop import OWNER, VirtualLoop

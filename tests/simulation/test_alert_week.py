@@ -17,16 +17,16 @@ from typing import Any
 
 import planted
 import pytest
-from card_usage.alerts import DIGEST, LIMIT, Team, sweep, sweep_fleet
-from card_usage.connections import Connection
-from card_usage.hospitals import Alerts, Hospital
+from card_usage.alerts import incident_store as kept
+from card_usage.alerts.sweep import DIGEST, LIMIT, Team, sweep, sweep_fleet
+from card_usage.config.connections import Connection
+from card_usage.config.hospital import Alerts, Hospital
 from card_usage.ledger import holds
-from card_usage.ledger import incidents as kept
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.intake import record_window
 from card_usage.ledger.schema import event, failed_run, feed_window, finding, outbox, reconciliation, report_file
-from card_usage.post import post
-from card_usage.verdicts import Reason, Verdict, decide, keep, standing_verdicts
+from card_usage.notifications.dispatch import post
+from card_usage.quality.verdicts import Reason, Verdict, decide, keep, standing_verdicts
+from card_usage.staging.intake import record_window
 from card_usage.windows import DAY, day_window, instant, local
 from receivers import Mailbox, Webhook, webhook
 from sqlalchemy import delete, func, insert, select, update

@@ -12,18 +12,18 @@ from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from card_usage.codes import load_tables
-from card_usage.deliver import Delivered, Delivery
-from card_usage.hospitals import Hospital, load_hospital
-from card_usage.keyring import Keyring
-from card_usage.ledger import workers
+from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.keyring import Keyring
+from card_usage.delivery import workers
+from card_usage.delivery.deliverer import Delivered, Delivery
+from card_usage.delivery.transitions import Scope
+from card_usage.delivery.workers import Identity
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.delivery import Scope
 from card_usage.ledger.schema import metadata
-from card_usage.ledger.workers import Identity
-from card_usage.outcome import Reply
-from card_usage.platform import Grant
-from card_usage.settings import INCLUDE
+from card_usage.platform.client import Grant
+from card_usage.platform.outcome import Reply
+from card_usage.standard.code_tables import load_tables
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
@@ -40,7 +40,7 @@ TABLES = load_tables()
 
 @cache
 def _hospital() -> Hospital:
-    return load_hospital(INCLUDE / "hospitals", "demo_hospital")
+    return load_hospital(SHIPPED / "hospitals", "demo_hospital")
 
 
 def hospital(hospital_id: str, **platform: Any) -> Hospital:

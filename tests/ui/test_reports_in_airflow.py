@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import planted
 import pytest
-from card_usage.balance import SourceCount
-from card_usage.keyring import Keyring
+from card_usage.config.keyring import Keyring
+from card_usage.files.store import Store
 from card_usage.ledger.database import migrate, open_ledger
-from card_usage.reconcile import reconcile_day
-from card_usage.report import publish, publish_fleet, publish_month
-from card_usage.store import Store
+from card_usage.reconciliation.balance import SourceCount
+from card_usage.reconciliation.reconcile import reconcile_day
+from card_usage.report.publish import publish, publish_fleet, publish_month
 from embedded.airflow import BIN, Embedded
 from embedded.children import Children, answers, free_port
 from planted import DAY, FEEDS, HOSPITAL, NOW, SECRETS

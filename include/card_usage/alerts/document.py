@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from card_usage.incidents import CAUSES
-from card_usage.words import Words
+from card_usage.alerts.incidents import CAUSES
+from card_usage.words.catalogue import Words
 
 
 def causes() -> str:

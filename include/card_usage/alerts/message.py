@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 import jinja2
 
-from card_usage.incidents import SEVERITIES, Happened, Incident
+from card_usage.alerts.incidents import SEVERITIES, Happened, Incident
 from card_usage.ledger.holds import EVERYONE
-from card_usage.outcome import meanings
-from card_usage.rules import BY_ID
+from card_usage.platform.outcome import meanings
+from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
-from card_usage.words import Language, Words
+from card_usage.words.catalogue import Language, Words
 
 HERE: Final = Path(__file__).parent
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from card_usage.connections import Connection
+from card_usage.config.connections import Connection
+from card_usage.config.settings import Settings
 from card_usage.errors import CardUsageError
 from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.pipeline import Pipeline
-from card_usage.settings import Settings
 from card_usage.windows import Window, day_window
 
 Told = dict[str, Any]

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Mapping
 
 from card_usage.cli.arguments import Call, Result, Verbs, whole
-from card_usage.enrol import enrol
-from card_usage.settings import hospitals_directory
-from card_usage.source import SQL
-from card_usage.survey import survey
-from card_usage.words import Words
+from card_usage.config.settings import hospitals_directory
+from card_usage.onboarding.new_hospital import enrol
+from card_usage.onboarding.readiness import survey
+from card_usage.source.reader import SQL
+from card_usage.words.catalogue import Words
 
 _MARKS = {"ok": "+", "warn": "!", "missing": "x"}
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
-from card_usage.drop_folder import take_in
+from card_usage.config.hospital import load_hospitals
 from card_usage.errors import FileUnusable
-from card_usage.hospitals import load_hospitals
-from card_usage.statement import Given, Reader, import_files
+from card_usage.reconciliation.statement_files import Given, Reader, import_files
+from card_usage.reconciliation.statement_import import take_in
 from card_usage.windows import instant
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, select
 
+from card_usage.config.keyring import Keyring
 from card_usage.evidence.pack import FORM, Written, hashed, instant_text
-from card_usage.keyring import Keyring
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import evidence
 

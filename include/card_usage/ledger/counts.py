@@ -31,9 +31,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from card_usage.balance import Cell
 from card_usage.events import CODE_TABLES
 from card_usage.ledger.schema import attempt, event, feed_window, finding
+from card_usage.reconciliation.balance import Cell
 from card_usage.windows import Window
 
 HEALTH_CARD: Final = "11"
@@ -148,7 +148,7 @@ class RefusedCount(NamedTuple):
 
 
 class AnswerCount(NamedTuple):
-    """Calls by feed and class of answer (`card_usage.outcome.Answer`) and result code (None: none came)."""
+    """Calls by feed and class of answer (`card_usage.platform.outcome.Answer`) and result code (None: none came)."""
 
     feed: str
     answer: str

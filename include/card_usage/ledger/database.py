@@ -18,12 +18,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from card_usage.config.keyring import Keyring
 from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
-from card_usage.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.schema import meta
 
 REST_SECONDS = 1.0
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = SHIPPED / "migrations"
 
 
 @dataclass(frozen=True, slots=True)

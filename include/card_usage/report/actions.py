@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from card_usage.ledger import counts
-from card_usage.rules import BY_ID
-from card_usage.words import Words
+from card_usage.standard.rules import BY_ID
+from card_usage.words.catalogue import Words
 
 Figures = dict[str, Any]
 

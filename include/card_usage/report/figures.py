@@ -14,21 +14,21 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from card_usage import evidence
-from card_usage.codes import CodeTable, load_tables
-from card_usage.hospitals import Hospital
+from card_usage.config.hospital import Hospital
+from card_usage.evidence import seal
 from card_usage.ledger import counts
-from card_usage.ledger.uses import Use, of_day
-from card_usage.outcome import RESULT_CODES
-from card_usage.reconcile import Reconciliation, last_counts, weigh_day
+from card_usage.platform.outcome import RESULT_CODES
+from card_usage.quality.verdicts import LEVELS, Given, standing_verdicts
+from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.report.actions import actions, quarantine_of
-from card_usage.report.standing import named_hospital, stamp, totals_of, trend, verified_through
-from card_usage.report.verdict import level, verdict
-from card_usage.rules import BY_ID
-from card_usage.usage import by_hour, delays, told_apart, usage
-from card_usage.verdicts import LEVELS, Given, standing_verdicts
+from card_usage.report.day_uses import Use, of_day
+from card_usage.report.status import level, verdict
+from card_usage.report.totals import named_hospital, stamp, totals_of, trend, verified_through
+from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.standard.code_tables import CodeTable, load_tables
+from card_usage.standard.rules import BY_ID
 from card_usage.windows import day_window
-from card_usage.words import Language, Words
+from card_usage.words.catalogue import Language, Words
 
 FORM: Final = "card-usage-day/1"
 """Rises when a key changes its meaning or goes."""
@@ -94,7 +94,7 @@ def figures(
 
 def _evidence(connection: Connection, hospital_id: str, day: date) -> Figures | None:
     """The newest link of the chain that covers the day; null: not sealed. Its hash belongs on paper."""
-    links = evidence.links(connection, hospital_id, day)
+    links = seal.links(connection, hospital_id, day)
     if not links:
         return None
     newest = links[-1]

@@ -14,19 +14,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from card_usage.codes import load_tables
-from card_usage.hospitals import Hospital
-from card_usage.ledger import uses
+from card_usage.config.hospital import Hospital
 from card_usage.ledger.schema import hold, report_file, verified
-from card_usage.ledger.uses import Sum
+from card_usage.quality.verdicts import standing_verdicts
+from card_usage.report import day_uses
 from card_usage.report.actions import BY_ITSELF, actions
+from card_usage.report.day_uses import Sum
 from card_usage.report.month import kept_causes, refusals_of
-from card_usage.report.standing import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day
-from card_usage.report.verdict import GOOD, LEVELS, Level, level, verdict
-from card_usage.usage import by_hour, delays, told_apart, usage
-from card_usage.verdicts import standing_verdicts
+from card_usage.report.status import GOOD, LEVELS, Level, level, verdict
+from card_usage.report.totals import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day
+from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import DAY, day_window
-from card_usage.words import Language, Words
+from card_usage.words.catalogue import Language, Words
 
 FORM: Final = "card-usage-fleet/1"
 """Rises when a key changes its meaning or goes."""
@@ -62,7 +62,7 @@ def figures(
         open_days[of] += _level(standing) not in GOOD
         if when == day:
             today[of] = rows
-    used = uses.by_day(connection, ids, first, day)
+    used = day_uses.by_day(connection, ids, first, day)
     holds = _holds(connection, now)
     through = _verified(connection)
     newest = _newest_reports(connection)
@@ -88,7 +88,7 @@ def figures(
     listed.sort(key=lambda one: (LEVELS.index(one["level"]), -(one["for_people"] or 0), one["id"]))
     standing = Standing.sum(by_day.get(day, []))
     totals = totals_of(standing)
-    found = uses.kept(connection, ids, day, day)
+    found = day_uses.kept(connection, ids, day, day)
     hours, unknown = by_hour(found)
     issued = [hospital.report.issued_cards for hospital in hospitals]
     return {

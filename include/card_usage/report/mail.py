@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any, Final
 
 from card_usage.report.fleet import named
-from card_usage.report.page import environment, stamp
-from card_usage.words import Words
+from card_usage.report.html import environment, stamp
+from card_usage.words.catalogue import Words
 
 Figures = dict[str, Any]
 MOST_ACTIONS: Final = 8

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from card_usage.codes import load_tables
-from card_usage.hospitals import Hospital
-from card_usage.ledger import uses
+from card_usage.config.hospital import Hospital
 from card_usage.ledger.counts import CauseCount
+from card_usage.report import day_uses
 from card_usage.report.actions import actions, quarantine_of
-from card_usage.report.standing import (
+from card_usage.report.status import Level, level, verdict
+from card_usage.report.totals import (
     Kept,
     Standing,
     kept,
@@ -26,10 +26,10 @@ from card_usage.report.standing import (
     trend_day,
     verified_through,
 )
-from card_usage.report.verdict import Level, level, verdict
-from card_usage.usage import by_hour, delays, told_apart, usage
+from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import DAY, local
-from card_usage.words import Language, Words
+from card_usage.words.catalogue import Language, Words
 
 FORM: Final = "card-usage-month/1"
 """Rises when a key changes its meaning or goes."""
@@ -55,8 +55,8 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
     # A hospital that begins in the month has no days before its first.
     start = max(first, hospital.start or min(by_day, default=first))
     expected = [start + DAY * n for n in range((last - start).days + 1)]
-    used = uses.by_day(connection, [hospital.id], first, last)
-    found = uses.kept(connection, [hospital.id], first, last)
+    used = day_uses.by_day(connection, [hospital.id], first, last)
+    found = day_uses.kept(connection, [hospital.id], first, last)
     standing = Standing.of(rows)
     totals = totals_of(standing)
     missing = [day for day in expected if day not in by_day]
@@ -98,7 +98,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
     }
 
 
-def _day(day: date, rows: list[Kept], used: uses.Sum | None) -> Figures:
+def _day(day: date, rows: list[Kept], used: day_uses.Sum | None) -> Figures:
     standing = Standing.of(rows)
     totals = totals_of(standing)
     word: Level = level(standing, for_people=totals["for_people"]) if rows else "absent"
@@ -128,12 +128,12 @@ def refusals_of(standing: Standing) -> list[Figures]:
 def _before(connection: Connection, hospital: Hospital, first: date, words: Words) -> Figures | None:
     """The month before, for comparison; None: nothing was kept of it."""
     start, end = month_of(first - DAY)
-    found = uses.kept(connection, [hospital.id], start, end)
+    found = day_uses.kept(connection, [hospital.id], start, end)
     if not found:
         return None
     figures = usage(found, words, issued_cards=None)
     return {
         "month": f"{start:%Y-%m}",
-        "days": len(uses.by_day(connection, [hospital.id], start, end)),
+        "days": len(day_uses.by_day(connection, [hospital.id], start, end)),
         **{name: figures[name] for name in ("uses", "health_card", "visits")},
     }

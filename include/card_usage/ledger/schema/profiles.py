@@ -6,7 +6,7 @@ from sqlalchemy import Column, DateTime, Integer, String, Table
 
 from card_usage.ledger.schema.columns import metadata
 
-# `measure` and `of`: see card_usage.ledger.profiles. A few dozen rows a window: history costs no scan.
+# `measure` and `of`: see card_usage.quality.profiles. A few dozen rows a window: history costs no scan.
 window_profile = Table(
     "window_profile",
     metadata,

@@ -1,0 +1,72 @@
+"""decide: what waits for a person at the gate, and the decision, for whoever has no Airflow UI at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from getpass import getuser
+from typing import Any
+
+from card_usage.cli.arguments import Call, Result, Verbs, for_days, verb
+from card_usage.config.hospital import Hospital
+from card_usage.quality.approval import deadline
+from card_usage.quality.verdicts import DECISIONS, WITHHOLDING, Decision, Given
+from card_usage.windows import local
+from card_usage.words.catalogue import Words
+
+_FLAGS: dict[Decision, tuple[str, str]] = {
+    "released": ("--release", "let everything go that is ready"),
+    "clean": ("--clean", "let the feeds go that no reason concerns"),
+    "rejected": ("--reject", "let nothing go; may be decided anew"),
+}
+
+
+def _decide(call: Call) -> Result:
+    """Every withheld window of the range: shown, or decided. A decision that was made before is changed by --anew."""
+    args = call.args
+    told: list[dict[str, Any]] = []
+    kept = 0
+    with call.pipeline() as pipeline:
+        words = Words(pipeline.hospital.report.language)
+        by = (args.by or getuser())[:64]
+        for given in pipeline.verdicts(call.window):
+            if given.verdict.verdict not in WITHHOLDING:
+                continue
+            counts = bool(args.decision) and pipeline.decide(given, args.decision, by=by, now=call.now, anew=args.anew)
+            if counts:
+                given = replace(given, decision=args.decision, decided_by=by)
+            kept += args.decision not in (None, given.decision)
+            told.append(shown(given, pipeline.hospital, words))
+        if not told:
+            return {"said": words("decide.none")}, True
+    found: dict[str, Any] = {"decide": told}
+    if kept:
+        found["not_changed"] = words("decide.kept", count=kept)
+    return found, not kept and all(one["decision"] for one in told)
+
+
+def shown(given: Given, hospital: Hospital, words: Words) -> dict[str, Any]:
+    """A withheld window: why, what was decided by whom, or until when it can be."""
+    return {
+        "window": given.verdict.window,
+        "verdict": given.verdict.verdict,
+        "decision": words(f"gate.decision.{given.decision}") if given.decision else "",
+        "by": given.decided_by,
+        "until": ""
+        if given.decision or given.asked_at is None
+        else f"{local(deadline(hospital, given.asked_at)):%Y-%m-%d %H:%M}",
+        "why": "; ".join(
+            reason.text(words.language) for reason in given.verdict.reasons if reason.level in WITHHOLDING
+        ),
+    }
+
+
+def add(verbs: Verbs) -> None:
+    """Add this verb."""
+    text = "show what the quality gate withholds, and decide: the next delivery follows"
+    parser = verb(verbs, "decide", _decide, text, for_days())
+    choice = parser.add_mutually_exclusive_group()
+    for decision in DECISIONS:
+        flag, told = _FLAGS[decision]
+        choice.add_argument(flag, dest="decision", action="store_const", const=decision, help=told)
+    parser.add_argument("--by", default="", metavar="NAME", help="who decides, if not the user of this system")
+    parser.add_argument("--anew", action="store_true", help="change a decision that was made before")

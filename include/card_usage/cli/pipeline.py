@@ -1,0 +1,140 @@
+"""The steps of the pipeline as verbs: run, preview, stage, check, deliver, reconcile, report; and redeliver."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from card_usage.cli.approval import shown
+from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, verb
+from card_usage.cli.progress import delivery_bar, rows_bar
+from card_usage.delivery.redelivery import Undecided
+from card_usage.errors import PlatformUnreachable
+from card_usage.pipeline import Pipeline
+from card_usage.windows import Window
+from card_usage.words.catalogue import Words
+
+
+def _stage(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    staged = []
+    for feed in pipeline.hospital.his.feeds:
+        with rows_bar(f"stage {feed}") as on_rows:
+            staged.append(pipeline.stage(feed, window, now=now, on_rows=on_rows).summary())
+    return {"stage": staged}, True
+
+
+def _preview(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    with rows_bar("preview") as on_rows:
+        return {"preview": pipeline.preview(window, now=now, on_rows=on_rows).summary()}, True
+
+
+def _lacking(pipeline: Pipeline, window: Window, now: datetime) -> dict[str, Any]:
+    """Parts of the window that were never staged, and what to do about them; empty if there are none."""
+    parts = pipeline.unstaged(window, now=now)
+    if not parts:
+        return {}
+    told = [
+        {"from": f"{one.start:%Y-%m-%d %H:%M}", "to": f"{one.end:%Y-%m-%d %H:%M}", "feeds": " ".join(one.feeds)}
+        for one in parts
+    ]
+    return {"never_staged": told, "to_stage": Words(pipeline.hospital.report.language)("stage.first")}
+
+
+def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    verdict = pipeline.check(window, now=now)
+    lacking = _lacking(pipeline, window, now)
+    return {"check": verdict.summary(), **lacking}, verdict.verdict in {"pass", "warn"} and not lacking
+
+
+def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    with delivery_bar("deliver") as on_progress:
+        delivered = pipeline.deliver(window, now=now, progress=on_progress)
+    told: dict[str, Any] = {"deliver": delivered.summary()}
+    waiting = [given for given in pipeline.verdicts(window) if given.waits]
+    if waiting:
+        words = Words(pipeline.hospital.report.language)
+        told["withheld"] = [shown(given, pipeline.hospital, words) for given in waiting]
+        told["to_do"] = words("decide.withheld")
+    if delivered.stopped_by == "unreachable":
+        host = pipeline.connection_of(pipeline.hospital.platform.connection).host
+        answers = ", ".join(f"{count} x {answer}" for answer, count in delivered.answers.items()) or "no call made"
+        raise Stopped(told, PlatformUnreachable(host=host, reason=answers))
+    if delivered.stopped_by == "misconfigured":
+        raise Stopped(told, pipeline.misconfiguration(now=now))
+    lacking = _lacking(pipeline, window, now)
+    good = delivered.settled and not waiting and not lacking
+    told["deliver"]["settled"] = good
+    return told | lacking, good
+
+
+def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    reconciliation = pipeline.reconcile(window, now=now)
+    return {"reconcile": reconciliation.summary()}, reconciliation.clean
+
+
+def _report(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    return {"report": [pipeline.settings.store.place(name) for name in pipeline.publish(window, now=now)]}, True
+
+
+def _run(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+    """All steps in order; a verdict of the gate keeps its window from being delivered, not from being reported."""
+    told: dict[str, Any] = {}
+    good = True
+    stopped: Stopped | None = None
+    for step in (_stage, _check, _deliver, _reconcile, _report):
+        try:
+            summary, well = step(pipeline, window, now)
+        except Stopped as early:
+            stopped, summary, well = early, early.told, False
+        told |= summary
+        good = good and well
+    if stopped is not None:
+        raise Stopped(told, stopped.error)
+    return told, good
+
+
+_VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]] = {
+    "run": (_run, "all of the following, in order"),
+    "preview": (_preview, "say what a range of days would send and how long it takes; sends nothing"),
+    "stage": (_stage, "read the HIS, normalize, judge, write the ledger"),
+    "check": (_check, "let the quality gate look at what is staged"),
+    "deliver": (_deliver, "send everything due to the platform"),
+    "reconcile": (_reconcile, "count HIS and ledger, name every difference"),
+    "report": (_report, "write each day's report: page, sheets, mail, JSON"),
+}
+
+
+def _redeliver(pipeline: Pipeline, window: Window, args: argparse.Namespace, now: datetime) -> Result:
+    """Refused events again: without --yes only a count."""
+    states: tuple[Undecided, ...] = ("rejected", "unconfirmed") if args.unconfirmed else ("rejected",)
+    told: dict[str, Any] = {"undecided": pipeline.undecided(window, states)}
+    if not args.yes:
+        return told | {"sent": "nothing: add --yes to send these again under new request ids"}, True
+    told["made due"] = pipeline.send_again(window, states)
+    summary, good = _deliver(pipeline, window, now)
+    return told | summary, good
+
+
+def _step(step: Callable[[Pipeline, Window, datetime], Result], call: Call) -> Result:
+    with call.pipeline() as pipeline:
+        return step(pipeline, call.window, call.now)
+
+
+def _again(call: Call) -> Result:
+    with call.pipeline() as pipeline:
+        return _redeliver(pipeline, call.window, call.args, call.now)
+
+
+def add(verbs: Verbs) -> None:
+    """Add these verbs."""
+    ranged = for_days()
+    for name, (step, text) in _VERBS.items():
+        verb(verbs, name, partial(_step, step), text, ranged)
+    again = verb(verbs, "redeliver", _again, "send refused events again under new request ids, after a count", ranged)
+    again.add_argument("--yes", action="store_true", help="really do it; without it only a count is shown")
+    again.add_argument(
+        "--unconfirmed", action="store_true", help="unconfirmed ones too: the platform may have them already"
+    )

@@ -1,0 +1,176 @@
+"""Workbench: from what is quarantined to what releases it: gaps with suggestions, a plan, and the plan carried out.
+
+A plan is a dry run: which alias rows are new or changed, and how many events they release, by scene, department and
+day. Carried out, it writes the alias files and judges the quarantined events again from their sealed rows, without
+reading the HIS. Stopped half way it may be repeated: rows that are there are the same, events that are released are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from card_usage.code_mapping.gaps import Gap, gaps
+from card_usage.code_mapping.proposal import Proposal, from_csv, from_lines
+from card_usage.code_mapping.release import Mended, mend
+from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap_row
+from card_usage.ledger import counts
+from card_usage.pipeline import Pipeline
+from card_usage.standard import alias_files
+from card_usage.standard.alias_files import Change, Choice
+from card_usage.standard.code_tables import load_aliases
+from card_usage.standard.rules import BY_ID
+from card_usage.windows import Window
+from card_usage.words.catalogue import Words
+
+Suggested = list[tuple[Gap, tuple[Suggestion, ...]]]
+
+
+def suggested(pipeline: Pipeline, window: Window) -> Suggested:
+    """The gaps of the window's days, each with what its code probably means."""
+    settings = pipeline.settings
+    suggester = Suggester(settings.aliases, pipeline.hospital.id, pipeline.tables, settings.code_tables)
+    with pipeline.ledger.read() as connection:
+        found = gaps(connection, pipeline.hospital.id, window.days[0], window.days[-1])
+    return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in found]
+
+
+def overview(pipeline: Pipeline, window: Window) -> dict[str, list[dict[str, Any]]]:
+    """What is quarantined by cause, and the gaps: tables for people, in the language of the hospital's reports."""
+    words = Words(pipeline.hospital.report.language)
+    with pipeline.ledger.read() as connection:
+        causes = counts.causes(connection, pipeline.hospital.id, window.days[0], window.days[-1])
+    by_rule: dict[str, int] = {}
+    for cause in causes:
+        by_rule[cause.rule] = by_rule.get(cause.rule, 0) + cause.events
+    return {
+        "causes": [
+            {
+                "rule": rule,
+                "events": events,
+                "what": getattr(BY_ID[rule], words.language),
+                "to_do": words(f"todo.{rule}")
+                if words.has(f"todo.{rule}")
+                else words("todo.code", table=rule.partition(".")[0]),
+            }
+            for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
+        ],
+        "gaps": [_told(gap, suggestions, words) for gap, suggestions in suggested(pipeline, window)],
+    }
+
+
+def _told(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, str | int]:
+    listed = [f"{one.code} {one.name}" for one in suggestions]
+    scores = [f"{one.score:.2f}" for one in suggestions]
+    return gap_row(gap, suggestions, words) | {
+        "suggestion": listed[0] if listed else "",
+        "score": scores[0] if scores else "",
+        "others": "; ".join(map(" ".join, zip(listed[1:], scores[1:], strict=True))),
+    }
+
+
+def proposed(found: Suggested, *, sure: float = SURE) -> tuple[Choice, ...]:
+    """The suggestions that are sure enough, as choices; a name of the HIS becomes the note."""
+    choices: dict[tuple[str, str], Choice] = {}
+    for gap, suggestions in found:
+        if suggestions and suggestions[0].score >= sure:
+            choice = Choice(gap.table, gap.code, suggestions[0].code, gap.name or "")
+            # One code under two names that mean different things is for a person.
+            earlier = choices.get((gap.table, gap.code))
+            if earlier is None:
+                choices[gap.table, gap.code] = choice
+            elif earlier.standard != choice.standard:
+                choices[gap.table, gap.code] = earlier._replace(standard="")
+    return tuple(choice for choice in choices.values() if choice.standard)
+
+
+def typed(pipeline: Pipeline, lines: Sequence[str]) -> tuple[Choice, ...]:
+    """`department:21010=0301`, as people type it into a form. Raises BadProposal."""
+    return from_lines(lines, pipeline.tables, pipeline.hospital.report.language).demand("aliases")
+
+
+def read(pipeline: Pipeline, path: Path) -> Proposal:
+    """A list that somebody filled in, XLSX or CSV. Raises BadProposal if it is neither."""
+    if path.suffix.lower() in {".xlsx", ".xlsm"}:
+        # Not at the top: only this verb needs it, and it takes a moment to load.
+        from card_usage.code_mapping.workbook import read as read_workbook
+
+        return read_workbook(path, pipeline.tables, pipeline.hospital.report.language)
+    return from_csv(path, pipeline.tables, pipeline.hospital.report.language)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What choices would do. A local code that already means something else is a conflict, changed only on demand."""
+
+    changes: tuple[Change, ...]
+    mended: Mended
+
+    @property
+    def conflicts(self) -> tuple[Change, ...]:
+        """Choices against an alias that is there."""
+        return tuple(change for change in self.changes if change.kind == "changed")
+
+    def summary(self, pipeline: Pipeline) -> dict[str, Any]:
+        """The alias rows as a table, then what they release, in names."""
+        words = Words(pipeline.hospital.report.language)
+        tables = pipeline.tables
+
+        def named(table: str, found: dict[str, int]) -> list[dict[str, Any]]:
+            of = tables[table].names
+            return [
+                {"code": code, "name": words.code(table, code, of.get(code, "")), "events": events}
+                for code, events in found.items()
+            ]
+
+        rows = [
+            {
+                "table": change.choice.table,
+                "local": change.choice.local,
+                "note": change.choice.note,
+                "before": change.before or "",
+                "standard": f"{change.choice.standard} {tables[change.choice.table].names[change.choice.standard]}",
+                "change": change.kind,
+            }
+            for change in self.changes
+        ]
+        mended = self.mended
+        return {
+            "aliases": rows,
+            "releases": {
+                "events": mended.released,
+                "still_quarantined": mended.waiting.total(),
+                "left_alone": mended.stray,
+            },
+            "scenes": named("scene", dict(mended.scenes.most_common())),
+            "departments": named("department", dict(mended.departments.most_common())),
+            "days": [{"day": str(day), "events": events} for day, events in sorted(mended.days.items())],
+        }
+
+
+def plan(
+    pipeline: Pipeline, window: Window, choices: Sequence[Choice], *, now: datetime, replace: bool = False
+) -> Plan:
+    """A dry run of the choices over the window's days. Writes nothing. `replace`: conflicts too."""
+    found = tuple(alias_files.changes(pipeline.aliases, choices))
+    taken = [change.choice for change in found if replace or change.kind != "changed"]
+    aliases = alias_files.with_choices(pipeline.aliases, taken)
+    return Plan(changes=found, mended=_mend(pipeline, window, aliases, now=now, write=False))
+
+
+def carry_out(
+    pipeline: Pipeline, window: Window, choices: Sequence[Choice], *, now: datetime
+) -> tuple[tuple[Path, ...], Mended]:
+    """Write the alias files, then release what they release; returns the files that changed, and the events."""
+    settings = pipeline.settings
+    files = alias_files.write(settings.aliases, pipeline.hospital.id, pipeline.tables, choices)
+    aliases = load_aliases(settings.aliases, pipeline.hospital.id, pipeline.tables)
+    return files, _mend(pipeline, window, aliases, now=now, write=True)
+
+
+def _mend(pipeline: Pipeline, window: Window, aliases: Any, *, now: datetime, write: bool) -> Mended:
+    first, last = window.days[0], window.days[-1]
+    return mend(pipeline.ledger, pipeline.hospital, pipeline.tables, aliases, first, last, now=now, write=write)

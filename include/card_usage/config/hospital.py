@@ -1,0 +1,247 @@
+"""Hospitals: one TOML file each, hospitals/<id>.toml, checked when read. No secrets live in it.
+
+A file names the HIS connection and its shape, the feeds, the platform's connection and what this hospital's contract
+with the platform says (document 2.7.4 leaves some of it open, see docs/rules.md).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from card_usage.alerts.incidents import CAUSES
+from card_usage.config.calendar import Calendar
+from card_usage.errors import BadHospitalFile, UnknownHospital
+from card_usage.files.shipped import SHIPPED
+
+SQL = SHIPPED / "sql"
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+"""Local time of day, start inside, end outside, over midnight too: 23:30-02:00."""
+
+
+class _Table(BaseModel):
+    """A table of the file: unknown keys are errors, so that a typing mistake is not silently a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Freshness(_Table):
+    """How we know up to which moment the replica has followed (freshness.py).
+
+    `grace_minutes`: how far past a window's end the probe must be. `deadline_minutes` after the end the run goes on
+    without proof, as provisional.
+    """
+
+    probe: Literal["none", "heartbeat", "replication", "newest_row"] = "none"
+    table: str = Field(default="", pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)?)?$")
+    column: str = Field(default="", pattern=r"^([A-Za-z_]\w*)?$")
+    grace_minutes: float = Field(default=5, ge=0, le=1440)
+    deadline_minutes: float = Field(default=360, ge=0, le=10_080)
+
+    @model_validator(mode="after")
+    def _heartbeat_is_named(self) -> Freshness:
+        named = bool(self.table and self.column)
+        if (self.probe == "heartbeat") != named:
+            raise ValueError("the probe 'heartbeat' needs table and column, and no other probe has them")
+        return self
+
+
+class His(_Table):
+    """Where the card uses come from."""
+
+    connection: Name
+    shape: Name
+    feeds: tuple[Name, ...] = Field(min_length=1)
+    fetch_size: int = Field(default=5000, ge=1, le=100_000)
+    look_back_days: int = Field(default=3, ge=0, le=92)
+    # How we behave on the replica (replica.py). Tries are counted anew whenever a row came in between.
+    isolation: Literal["read committed", "snapshot"] = "read committed"
+    lock_timeout_seconds: float = Field(default=30, ge=0.1, le=3600)
+    query_timeout_seconds: int = Field(default=600, ge=1, le=86_400)
+    tries: int = Field(default=5, ge=0, le=100)
+    pause_seconds: float = Field(default=5, ge=0, le=60)
+    # What the replica may be asked (turns.py): queries at once, over all processes, and hours in which none starts.
+    max_parallel_queries: int = Field(default=2, ge=1, le=16)
+    avoid_hours: tuple[Hours, ...] = ()
+    freshness: Freshness = Freshness()
+
+    @model_validator(mode="after")
+    def _sql_exists(self) -> His:
+        folder = SQL / self.shape
+        if not folder.is_dir():
+            shapes = ", ".join(sorted(p.name for p in SQL.iterdir() if p.is_dir()))
+            raise ValueError(f"shape '{self.shape}' has no folder in include/sql (there are: {shapes})")
+        missing = [feed for feed in self.feeds if not (folder / f"{feed}.sql").is_file()]
+        if missing:
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.sql")))
+            raise ValueError(f"shape '{self.shape}' has no feed {', '.join(missing)} (it has: {known})")
+        if len(set(self.feeds)) != len(self.feeds):
+            raise ValueError("a feed is listed twice")
+        return self
+
+
+class Platform(_Table):
+    """How to report, and how much of it a day. Rates are calls per second; 0 sets no limit of ours."""
+
+    connection: Name
+    hospital_id: str = Field(min_length=1, max_length=64)
+    profile: Literal["v2.1", "current"] = "v2.1"
+    department_format: Literal["code", "name", "his_name"] = "code"
+    live: bool = True
+    daily_quota: int = Field(default=100, ge=1)
+    backfill_order: Literal["newest", "oldest"] = "newest"
+    concurrency: int = Field(default=32, ge=1, le=1024)
+    requests_per_second: float = Field(default=0, ge=0)
+    app_requests_per_second: float = Field(default=0, ge=0)
+    call_timeout_seconds: float = Field(default=15, gt=0, le=120)
+
+
+class Normalize(_Table):
+    """Choices of normalization that differ between hospitals."""
+
+    upgrade_15_digit_ids: bool = False
+    # False: an unknown code in a field that is not sent (say, the department of a payment) does not hold the event.
+    quarantine_every_unknown_code: bool = True
+
+
+class Gate(_Table):
+    """When the check before delivery warns or holds a window. Shares are of its events, 0 to 1; docs/quality.md.
+
+    A limit of 1 (of a share) never holds. Drops, rises and shifts are against earlier days like it (calendar.py); no
+    history, no alarm.
+    """
+
+    warn_quarantined_share: float = Field(default=0.02, ge=0, le=1)
+    hold_quarantined_share: float = Field(default=0.30, ge=0, le=1)
+    warn_unmapped_share: float = Field(default=0.005, ge=0, le=1)
+    warn_volume_drop: float = Field(default=0.4, gt=0, le=1)
+    # A thin day does no harm, what is late comes with the look-back: holding it is a hospital's own choice.
+    hold_volume_drop: float = Field(default=1.0, gt=0, le=1)
+    # Holidays differ: a New Year's Day has thrice the visits of the first of the Spring Festival.
+    holiday_drop: float = Field(default=0.85, gt=0, le=1)
+    warn_volume_rise: float = Field(default=0.6, gt=0)
+    # Reports cannot be called back: a day of two and a half times the usual is looked at first.
+    hold_volume_rise: float = Field(default=1.5, gt=0)
+    warn_share_shift: float = Field(default=0.10, gt=0, le=1)
+    warn_health_card_drop: float = Field(default=0.10, gt=0, le=1)
+    warn_doubled_share: float = Field(default=0.02, ge=0, le=1)
+    hold_doubled_share: float = Field(default=0.30, ge=0, le=1)
+    warn_midnight_share: float = Field(default=0.05, ge=0, le=1)
+    warn_quiet_minutes: int = Field(default=120, ge=1)
+    decide_within_hours: float = Field(default=20, gt=0, le=60)
+    undecided: Literal["released", "clean", "rejected"] = "rejected"
+
+
+class Route(_Table):
+    """A channel for alerts, and what goes there: an Airflow connection of a kind that docs/alerts.md lists."""
+
+    channel: Name
+    least: Literal["info", "warning", "critical"] = "warning"
+    causes: tuple[Name, ...] = ()  # none: all
+    at_night: Literal["critical", "all", "nothing"] = "critical"
+    digest: bool = True
+    language: Literal["zh", "en"] | None = None
+
+    @model_validator(mode="after")
+    def _causes_exist(self) -> Route:
+        if strange := sorted(set(self.causes) - CAUSES.keys()):
+            raise ValueError(f"no cause {', '.join(strange)} (there are: {', '.join(CAUSES)})")
+        return self
+
+
+class Alerts(_Table):
+    """Who hears of trouble, when, and from where on it is trouble. Times are local, shares 0 to 1; docs/alerts.md."""
+
+    routes: tuple[Route, ...] = ()
+    quiet_from: time = time(21)
+    quiet_to: time = time(7, 30)
+    digest_at: time = time(7, 30)
+    report_by: time = time(9)
+    late_hours: int = Field(default=3, ge=1, le=72)
+    behind_hours: int = Field(default=4, ge=1, le=72)
+    settle_hours: int = Field(default=12, ge=1, le=168)
+    missing_share: float = Field(default=0.05, gt=0, le=1)
+    drop_share: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _channels_differ(self) -> Alerts:
+        names = [route.channel for route in self.routes]
+        if len(set(names)) != len(names):
+            raise ValueError("a channel is listed twice")
+        return self
+
+    def is_quiet(self, at: time) -> bool:
+        """Whether a local time is within the quiet hours, which may go over midnight."""
+        if self.quiet_from <= self.quiet_to:
+            return self.quiet_from <= at < self.quiet_to
+        return at >= self.quiet_from or at < self.quiet_to
+
+
+class Report(_Table):
+    """How reports speak."""
+
+    language: Literal["zh", "en"] = "zh"
+    # Health cards issued by this hospital, for figures per issued card (docs/usage-figures.md).
+    issued_cards: int | None = Field(default=None, ge=1)
+
+
+class Hospital(_Table):
+    """One hospital's file."""
+
+    id: Name
+    name: str = Field(min_length=1)
+    name_en: str = ""
+    region: str = Field(default="", pattern=r"^(\d{6})?$")
+    cadence: Literal["daily", "hourly"] = "daily"
+    start: date | None = None
+    his: His
+    platform: Platform
+    normalize: Normalize = Normalize()
+    calendar: Calendar = Calendar()
+    gate: Gate = Gate()
+    report: Report = Report()
+    alerts: Alerts = Alerts()
+
+    @property
+    def label(self) -> str:
+        """The name in the language of its reports."""
+        return self.name if self.report.language == "zh" else self.name_en or self.name
+
+
+def load_hospital(directory: Path, hospital_id: str) -> Hospital:
+    """Read hospitals/<id>.toml. Raises UnknownHospital or BadHospitalFile (file, key, reason)."""
+    path = directory / f"{hospital_id}.toml"
+    if not path.is_file():
+        known = ", ".join(hospital_ids(directory)) or "none"
+        raise UnknownHospital(hospital=hospital_id, directory=directory.as_posix(), known=known)
+    try:
+        hospital = Hospital.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        why = "it is not UTF-8, save it again as UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {why}") from None
+    except ValidationError as error:
+        # Values are left out: a misplaced secret must not reach a log.
+        first, *others = error.errors(include_input=False, include_url=False)
+        key = ".".join(str(part) for part in first["loc"]) or "(file)"
+        more = f" (and {len(others)} more)" if others else ""
+        raise BadHospitalFile(path=path.as_posix(), key=key, problem=first["msg"] + more) from None
+    if hospital.id != hospital_id:
+        problem = f"is '{hospital.id}', the file's name says '{hospital_id}'"
+        raise BadHospitalFile(path=path.as_posix(), key="id", problem=problem)
+    return hospital
+
+
+def load_hospitals(directory: Path) -> tuple[Hospital, ...]:
+    """Every hospital of the directory, by id."""
+    return tuple(load_hospital(directory, hospital_id) for hospital_id in hospital_ids(directory))
+
+
+def hospital_ids(directory: Path) -> tuple[str, ...]:
+    """The ids that have a file, sorted. An absent directory has none."""
+    return tuple(sorted(path.stem for path in directory.glob("*.toml")))

@@ -1,0 +1,83 @@
+"""Settings of one process, read from the environment once, at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from card_usage.config.keyring import Keyring
+from card_usage.errors import MissingSetting, SettingsError
+from card_usage.files.shipped import SHIPPED
+from card_usage.files.store import Root, Store
+from card_usage.words.catalogue import LANGUAGES, Language
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Where things are. The ledger's URL may hold a password and never shows in a repr."""
+
+    ledger_url: str = field(repr=False)
+    keyring: Keyring
+    hospitals: Path
+    aliases: Path
+    reports: Root | str
+    team_channels: tuple[str, ...] = ()
+    airflow_url: str = ""
+    code_tables: Path = SHIPPED / "code_tables"
+    statements: Path = Path("var/statements")
+    statement_layouts: Path = SHIPPED / "statement_layouts"
+    evidence: Path = Path("var/evidence")
+    language: Language = "zh"
+
+    @property
+    def store(self) -> Store:
+        """Where reports are kept: a folder or a URL of the environment, or a path that somebody opened already."""
+        return Store.at(self.reports) if isinstance(self.reports, str) else Store(self.reports)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read CARD_USAGE_*. Raises MissingSetting or BadKey."""
+        hospitals = hospitals_directory(environment)
+        return cls(
+            ledger_url=cls.ledger_url_from(environment),
+            keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")),
+            hospitals=hospitals,
+            aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
+            reports=_place(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
+            team_channels=tuple(environment.get("CARD_USAGE_TEAM_CHANNELS", "").replace(",", " ").split()),
+            airflow_url=environment.get("AIRFLOW__API__BASE_URL", "").rstrip("/"),
+            statements=Path(environment.get("CARD_USAGE_STATEMENTS") or "var/statements"),
+            statement_layouts=Path(environment.get("CARD_USAGE_STATEMENT_LAYOUTS") or SHIPPED / "statement_layouts"),
+            evidence=Path(environment.get("CARD_USAGE_EVIDENCE") or "var/evidence"),
+            language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
+        )
+
+    @staticmethod
+    def ledger_url_from(environment: Mapping[str, str]) -> str:
+        """CARD_USAGE_LEDGER_URL alone: migrating needs no key. Raises MissingSetting."""
+        return _required(environment, "CARD_USAGE_LEDGER_URL", "the delivery ledger")
+
+
+def hospitals_directory(environment: Mapping[str, str]) -> Path:
+    """CARD_USAGE_HOSPITALS, or the hospitals that ship with the project."""
+    return Path(environment.get("CARD_USAGE_HOSPITALS") or SHIPPED / "hospitals")
+
+
+def _place(text: str) -> Path | str:
+    """A folder, or a URL as it stands."""
+    return text if "://" in text else Path(text)
+
+
+def _language(text: str) -> Language:
+    for language in LANGUAGES:
+        if text == language:
+            return language
+    raise SettingsError(problem=f"CARD_USAGE_LANGUAGE is '{text}'", remedy=f"set it to one of {', '.join(LANGUAGES)}")
+
+
+def _required(environment: Mapping[str, str], variable: str, purpose: str) -> str:
+    value = environment.get(variable, "").strip()
+    if not value:
+        raise MissingSetting(setting=variable, purpose=purpose)
+    return value

@@ -1,0 +1,67 @@
+"""Decisions of a person about events that nothing decides by itself: send refused ones again, under a new request id.
+
+A refused event goes again only when somebody says so, and then as the next generation: the old id is spent. An
+unconfirmed one may be at the platform already; sending it again can report it twice, so it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
+
+from card_usage.delivery.transitions import Scope
+from card_usage.events import request_id
+from card_usage.ledger.schema import event
+
+Undecided = Literal["rejected", "unconfirmed"]
+
+_BATCH: Final = 5_000
+_send_again = (
+    update(event)
+    .where(
+        event.c.id == bindparam("of_id"),
+        event.c.status == bindparam("of_status"),
+        event.c.generation == bindparam("of_generation"),
+    )
+    .values(
+        status="ready",
+        generation=event.c.generation + 1,
+        request_id=bindparam("of_request_id"),
+        attempts=0,
+        due_at=None,
+        settled_at=None,
+    )
+)
+
+
+def undecided(connection: Connection, scope: Scope, states: tuple[Undecided, ...]) -> Counter[tuple[str, int | None]]:
+    """How many events of the scope wait for a decision, by state and the platform's last result code."""
+    query = select(event.c.status, event.c.result_code).where(_of(scope, states))
+    return Counter((status, code) for status, code in connection.execute(query))
+
+
+def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ...]) -> int:
+    """Make them due under a new request id; returns how many. Repeating it finds none: they are ready now."""
+    moved = 0
+    columns = (event.c.id, event.c.key, event.c.digest, event.c.generation, event.c.status)
+    query = select(*columns).where(_of(scope, states)).order_by(event.c.id).limit(_BATCH)
+    while rows := connection.execute(query).all():
+        moves = [
+            {
+                "of_id": row.id,
+                "of_status": row.status,
+                "of_generation": row.generation,
+                "of_request_id": request_id(row.key, row.digest, row.generation + 1),
+            }
+            for row in rows
+        ]
+        connection.execute(_send_again, moves)
+        moved += len(moves)
+    return moved
+
+
+def _of(scope: Scope, states: tuple[Undecided, ...]) -> ColumnElement[bool]:
+    days = event.c.day.between(scope.first, scope.last)
+    return and_(event.c.hospital == scope.hospital, days, event.c.status.in_(states))

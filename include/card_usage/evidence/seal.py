@@ -1,0 +1,142 @@
+"""Evidence: a chain over settled days that makes any later change of the ledger visible, and says of which row.
+
+The events of a day lie in a pack (`card_usage.evidence.pack`). A link in the ledger (table `evidence`) covers the
+pack's digest, its counts and the link before it, for each hospital one chain (`.chain`); its seal is keyed, so that
+whoever can write the ledger cannot mend the chain without the key. The head of the chain belongs on paper: a chain that
+was made anew from its first link has another head.
+
+What may change later leaves a trace: more calls at the end of the chain of attempts, a row staged after the seal, a
+mark of reconciliation. Such a day gets a new link that supersedes the earlier one; no link is ever rewritten. What
+changed without a trace is `broken` and cannot be sealed over (`.changes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from card_usage.errors import EvidenceBroken
+from card_usage.evidence.chain import GENESIS, Link, append, links, problems
+from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
+from card_usage.evidence.pack import write
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.schema import event
+
+MOST_NAMED: Final = 100
+"""Rows of a day that are named one by one; all are counted."""
+
+
+def make(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: datetime) -> Link | None:
+    """Seal a day, or seal it again if it changed since; None: it is as it was sealed.
+
+    Raises EvidenceBroken if something of it changed without a trace: that is for people, and nothing is sealed over it.
+    """
+    with ledger.read() as connection:
+        chain = links(connection, hospital)
+        before = next((link for link in reversed(chain) if link.day == day), None)
+        reason = "day verified"
+        if before is not None:
+            found: dict[str, int] = {}
+            broken: list[Change] = []
+            for change in changes(connection, folder, before):
+                found[change.how] = found.get(change.how, 0) + 1
+                if change.how in BROKEN:
+                    broken.append(change)
+            if broken:
+                row = f"{broken[0].key}, {broken[0].how}"
+                raise EvidenceBroken(hospital=hospital, day=day, count=len(broken), row=row)
+            if not found:
+                return None
+            reason = ", ".join(f"{how}: {count}" for how, count in sorted(found.items()))
+        temporary = write(connection, hospital, day, folder)
+    return append(ledger, hospital, day, folder, temporary, before, reason, now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What came of looking at a hospital's chain. `grown`: changes with a trace that no link covers yet."""
+
+    hospital: str
+    links: int
+    days: int
+    head: str
+    chain: tuple[str, ...]
+    broken: tuple[Change, ...]
+    grown: tuple[Change, ...]
+    counts: dict[str, int]
+
+    @property
+    def sound(self) -> bool:
+        """The chain holds, and nothing changed without a trace."""
+        return not (self.chain or self.broken)
+
+    def summary(self) -> dict[str, object]:
+        """Days, keys and counts, nothing about patients."""
+        rows = [{"day": one.day.isoformat(), "row": one.key, "what": one.how} for one in (*self.broken, *self.grown)]
+        return {
+            "hospital": self.hospital,
+            "sound": self.sound,
+            "links": self.links,
+            "days": self.days,
+            "head": self.head,
+            "changes": self.counts,
+            "chain": [{"problem": problem} for problem in self.chain],
+            "rows": rows,
+        }
+
+
+def verify(
+    ledger: Ledger,
+    hospital: str,
+    folder: Path,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    head: str | None = None,
+) -> Verified:
+    """Check the whole chain, and the rows of the days from `first` to `last` (all, if not said) against their packs.
+
+    `head`: one that was noted elsewhere; it must be a link of this chain.
+    """
+    with ledger.read() as connection:
+        chain = links(connection, hospital)
+        broken_links = list(problems(ledger.keyring, chain))
+        if head is not None and head not in {link.link for link in chain}:
+            broken_links.append(f"the head {head} is no link of this chain: the chain is not the one it was taken from")
+        newest = {link.day: link for link in chain}
+        wanted = [
+            link for day, link in sorted(newest.items()) if (not first or day >= first) and (not last or day <= last)
+        ]
+        broken: list[Change] = []
+        grown: list[Change] = []
+        counts: dict[str, int] = {}
+        for link in wanted:
+            for number, change in enumerate(changes(connection, folder, link)):
+                counts[change.how] = counts.get(change.how, 0) + 1
+                if number < MOST_NAMED or not (broken if change.how in BROKEN else grown):
+                    (broken if change.how in BROKEN else grown).append(change)
+    return Verified(
+        hospital=hospital,
+        links=len(chain),
+        days=len(wanted),
+        head=chain[-1].link if chain else GENESIS,
+        chain=tuple(broken_links),
+        broken=tuple(broken),
+        grown=tuple(grown),
+        counts=counts,
+    )
+
+
+def touched_since(connection: Connection, hospital: str, day: date, at: datetime) -> bool:
+    """Whether anything of a day moved after an instant, as far as its traces say: the cheap question before `make`."""
+    of_day = (event.c.hospital == hospital, event.c.day == day)
+    newest = [func.max(event.c[name]) for name in ("staged_at", "settled_at", "voided_at", "changed_at", "vanished_at")]
+    row = connection.execute(select(*newest).where(*of_day)).one()
+    return any(moment is not None and moment > at for moment in row)
+
+
+__all__ = ["BROKEN", "GROWN", "Change", "Link", "Verified", "links", "make", "touched_since", "verify"]

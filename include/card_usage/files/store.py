@@ -1,0 +1,63 @@
+"""Where reports are kept: a local folder, or any object storage that a URL names, under the same relative names.
+
+Promises: whoever opens a name meets the old file or the new one, never half of one; nothing outside the root can be
+named. A local folder is written through a temporary file; object storages replace an object whole by themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from card_usage.errors import BadStorePath
+from card_usage.files.atomic import write_whole
+
+
+class Root(Protocol):
+    """What a root must be able to do: `pathlib.Path`, `UPath` and Airflow's `ObjectStoragePath` are."""
+
+    def __truediv__(self, name: str) -> Any: ...
+
+
+class Store:
+    """Files below one root."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+
+    @classmethod
+    def at(cls, place: str) -> Store:
+        """A folder, or a URL such as s3://bucket/reports, with credentials where its library looks for them."""
+        if "://" not in place:
+            return cls(Path(place))
+        # Not at the top: it loads file systems, and most installations have a folder.
+        from upath import UPath
+
+        return cls(UPath(place))
+
+    def place(self, name: str) -> str:
+        """Where the file is, for people: a path or a URL."""
+        return str(self._path(name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put the content in the place of what was there. Raises OSError, and leaves the old file then."""
+        path = self._path(name)
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        else:
+            path.write_bytes(content)
+
+    def read(self, name: str) -> bytes:
+        """The file's content. Raises FileNotFoundError."""
+        found: bytes = self._path(name).read_bytes()
+        return found
+
+    def _path(self, name: str) -> Any:
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/")):
+            raise BadStorePath(name=name)
+        path: Any = self.root / "/".join(parts)
+        if isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(self.root)).resolve()):
+            raise BadStorePath(name=name)
+        return path

@@ -1,0 +1,100 @@
+"""Enrol: the files of a new hospital, commented, checked by reading them back. Nothing that exists is written over."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Final
+
+from card_usage.config.hospital import load_hospital
+from card_usage.errors import BadHospitalFile
+from card_usage.source.reader import SQL
+from card_usage.standard.code_tables import load_aliases, load_tables
+
+_TABLES: Final = ("card_type", "channel", "cost_type", "department", "scene")
+_FILE: Final = """\
+# {name}. 医院文件 / the hospital's file. 不写密码：连接放在 AIRFLOW_CONN_... 或 Airflow 连接里。
+# No secrets in here: connections are AIRFLOW_CONN_<ID> variables or Airflow connections.
+# 改好后检查 / when it is filled in:  python -m card_usage hospital check {id}
+id = "{id}"
+name = "{name}"
+name_en = ""
+region = ""                       # 行政区划六位，可空 / six digits, may stay empty
+cadence = "daily"                 # daily 每日 | hourly 每小时
+# start = 2026-01-01              # 此日之前不上报 / nothing before this day is reported
+
+[his]
+connection = "{id}_his"           # AIRFLOW_CONN_{upper}_HIS = mssql://登录:密码@主机:1433/库名
+shape = "{shape}"                 # include/sql 下的目录 / folder of include/sql
+feeds = [{feeds}]
+fetch_size = 5000                 # 每批行数 / rows a batch
+look_back_days = 3                # 回看天数：迟到、退费、更正 / late rows, refunds, changes
+isolation = "read committed"      # read committed | snapshot（须 DBA 已开启 / the DBA must have allowed it）
+lock_timeout_seconds = 30         # 等锁不超过 / we give way rather than wait longer for a lock
+query_timeout_seconds = 600       # 副本无响应即断开 / silence that counts as lost
+max_parallel_queries = 2          # 同时查询数，所有进程合计 / queries at once, over all processes
+avoid_hours = []                  # 避让时段 / hours in which none starts, e.g. ["01:00-03:30"]
+
+[his.freshness]                   # 怎样证明副本已同步 / how the replica proves how far it has followed
+probe = "none"                    # none | heartbeat 心跳表 | replication 数据库自报 | newest_row 最新一行
+# table = "CARD_USAGE_HEARTBEAT"  # 仅心跳表 / heartbeat only (docs/his-contract.md: heartbeat.sql)
+# column = "beat_at"
+grace_minutes = 5                 # 须超过窗口终点多久 / how far past a window's end
+deadline_minutes = 360            # 到期按“暂定”上报并再次核对 / then on as provisional, and counted again
+
+[platform]
+connection = "{id}_platform"      # 主机 host，登录 login = appId，密码 password = appSecret
+hospital_id = "0"                 # 平台分配的医院编号 / given by the platform
+profile = "v2.1"                  # v2.1 | current
+department_format = "code"        # code 标准代码 | name 标准名称 | his_name 院内名称
+live = false                      # true 正式上线 / false: not yet live, daily_quota calls a day
+daily_quota = 100
+backfill_order = "newest"         # newest | oldest
+concurrency = 32                  # 并发 / calls in flight
+requests_per_second = 0           # 0 不限 / 0: no limit of ours
+
+[normalize]
+upgrade_15_digit_ids = false      # 15 位身份证升 18 位 / make 15-digit IDs 18-digit ones
+
+[report]
+language = "zh"                   # zh | en
+"""
+
+
+def enrol(
+    hospital_id: str, *, shape: str, name: str, hospitals: Path, environment: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Write <hospitals>/<id>.toml and an alias table for each code table; returns their paths, the file first.
+
+    Raises BadHospitalFile if a file is there already or the id is none.
+    """
+    path = hospitals / f"{hospital_id}.toml"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", hospital_id):
+        problem = "takes a lower-case letter first, then lower-case letters, digits and _, at most 64"
+        raise BadHospitalFile(path=path.as_posix(), key="id", problem=problem)
+    aliases = Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases") / hospital_id
+    paths = (path, *(aliases / f"{table}.csv" for table in _TABLES))
+    for one in paths:
+        if one.exists():
+            raise BadHospitalFile(path=one.as_posix(), key="(file)", problem="is there already; nothing was written")
+    feeds = ", ".join(f'"{file.stem}"' for file in sorted((SQL / shape).glob("*.sql")))
+    shown = re.sub(r'["\\\x00-\x1f]', "", name) or hospital_id
+    text = _FILE.format(id=hospital_id, upper=hospital_id.upper(), name=shown, shape=shape, feeds=feeds)
+    for one in paths:
+        one.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    for one in paths[1:]:
+        # Excel opens UTF-8 with a mark as what it is.
+        one.write_text(_stub(), encoding="utf-8-sig")
+    load_hospital(hospitals, hospital_id)
+    load_aliases(aliases.parent, hospital_id, load_tables())
+    return paths
+
+
+def _stub() -> str:
+    held = StringIO()
+    csv.writer(held, lineterminator="\n").writerow(("local", "standard", "note"))
+    return held.getvalue()

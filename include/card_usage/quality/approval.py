@@ -1,0 +1,141 @@
+"""Approval: what a person is asked about a withheld window: why, how many, and what each answer would do.
+
+Markdown for the form in the Airflow UI, in the language of the hospital's reports. Counts, codes and names of codes:
+nothing in it says who a patient is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from card_usage.config.hospital import Hospital
+from card_usage.ledger import counts
+from card_usage.ledger.schema import event
+from card_usage.quality.profiles import inside
+from card_usage.quality.verdicts import DECISIONS, Decision, Given
+from card_usage.standard.rules import BY_ID
+from card_usage.windows import local
+from card_usage.words.catalogue import Words
+
+MOST_CAUSES: Final = 8
+READY: Final = ("ready", "held", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A form: headline and Markdown body."""
+
+    subject: str
+    body: str
+
+
+def options(hospital: Hospital) -> dict[str, Decision]:
+    """The answers as the form shows them, each with the decision that it means."""
+    words = Words(hospital.report.language)
+    return {words(f"gate.decision.{decision}"): decision for decision in DECISIONS}
+
+
+def deadline(hospital: Hospital, asked: datetime) -> datetime:
+    """When the hospital's default takes the place of an answer."""
+    return asked + timedelta(hours=hospital.gate.decide_within_hours)
+
+
+def question(connection: Connection, hospital: Hospital, given: Given, *, now: datetime) -> Question:
+    """The form about one withheld window."""
+    words = Words(hospital.report.language)
+    ready, quarantined = _by_feed(connection, hospital.id, given)
+    reasons = [(words(f"gate.level.{one.level}"), one.text(words.language)) for one in given.verdict.reasons]
+    first, last = given.window.days[0], given.window.days[-1]
+    until = local(deadline(hospital, now))
+    standard = words(f"gate.decision.{hospital.gate.undecided}")
+    body = [
+        f"### {words('ask.why')}",
+        *_table(words, ("level", "reason"), reasons),
+        f"### {words('ask.options')}",
+        "",
+        *(f"- {line}" for line in _answers(words, given, ready)),
+        "",
+        words("ask.quarantined"),
+        "",
+        f"**{words('ask.deadline', deadline=f'{until:%Y-%m-%d %H:%M}', option=standard)}**",
+        "",
+        f"### {words('ask.feeds')}",
+        *_table(words, ("feed", "ready", "quarantined", "concerned"), _feeds(words, given, ready, quarantined)),
+    ]
+    if causes := counts.causes(connection, hospital.id, first, last):
+        rows = [
+            (getattr(BY_ID[cause.rule], words.language), cause.code, cause.local_name, f"{cause.events:,}")
+            for cause in causes[:MOST_CAUSES]
+        ]
+        body += [
+            f"### {words('ask.causes', most=MOST_CAUSES)}",
+            *_table(words, ("cause", "code", "name", "events"), rows),
+        ]
+    command = f"python -m card_usage decide --hospital {hospital.id} --from {first} --to {last}"
+    body.append(f"{words('ask.command')}: `{command}`")
+    return Question(
+        subject=words("ask.subject", hospital=hospital.label, window=str(given.window)), body="\n".join(body)
+    )
+
+
+def _by_feed(connection: Connection, hospital_id: str, given: Given) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Open and quarantined events of the window, by feed."""
+    query = (
+        select(event.c.feed, event.c.status, func.count())
+        .where(inside(hospital_id, given.window), event.c.status.in_((*READY, "quarantined")))
+        .group_by(event.c.feed, event.c.status)
+    )
+    ready: dict[str, int] = {}
+    quarantined: dict[str, int] = {}
+    for feed, status, events in connection.execute(query):
+        into = quarantined if status == "quarantined" else ready
+        into[feed] = into.get(feed, 0) + events
+    return ready, quarantined
+
+
+def _feeds(
+    words: Words, given: Given, ready: Mapping[str, int], quarantined: Mapping[str, int]
+) -> list[tuple[str, str, str, str]]:
+    concerned = given.verdict.concerned
+    return [
+        (
+            words.known("feed", feed),
+            f"{ready.get(feed, 0):,}",
+            f"{quarantined.get(feed, 0):,}",
+            words("ask.yes" if concerned is None or feed in concerned else "ask.no"),
+        )
+        for feed in sorted({*ready, *quarantined})
+    ]
+
+
+def _answers(words: Words, given: Given, ready: Mapping[str, int]) -> Iterable[str]:
+    """What each answer would do, in the order of the form's buttons."""
+    everything = sum(ready.values())
+    concerned = given.verdict.concerned
+    clear = [feed for feed in sorted(ready) if concerned is not None and feed not in concerned]
+    sent = sum(ready[feed] for feed in clear)
+    named = words.list(words.known("feed", feed) for feed in clear)
+    for decision in DECISIONS:
+        option = words(f"gate.decision.{decision}")
+        if decision == "clean" and not clear:
+            yield words("ask.no_clean", option=option)
+        else:
+            fields = {"ready": everything, "clean": sent, "feeds": named, "rest": everything - sent}
+            yield words(f"ask.{decision}", option=option, **fields)
+
+
+def _table(words: Words, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:
+    """Lines of a Markdown table. Local codes and names are the HIS's own text: nothing in them is markup."""
+    head = "| " + " | ".join(words(f"ask.column.{column}") for column in columns) + " |"
+    lines = ["| " + " | ".join(_plain(cell or "") for cell in row) + " |" for row in rows]
+    return ["", head, "|" + "---|" * len(columns), *lines, ""]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>|#~" else character for character in text)

@@ -1,0 +1,107 @@
+"""Marks of the HIS: what its hours counted and checked up to when the ledger was level with them.
+
+As long as the HIS's own checksum stays the same, nothing behind it has changed, so counts are enough. An hour has one
+mark, a busy one has one for each of its minutes, so that a change leads to few rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from card_usage.config.keyring import Keyring
+from card_usage.ledger.schema import source_mark
+from card_usage.ledger.upsert import upsert
+from card_usage.source.reader import MinuteTally
+
+BUSY: Final = 600
+"""Rows from which on an hour is marked minute by minute: fewer are compared as quickly as they are told apart."""
+
+_OF_A_MINUTE: Final = 12
+
+Mark = str | list[str]
+"""Of an hour: its digest, or 60 of them ("": a minute without a row)."""
+
+
+class Marker:
+    """Marks of one feed's day as the HIS tells it, keyed, for its checksums cover patients' fields."""
+
+    def __init__(self, keyring: Keyring, hospital: str, feed: str, day: date, tallies: Iterable[MinuteTally]) -> None:
+        self._keyring, self._of = keyring, f"{hospital} {feed} {day}"
+        self._hours: dict[int, dict[int, MinuteTally]] = {}
+        for one in tallies:
+            if one.minute is not None:
+                self._hours.setdefault(one.minute // 60, {})[one.minute % 60] = one
+
+    def mark(self, hour: int) -> Mark | None:
+        """What to write down. None: there is no row, or the HIS has no checksum."""
+        busy = sum(one.rows for one in self._hours.get(hour, {}).values()) >= BUSY
+        return self._minutes(hour) if busy else self._whole(hour)
+
+    def marks(self, hours: Iterable[int] = range(24)) -> dict[int, Mark]:
+        """Of all hours that have one."""
+        found = {hour: self.mark(hour) for hour in hours}
+        return {hour: mark for hour, mark in found.items() if mark is not None}
+
+    def changed(self, hour: int, kept: Mark | None) -> Sequence[int]:
+        """Minutes of the hour, 0 to 59, that may not be as they were when `kept` was written down."""
+        if isinstance(kept, list):
+            now = self._minutes(hour)
+            return [n for n in range(60) if now is None or now[n] != kept[n]]
+        if hour not in self._hours and kept is None:
+            return ()
+        now_whole = self._whole(hour)
+        return () if now_whole is not None and now_whole == kept else range(60)
+
+    def _whole(self, hour: int) -> str | None:
+        tallies = self._hours.get(hour, {}).values()
+        checksums = [one.checksum for one in tallies if one.checksum is not None]
+        if not tallies or len(checksums) < len(tallies):
+            return None
+        rows, voided = sum(one.rows for one in tallies), sum(one.voided for one in tallies)
+        return self._keyring.digest(f"{self._of} {hour} {rows} {voided} {sum(checksums)}")
+
+    def _minutes(self, hour: int) -> list[str] | None:
+        tallies = self._hours.get(hour, {})
+        if any(one.checksum is None for one in tallies.values()):
+            return None
+        found = [""] * 60
+        for n, one in tallies.items():
+            told = f"{self._of} {hour}:{n} {one.rows} {one.voided} {one.checksum}"
+            found[n] = self._keyring.digest(told)[:_OF_A_MINUTE]
+        return found
+
+
+def find(connection: Connection, hospital: str, feed: str, day: date) -> dict[int, Mark]:
+    """Marks by hour."""
+    text = connection.scalar(
+        select(source_mark.c.hours).where(
+            source_mark.c.hospital == hospital, source_mark.c.feed == feed, source_mark.c.day == day
+        )
+    )
+    return {} if text is None else {int(hour): kept for hour, kept in json.loads(text).items()}
+
+
+def keep(
+    connection: Connection,
+    hospital: str,
+    feed: str,
+    day: date,
+    marks: Mapping[int, Mark],
+    *,
+    hours: range = range(24),
+    now: datetime,
+) -> None:
+    """Write the marks of these hours down; hours without one are forgotten, others stay as they are."""
+    before = find(connection, hospital, feed, day)
+    found = {hour: mark for hour, mark in before.items() if hour not in hours}
+    found |= {hour: marks[hour] for hour in hours if hour in marks}
+    if found == before:
+        return
+    values = {"hours": json.dumps(found, sort_keys=True), "at": now}
+    key = {"hospital": hospital, "feed": feed, "day": day}
+    upsert(connection, source_mark, key, values)

@@ -1,0 +1,393 @@
+"""Statement: what the platform's website says it holds, as CSV or XLSX, into the ledger.
+
+The platform has no query interface; its website shows a daily statement that people export. Which column holds what is
+a layout (include/statement_layouts/<name>.toml). Promises: a file is imported whole or not at all, and an error names
+its line and field; the same hospital and day again replaces what was known; codes that no table has are an error, never
+a guess. Statements hold counts and nothing about patients.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from card_usage.config.hospital import Hospital, load_hospitals
+from card_usage.config.settings import Settings
+from card_usage.errors import StatementError
+from card_usage.files.delimited import decoded, separator
+from card_usage.files.shipped import SHIPPED
+from card_usage.ledger.database import Ledger
+from card_usage.reconciliation import statement_store, watermark
+from card_usage.reconciliation.reconcile import weigh_statement
+from card_usage.reconciliation.statement_match import FIELDS, PlatformDay, Slot
+from card_usage.reconciliation.statement_store import Statement
+from card_usage.standard.code_tables import CodeTable, fold, load_tables
+
+LAYOUTS: Final = SHIPPED / "statement_layouts"
+ENDINGS: Final = (".csv", ".xlsx")
+LARGEST: Final = 50 * 2**20
+"""Bytes; a day's statement has some thousand lines."""
+
+_DAY: Final = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[ T]00:00(?::00(?:\.0+)?)?)?")
+_HOUR: Final = re.compile(r"(\d{1,2})(?:[:：时点].*)?")
+Heading = Annotated[str, Field(min_length=1)]
+
+
+class _Columns(BaseModel):
+    """Field -> heading in the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uses: Heading
+    hospital: Heading | None = None
+    day: Heading | None = None
+    hour: Heading | None = None
+    scene: Heading | None = None
+    channel: Heading | None = None
+    card_type: Heading | None = None
+    department: Heading | None = None
+
+
+class _Rows(BaseModel):
+    """Which rows are no counts. `add_up`: rows alike are added instead of refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    totals: tuple[str, ...] = ()
+    add_up: bool = False
+
+
+class Layout(BaseModel):
+    """One kind of file. `sheet`: of a workbook, the first one if it says none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    columns: _Columns
+    rows: _Rows = _Rows()
+    sheet: str | None = None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Layout:
+        headings = list(self.headings.values())
+        if len(set(headings)) < len(headings):
+            raise ValueError("two fields name the same column")
+        return self
+
+    @property
+    def headings(self) -> Mapping[str, str]:
+        """Field -> heading, only those that are there."""
+        return {field: heading for field, heading in self.columns.model_dump().items() if heading}
+
+    @property
+    def told_apart(self) -> tuple[str, ...]:
+        """The fields that its counts are told apart by."""
+        return tuple(field for field in FIELDS if field in self.headings)
+
+
+def load_layouts(folder: Path = LAYOUTS) -> Mapping[str, Layout]:
+    """Every layout of a folder, by name. Raises StatementError for one that cannot be read."""
+    found = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found[path.stem] = Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8"))})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StatementError(path=path.name, line=1, field="(layout)", problem=f"no TOML: {error}") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(map(str, first["loc"])) or "(layout)"
+            raise StatementError(path=path.name, line=1, field=field, problem=first["msg"]) from None
+    return found
+
+
+class _Line(NamedTuple):
+    """A row of a file, with its number as an editor or a spreadsheet shows it."""
+
+    number: int
+    cells: Sequence[Any]
+
+
+def _lines(path: Path, content: bytes, sheet: str | None) -> Iterator[_Line]:
+    """Rows that are not empty."""
+    rows = _workbook(path, content, sheet) if path.suffix.lower() == ".xlsx" else _text(path, content)
+    for number, cells in rows:
+        if any(cell is not None and str(cell).strip() for cell in cells):
+            yield _Line(number, cells)
+
+
+def _text(path: Path, content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
+    """CSV, in whichever way a spreadsheet saved it."""
+    try:
+        text = decoded(content)
+    except UnicodeDecodeError:
+        raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise _wrong(path, reader.line_num, "(file)", f"no CSV: {error}") from None
+
+
+def _workbook(path: Path, content: bytes, sheet: str | None) -> Iterator[tuple[int, Sequence[Any]]]:
+    # Not at the top: DAG files lead here.
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    except (InvalidFileException, KeyError, OSError, ValueError) as error:
+        raise _wrong(path, 1, "(file)", f"no XLSX workbook ({type(error).__name__})") from None
+    except Exception as error:
+        # zipfile and the XML parser have errors of their own for torn files.
+        raise _wrong(path, 1, "(file)", f"cannot be read as a workbook ({type(error).__name__})") from None
+    try:
+        if sheet is not None and sheet not in book.sheetnames:
+            raise _wrong(path, 1, "(sheet)", f"there is no sheet '{sheet}'")
+        page = book[sheet] if sheet else book.worksheets[0]
+        yield from enumerate(page.iter_rows(values_only=True), start=1)
+    finally:
+        book.close()
+
+
+def _wrong(path: Path, line: int, field: str, problem: str) -> StatementError:
+    return StatementError(path=path.name, line=line, field=field, problem=problem)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """What the caller says about files that do not say it themselves."""
+
+    layout: str | None = None
+    hospital: str | None = None
+    day: date | None = None
+    as_of: datetime | None = None
+
+
+class Reader:
+    """Turns files into statements. `hospitals` by their id at the platform."""
+
+    def __init__(
+        self, hospitals: Iterable[Hospital], tables: Mapping[str, CodeTable], layouts: Mapping[str, Layout]
+    ) -> None:
+        self._by_platform_id: dict[str, list[str]] = {}
+        for one in hospitals:
+            self._by_platform_id.setdefault(one.platform.hospital_id, []).append(one.id)
+        self._ids = {one for ids in self._by_platform_id.values() for one in ids}
+        self._tables = tables
+        self._layouts = layouts
+
+    @classmethod
+    def of(cls, settings: Settings) -> Reader:
+        """With every hospital, table and layout of these settings."""
+        layouts = load_layouts(settings.statement_layouts)
+        return cls(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
+
+    def read(self, path: Path, given: Given, *, now: datetime) -> list[Statement]:
+        """All statements of a file, one a hospital and day. Raises StatementError and reads nothing half."""
+        try:
+            size, changed = path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            content = path.read_bytes() if size <= LARGEST else b""
+        except OSError as error:
+            raise _wrong(path, 1, "(file)", f"cannot be read: {error.strerror}") from None
+        if path.suffix.lower() not in ENDINGS or size > LARGEST:
+            raise _wrong(path, 1, "(file)", f"is no {' or '.join(ENDINGS)} file of at most {LARGEST:,} bytes")
+        if given.hospital is not None and given.hospital not in self._ids:
+            raise _wrong(path, 1, "hospital", f"there is no hospital '{given.hospital}'")
+        layout, head, lines = self._opened(path, content, given.layout)
+        at = {field: head.cells.index(heading) for field, heading in layout.headings.items()}
+        for field, said in (("hospital", given.hospital), ("day", given.day)):
+            if field not in at and said is None:
+                raise _wrong(path, head.number, field, f"the file does not say it: name it with --{field}")
+        counts: dict[tuple[str, date], Counter[Slot]] = {}
+        first_at: dict[tuple[str, date, Slot], int] = {}
+        for line in lines:
+            cells = {field: line.cells[n] if n < len(line.cells) else None for field, n in at.items()}
+            first = next(str(cell).strip() for cell in line.cells if cell is not None and str(cell).strip())
+            uses = self._uses(path, line.number, cells["uses"])
+            if first in layout.rows.totals:
+                total = sum(one.total() for one in counts.values())
+                if uses != total:
+                    raise _wrong(
+                        path, line.number, "uses", f"the total says {uses}, the rows above it add up to {total}"
+                    )
+                continue
+            hospital = given.hospital if "hospital" not in at else self._hospital(path, line.number, cells, given)
+            day = given.day if "day" not in at else self._day(path, line.number, cells["day"])
+            assert hospital is not None  # noqa: S101 - demanded above
+            assert day is not None  # noqa: S101
+            slot = self._slot(path, line.number, {field: cells[field] for field in layout.told_apart})
+            before = first_at.setdefault((hospital, day, slot), line.number)
+            if before != line.number and not layout.rows.add_up:
+                raise _wrong(path, line.number, "uses", f"the same count stands in line {before} already")
+            counts.setdefault((hospital, day), Counter())[slot] += uses
+        if not counts:
+            if given.hospital is None or given.day is None:
+                raise _wrong(
+                    path, head.number, "uses", "there is no count: of a day without uses say --hospital and --day"
+                )
+            counts[given.hospital, given.day] = Counter()
+        return [
+            Statement(
+                hospital=hospital,
+                day=day,
+                as_of=given.as_of or min(changed, now),
+                told_apart=layout.told_apart,
+                counts=of_day,
+                layout=layout.name,
+                file=path.name[:200],
+                sha256=hashlib.sha256(content).hexdigest(),
+            )
+            for (hospital, day), of_day in counts.items()
+        ]
+
+    def _opened(self, path: Path, content: bytes, name: str | None) -> tuple[Layout, _Line, Iterator[_Line]]:
+        """The layout that fits, the line with its headings, and the lines below it."""
+        if name is not None and name not in self._layouts:
+            raise _wrong(path, 1, "(layout)", f"there is no layout '{name}': take one of {', '.join(self._layouts)}")
+        wanted = [self._layouts[name]] if name else list(self._layouts.values())
+        # Titles may stand above the headings. The layout that says most of a file is the one meant.
+        for layout in sorted(wanted, key=lambda one: -len(one.headings)):
+            lines = _lines(path, content, layout.sheet)
+            for number, line in enumerate(lines):
+                cells = [None if cell is None else str(cell).strip() for cell in line.cells]
+                if set(layout.headings.values()) <= set(cells):
+                    return layout, _Line(line.number, cells), lines
+                if number >= 20:
+                    break
+        if name:
+            missing = ", ".join(self._layouts[name].headings.values())
+            raise _wrong(path, 1, "(headings)", f"layout '{name}' wants the columns {missing}")
+        raise _wrong(
+            path, 1, "(headings)", f"no layout fits ({', '.join(self._layouts)}): add one to statement_layouts"
+        )
+
+    def _hospital(self, path: Path, line: int, cells: Mapping[str, Any], given: Given) -> str:
+        said = _plain(cells["hospital"])
+        ids = self._by_platform_id.get(said, [])
+        if given.hospital is not None:
+            if given.hospital not in ids:
+                raise _wrong(path, line, "hospital", f"'{said[:40]}' is not {given.hospital}")
+            return given.hospital
+        if len(ids) != 1:
+            problem = "no hospital's file has this platform id" if not ids else f"{', '.join(ids)} share it: --hospital"
+            raise _wrong(path, line, "hospital", f"'{said[:40]}': {problem}")
+        return ids[0]
+
+    @staticmethod
+    def _day(path: Path, line: int, said: Any) -> date:
+        if isinstance(said, datetime):
+            return said.date()
+        if isinstance(said, date):
+            return said
+        if match := _DAY.fullmatch(_plain(said)):
+            try:
+                return date(*map(int, match.groups()))
+            except ValueError:
+                pass
+        raise _wrong(path, line, "day", f"'{_plain(said)[:40]}' is no day")
+
+    @staticmethod
+    def _uses(path: Path, line: int, said: Any) -> int:
+        text = _plain(said).replace(",", "").replace("，", "")
+        if not re.fullmatch(r"\d{1,9}", text):
+            raise _wrong(path, line, "uses", f"'{_plain(said)[:40]}' is no count")
+        return int(text)
+
+    def _slot(self, path: Path, line: int, cells: Mapping[str, Any]) -> Slot:
+        slot: dict[str, Any] = {}
+        for field, said in cells.items():
+            text = _plain(said)
+            if field != "hour":
+                slot[field] = self._code(path, line, field, text)
+                continue
+            match = _HOUR.fullmatch(text)
+            if not match or int(match[1]) > 23:
+                raise _wrong(path, line, "hour", f"'{text[:40]}' is no hour of a day")
+            slot["hour"] = int(match[1])
+        return Slot(**slot)
+
+    def _code(self, path: Path, line: int, field: str, text: str) -> str | None:
+        """A standard code, from itself or its name; spreadsheets turn "0100" into 100."""
+        table = self._tables[field]
+        if not text:
+            return None
+        if found := table.standard({}, fold(text)):
+            return found
+        if text.isdigit():
+            alike = [code for code in table.codes if code.isdigit() and int(code) == int(text)]
+            if len(alike) == 1:
+                return alike[0]
+        raise _wrong(path, line, field, f"'{text[:40]}' is neither a code nor a name of the standard table")
+
+
+def _plain(said: Any) -> str:
+    """A cell as text; whole numbers without their '.0'."""
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    return "" if said is None else str(said).strip()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """One statement that was imported, and how it stands against the answers."""
+
+    file: str
+    layout: str
+    hospital: str
+    day: date
+    uses: int
+    against: PlatformDay
+
+    def summary(self) -> dict[str, object]:
+        """Counts only, fit for logs and XCom."""
+        return {
+            "file": self.file,
+            "layout": self.layout,
+            "hospital": self.hospital,
+            "day": self.day.isoformat(),
+            "uses": self.uses,
+            "proved": self.against.proved,
+            "missing": self.against.missing,
+            "surplus": self.against.surplus,
+        }
+
+
+def import_files(
+    ledger: Ledger,
+    reader: Reader,
+    hospitals: Mapping[str, Hospital],
+    paths: Iterable[Path],
+    given: Given,
+    *,
+    now: datetime,
+) -> list[Imported]:
+    """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
+    found = [one for path in paths for one in reader.read(path, given, now=now)]
+    with ledger.write() as connection:
+        statement_store.keep(connection, found, now=now)
+    imported = [
+        Imported(
+            file=one.file,
+            layout=one.layout,
+            hospital=one.hospital,
+            day=one.day,
+            uses=one.uses,
+            against=weigh_statement(ledger, hospitals[one.hospital], one.day, now=now),
+        )
+        for one in found
+    ]
+    for hospital in sorted({one.hospital for one in found}):
+        watermark.advance(ledger, hospitals[hospital], now=now)
+    return imported

@@ -1,0 +1,228 @@
+"""Verification: up to which moment everything of a feed is accounted for, without a gap (verified_through).
+
+It goes on over a day only when all of it holds: the day was reconciled and came out clean (counted at the HIS, nothing
+late, nothing under way, no remainder), its windows are closed and cover it, and no statement of the platform says
+otherwise. Days follow each other; none is skipped.
+
+A difference that shows up later in a day that was verified takes the mark back to the start of that day, with the
+reason (table `verified_move`, which only grows); it goes on again by itself once the day is clean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, func, insert, or_, select
+
+from card_usage.config.hospital import Hospital
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.schema import feed_window, reconciliation, verified, verified_move
+from card_usage.ledger.upsert import upsert
+from card_usage.reconciliation.reconcile import EVERY_FEED
+from card_usage.windows import DAY, day_window, joined
+
+_AGAINST: Final = ("late_in_source", "moved_here", "refunds_not_staged", "open", "remainder", "missing", "surplus")
+"""What keeps a reconciled day from being clean, as its kept counts name it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """How far one feed is verified. `through` is outside; None: not a single day yet. `stands`: why it goes no further.
+
+    `moved`: by how many days the last look moved it, back if negative.
+    """
+
+    hospital: str
+    feed: str
+    since: date | None
+    through: datetime | None
+    stands: str
+    moved: int = 0
+
+    def summary(self) -> dict[str, object]:
+        """Fit for logs and XCom."""
+        return {
+            "hospital": self.hospital,
+            "feed": self.feed,
+            "since": None if self.since is None else self.since.isoformat(),
+            "verified_through": None if self.through is None else self.through.isoformat(" ", "minutes"),
+            "moved_days": self.moved,
+            "stands": self.stands,
+        }
+
+
+class _Day(NamedTuple):
+    clean: bool
+    provisional: bool
+    counts: dict[str, Any]
+
+    @property
+    def against(self) -> str:
+        """What speaks against it, in classes and counts; "" for what was only not counted."""
+        found = [f"{name} {self.counts[name]}" for name in _AGAINST if self.counts.get(name)]
+        return ", ".join(found)
+
+
+def advance(ledger: Ledger, hospital: Hospital, *, now: datetime) -> tuple[Mark, ...]:
+    """Move each feed's mark as far as it may stand now, forwards or back."""
+    found = []
+    for feed in hospital.his.feeds:
+        with ledger.write() as connection:
+            found.append(_advance(connection, hospital, feed, now))
+    return tuple(found)
+
+
+def marks(connection: Connection, hospital: Hospital) -> tuple[Mark, ...]:
+    """Where each feed's mark stands, and why there."""
+    return tuple(_look(connection, hospital, feed)[0] for feed in hospital.his.feeds)
+
+
+def verified_through(connection: Connection, hospital: Hospital) -> date | None:
+    """The last day that is verified for every feed; None: there is none."""
+    query = select(verified.c.feed, verified.c.through).where(verified.c.hospital == hospital.id)
+    through = {row.feed: row.through for row in connection.execute(query)}
+    edges = [through.get(feed) for feed in hospital.his.feeds]
+    known = [edge for edge in edges if edge is not None]
+    return min(known).date() - DAY if known and len(known) == len(edges) else None
+
+
+def verified_days(connection: Connection, hospital: Hospital) -> tuple[date, date] | None:
+    """First and last day of what is verified for every feed; None: nothing is."""
+    last = verified_through(connection, hospital)
+    since = connection.scalar(select(func.max(verified.c.since)).where(verified.c.hospital == hospital.id))
+    return None if last is None or since is None or since.date() > last else (since.date(), last)
+
+
+def _advance(connection: Connection, hospital: Hospital, feed: str, now: datetime) -> Mark:
+    mark, before, reason = _look(connection, hospital, feed)
+    if mark.through is None or mark.since is None or mark.through == before:
+        return mark
+    since = datetime.combine(mark.since, time())
+    values = {"through": mark.through, "at": now}
+    key = {"hospital": hospital.id, "feed": feed}
+    upsert(connection, verified, key, values, first={"since": since})
+    move = {**key, "before": before, "after": mark.through, "reason": reason[:200], "at": now}
+    connection.execute(insert(verified_move).values(**move))
+    return mark
+
+
+def _look(connection: Connection, hospital: Hospital, feed: str) -> tuple[Mark, datetime | None, str]:
+    """The mark as it should stand, where it stood, and the reason for the move."""
+    of_feed = (verified.c.hospital == hospital.id, verified.c.feed == feed)
+    known = connection.execute(select(verified.c.since, verified.c.through).where(*of_feed)).one_or_none()
+    since = known.since if known else _first(connection, hospital, feed)
+    if since is None:
+        mark = Mark(hospital=hospital.id, feed=feed, since=None, through=None, stands="nothing was staged yet")
+        return mark, None, ""
+    before: datetime | None = known.through if known else None
+    edge = before or since
+    days = _reconciled(connection, hospital.id, feed, since.date(), edge.date())
+    platform = _reconciled(connection, hospital.id, EVERY_FEED, since.date(), edge.date())
+    closed = _closed(connection, hospital.id, feed, edge)
+    at: datetime = since
+    while True:
+        day = at.date()
+        if before is not None and at < before:
+            # Verified once: it stays so until something speaks against it. Not being counted again says nothing.
+            stands = _disputed(days.get(day), platform.get(day))
+        else:
+            stands = _stands(day, days.get(day), platform.get(day), closed)
+        if stands:
+            break
+        at += DAY
+    through = at if at > since or known else None
+    moved = 0 if through is None else (through - (before or since)) // DAY
+    mark = Mark(hospital=hospital.id, feed=feed, since=since.date(), through=through, stands=stands, moved=moved)
+    return mark, before, f"{day}: {stands}" if moved < 0 else "days closed clean"
+
+
+def _first(connection: Connection, hospital: Hospital, feed: str) -> datetime | None:
+    """Midnight of the first day that was staged, not before the hospital's own first day."""
+    query = select(func.min(feed_window.c.start)).where(
+        feed_window.c.hospital == hospital.id, feed_window.c.feed == feed
+    )
+    first = connection.scalar(query)
+    if first is None:
+        return None
+    day = max(first.date(), hospital.start) if hospital.start else first.date()
+    return datetime.combine(day, time())
+
+
+def _reconciled(connection: Connection, hospital: str, feed: str, first: date, edge: date) -> dict[date, _Day]:
+    """What was kept of days from `first` on: of those before `edge`, only what is not clean."""
+    query = select(
+        reconciliation.c.day, reconciliation.c.clean, reconciliation.c.provisional, reconciliation.c.counts
+    ).where(
+        reconciliation.c.hospital == hospital,
+        reconciliation.c.feed == feed,
+        reconciliation.c.day >= first,
+        or_(reconciliation.c.day >= edge, reconciliation.c.clean.is_(False)),
+    )
+    return {
+        day: _Day(clean, provisional, {} if clean else json.loads(counts))
+        for day, clean, provisional, counts in connection.execute(query)
+    }
+
+
+def _closed(connection: Connection, hospital: str, feed: str, since: datetime) -> Sequence[tuple[datetime, datetime]]:
+    """Stretches that are covered by closed windows, joined, in order."""
+    query = (
+        select(feed_window.c.start, feed_window.c.end)
+        .where(
+            feed_window.c.hospital == hospital,
+            feed_window.c.feed == feed,
+            feed_window.c.end > since,
+            feed_window.c.status == "closed",
+        )
+        .order_by(feed_window.c.start)
+    )
+    return joined((row.start, row.end) for row in connection.execute(query))
+
+
+def _stands(
+    day: date, reconciled: _Day | None, platform: _Day | None, closed: Sequence[tuple[datetime, datetime]]
+) -> str:
+    """Why the mark cannot pass the day; "" if it can."""
+    window = day_window(day)
+    if not any(start <= window.start and window.end <= end for start, end in closed):
+        return "its windows are not all closed"
+    if reconciled is None:
+        return "not reconciled yet"
+    if reconciled.provisional:
+        return "can still grow"
+    if not reconciled.clean:
+        return reconciled.against or "not counted at the HIS"
+    if platform is not None and not platform.clean:
+        return f"platform: {platform.against}"
+    return ""
+
+
+def _disputed(reconciled: _Day | None, platform: _Day | None) -> str:
+    """What speaks against a day that was verified; "" for nothing."""
+    if reconciled is not None and not reconciled.clean and reconciled.against:
+        return reconciled.against
+    return f"platform: {platform.against}" if platform is not None and not platform.clean else ""
+
+
+def moves(connection: Connection, hospital: str, *, most: int = 50) -> list[dict[str, object]]:
+    """The last moves of a hospital's marks, the newest first."""
+    query = (
+        select(verified_move)
+        .where(verified_move.c.hospital == hospital)
+        .order_by(verified_move.c.id.desc())
+        .limit(most)
+    )
+    return [
+        {
+            "feed": row.feed,
+            "before": None if row.before is None else row.before.isoformat(" ", "minutes"),
+            "after": row.after.isoformat(" ", "minutes"),
+            "reason": row.reason,
+            "at": row.at.isoformat(" ", "seconds"),
+        }
+        for row in connection.execute(query)
+    ]

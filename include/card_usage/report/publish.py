@@ -1,0 +1,108 @@
+"""Report: a hospital's day and month, and the fleet, as pages that a manager can sign, sheets, a mail, and JSON beside.
+
+A page is one file without scripts or anything from elsewhere: it prints to A4 and reads on a phone; the mail says the
+same to mail clients. All hold counts, codes and names of codes; nothing in them says who a patient is.
+
+figures, month, fleet   all that is said, as plain values (the JSON; its schemas stand beside as *.schema.json)
+standing, verdict, actions   what these have in common
+page, pictures, charts  the values as HTML
+book                    the values as XLSX
+mail                    the values as a mail
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from card_usage.config.hospital import Hospital
+from card_usage.files.store import Store
+from card_usage.ledger import report_files
+from card_usage.ledger.database import Ledger
+from card_usage.report import day_uses, fleet, month, xlsx
+from card_usage.report.figures import figures
+from card_usage.report.fleet import FLEET
+from card_usage.report.html import render
+from card_usage.report.mail import Mail, mail
+from card_usage.words.catalogue import Language
+
+FLEET_FOLDER = "_fleet"
+"""No hospital's id begins so."""
+
+Files = dict[str, str]
+"""Kind of file -> its name in the store."""
+
+
+def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime) -> Files:
+    """Write <hospital>/<day>/card-usage-<day>.html, .json, .xlsx and .mail.html, each whole or not at all.
+
+    The same day again replaces them. All are indexed in the ledger by their name, and the day's sums of uses are kept
+    there for months to come. Raises OSError if the store cannot be written.
+    """
+    with ledger.read() as connection:
+        summed = day_uses.of_day(connection, hospital.id, day)
+    # Kept first: the trend of the report shows this day too.
+    with ledger.write() as connection:
+        day_uses.keep(connection, hospital.id, day, summed)
+    with ledger.read() as connection:
+        found = figures(connection, hospital, day, language=language, now=now, uses=summed)
+    stem = f"{hospital.id}/{day.isoformat()}/card-usage-{day.isoformat()}"
+    return _written(ledger, store, found, stem, hospital=hospital.id, day=day, prefix="", now=now)
+
+
+def publish_month(
+    ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime
+) -> Files:
+    """The same for the month of a day: <hospital>/<month>/card-usage-<month>.*; kinds are `month.html` and so on."""
+    with ledger.read() as connection:
+        found = month.figures(connection, hospital, day, language=language, now=now)
+    stem = f"{hospital.id}/{found['month']}/card-usage-{found['month']}"
+    return _written(ledger, store, found, stem, hospital=hospital.id, day=day.replace(day=1), prefix="month.", now=now)
+
+
+def publish_fleet(
+    ledger: Ledger,
+    hospitals: Sequence[Hospital],
+    day: date,
+    store: Store,
+    *,
+    broken: Mapping[str, str],
+    language: Language,
+    now: datetime,
+) -> tuple[Files, dict[str, Any]]:
+    """The same for all hospitals after a day: _fleet/<day>/card-usage-fleet-<day>.*; and the figures, for the mail."""
+    with ledger.read() as connection:
+        found = fleet.figures(connection, hospitals, day, broken=broken, language=language, now=now)
+    stem = f"{FLEET_FOLDER}/{day.isoformat()}/card-usage-fleet-{day.isoformat()}"
+    return _written(ledger, store, found, stem, hospital=FLEET, day=day, prefix="", now=now), found
+
+
+def _written(
+    ledger: Ledger,
+    store: Store,
+    found: dict[str, Any],
+    stem: str,
+    *,
+    hospital: str,
+    day: date,
+    prefix: str,
+    now: datetime,
+) -> Files:
+    contents = {
+        "html": render(found).encode(),
+        "json": (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(),
+        "xlsx": xlsx.render(found),
+        "mail.html": mail(found).html.encode(),
+    }
+    names = {f"{prefix}{kind}": f"{stem}.{kind}" for kind in contents}
+    for content, name in zip(contents.values(), names.values(), strict=True):
+        store.write(name, content)
+    with ledger.write() as connection:
+        for kind, name in names.items():
+            report_files.index(connection, hospital, day, kind, name, now)
+    return names
+
+
+__all__ = ["FLEET", "FLEET_FOLDER", "Files", "Mail", "mail", "publish", "publish_fleet", "publish_month"]

@@ -1,0 +1,228 @@
+"""What was kept of reconciled days, summed: the ground of months, of the fleet and of trends. No event is read here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import Connection, select
+
+from card_usage.config.hospital import Hospital
+from card_usage.ledger.schema import reconciliation, verified
+from card_usage.reconciliation.balance import CLASSES, DIFFERENCES, HOLDERS
+from card_usage.reconciliation.reconcile import EVERY_FEED
+from card_usage.report import day_uses
+from card_usage.windows import DAY, local
+from card_usage.words.catalogue import Language
+
+Figures = dict[str, Any]
+TREND_DAYS: Final = 30
+
+
+class Kept(NamedTuple):
+    """One feed's day as it was last reconciled (feed `*`: a day of the platform's statement)."""
+
+    hospital: str
+    feed: str
+    day: date
+    counts: Mapping[str, Any]
+    remainder: int
+    provisional: bool
+    clean: bool
+    at: datetime
+
+
+def kept(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> Iterator[Kept]:
+    """All that was kept of these hospitals and days, hospital by hospital and day by day, as it is wanted."""
+    table = reconciliation.c
+    query = (
+        select(
+            *(table.hospital, table.feed, table.day, table.counts),
+            *(table.remainder, table.provisional, table.clean, table.at),
+        )
+        .where(table.hospital.in_(list(hospitals)), table.day.between(first, last))
+        .order_by(table.hospital, table.day, table.feed)
+    )
+    for hospital, feed, day, text, *marks in connection.execute(query, execution_options={"yield_per": 1000}):
+        yield Kept(hospital, feed, day, json.loads(text), *marks)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Kept days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
+
+    source: int | None
+    source_voided: int | None
+    staged: int
+    open: int
+    remainder: int
+    provisional: bool
+    clean: bool
+    classes: Mapping[str, int]
+    differences: Mapping[str, int]
+    causes: Mapping[str, int]
+    counted_at: datetime | None
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Held events; what holds them is not kept, so all count as held by the quota."""
+        return dict.fromkeys(HOLDERS, 0) | {"quota": self.classes["held"]}
+
+    @classmethod
+    def of(cls, rows: Iterable[Kept]) -> Standing:
+        """The sum of any hospitals, feeds and days."""
+        found = list(rows)
+        feeds = [one for one in found if one.feed != EVERY_FEED]
+        statements = [one for one in found if one.feed == EVERY_FEED]
+        causes: dict[str, int] = {}
+        for one in feeds:
+            for rule, events in one.counts.get("causes", {}).items():
+                causes[rule] = causes.get(rule, 0) + events
+        differences = {name: _sum(feeds, name) for name in DIFFERENCES}
+        differences["platform_missing"] += _sum(statements, "missing")
+        differences["platform_surplus"] += _sum(statements, "surplus")
+        return cls(
+            source=_known_sum(feeds, "source"),
+            source_voided=_known_sum(feeds, "source_voided"),
+            staged=_sum(feeds, "staged"),
+            open=_sum(feeds, "open"),
+            remainder=sum(one.remainder for one in found),
+            provisional=any(one.provisional for one in feeds),
+            clean=bool(feeds) and all(one.clean for one in found),
+            classes={name: _sum(feeds, name) for name in CLASSES},
+            differences=differences,
+            causes=causes,
+            counted_at=min((one.at for one in feeds), default=None),
+        )
+
+    @classmethod
+    def sum(cls, several: Iterable[Standing]) -> Standing:
+        """Of any hospitals and days."""
+        found = list(several)
+        sources = [one.source for one in found]
+        voided = [one.source_voided for one in found]
+        return cls(
+            source=_known(sources),
+            source_voided=_known(voided),
+            staged=sum(one.staged for one in found),
+            open=sum(one.open for one in found),
+            remainder=sum(one.remainder for one in found),
+            provisional=any(one.provisional for one in found),
+            clean=bool(found) and all(one.clean for one in found),
+            classes=_added(CLASSES, (one.classes for one in found)),
+            differences=_added(DIFFERENCES, (one.differences for one in found)),
+            causes=_added((), (one.causes for one in found)),
+            counted_at=min((one.counted_at for one in found if one.counted_at is not None), default=None),
+        )
+
+
+def _added(names: Iterable[str], several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total = dict.fromkeys(names, 0)
+    for one in several:
+        for name, figure in one.items():
+            total[name] = total.get(name, 0) + figure
+    return total
+
+
+def _sum(rows: list[Kept], name: str) -> int:
+    return sum(one.counts.get(name) or 0 for one in rows)
+
+
+def _known_sum(rows: list[Kept], name: str) -> int | None:
+    return _known([one.counts.get(name) for one in rows])
+
+
+def _known(figures: list[int | None]) -> int | None:
+    """None unless there are some and all are known."""
+    return None if not figures or None in figures else sum(one for one in figures if one is not None)
+
+
+class Weighed(Protocol):
+    """What totals are taken of: a reconciliation, or a `Standing`."""
+
+    @property
+    def source(self) -> int | None: ...
+    @property
+    def source_voided(self) -> int | None: ...
+    @property
+    def staged(self) -> int: ...
+    @property
+    def open(self) -> int: ...
+    @property
+    def remainder(self) -> int: ...
+    @property
+    def classes(self) -> Mapping[str, int]: ...
+    @property
+    def differences(self) -> Mapping[str, int]: ...
+
+
+def totals_of(weighed: Weighed) -> Figures:
+    classes, differences = weighed.classes, weighed.differences
+    return {
+        "source": weighed.source,
+        "source_voided": weighed.source_voided,
+        "staged": weighed.staged,
+        "delivered": classes["delivered"],
+        "to_report": weighed.staged - classes["voided"],
+        "waiting": weighed.open + differences["late_in_source"] + differences["provisional_window"],
+        "not_staged": sum(differences[name] for name in ("late_in_source", "provisional_window", "moved_here")),
+        "for_people": classes["quarantined"]
+        + classes["rejected"]
+        + classes["unconfirmed"]
+        + differences["vanished_from_source"]
+        + differences["moved_here"]
+        + differences["platform_missing"]
+        + differences["platform_surplus"],
+        "remainder": weighed.remainder,
+    }
+
+
+def trend(connection: Connection, hospital: str, last: date, days: int = TREND_DAYS) -> list[Figures]:
+    """Day by day up to `last`, as kept; a day of which nothing was kept has null figures."""
+    first = last - timedelta(days=days - 1)
+    by_day = {
+        day: Standing.of(rows)
+        for day, rows in groupby(kept(connection, [hospital], first, last), key=attrgetter("day"))
+    }
+    used = {day: found.events for (_, day), found in day_uses.by_day(connection, [hospital], first, last).items()}
+    return [trend_day(day, by_day.get(day), used.get(day)) for day in (first + DAY * n for n in range(days))]
+
+
+def trend_day(day: date, standing: Standing | None, used: int | None) -> Figures:
+    """One day of a trend: what was delivered, what waits, what somebody has to mend, what was refunded in time. None:
+    nothing was kept of it."""
+    names = ("source", "staged", "delivered", "waiting", "for_people", "voided")
+    if standing is None:
+        return {"day": day.isoformat(), "uses": used, **dict.fromkeys(names)}
+    totals = totals_of(standing)
+    figures = {**totals, "voided": standing.classes["voided"]}
+    return {"day": day.isoformat(), "uses": used, **{name: figures[name] for name in names}}
+
+
+def named_hospital(hospital: Hospital, language: Language) -> Figures:
+    """Who the report is about."""
+    return {
+        "id": hospital.id,
+        "name": hospital.name if language == "zh" else hospital.name_en or hospital.name,
+        "platform_id": hospital.platform.hospital_id,
+        "region": hospital.region,
+    }
+
+
+def verified_through(connection: Connection, hospital: Hospital) -> str | None:
+    """Up to when (local, outside) everything of all feeds is accounted for without a gap; None: a feed is nowhere."""
+    query = select(verified.c.feed, verified.c.through).where(verified.c.hospital == hospital.id)
+    found: dict[str, datetime] = {feed: through for feed, through in connection.execute(query)}
+    if not set(hospital.his.feeds) <= found.keys():
+        return None
+    return min(found[feed] for feed in hospital.his.feeds).isoformat(timespec="minutes")
+
+
+def stamp(instant: datetime) -> str:
+    """Local time with its zone, whole minutes."""
+    return f"{local(instant):%Y-%m-%dT%H:%M}+08:00"

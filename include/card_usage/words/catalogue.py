@@ -1,0 +1,130 @@
+"""Words: every text that people outside the team read, in Chinese and English, in one catalogue.
+
+A file of this package for each part of it. Promises: each text exists in both languages with the same places to fill;
+a missing one is a KeyError, never a blank.
+Tone: what happened, how many, what to do, who can help. Rules carry their own texts (`card_usage.standard.rules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Final, Literal
+
+from card_usage.words import (
+    actions,
+    alerts,
+    approval,
+    code_mapping,
+    data_docs,
+    fleet,
+    mail,
+    month,
+    onboarding,
+    quality,
+    report,
+    terms,
+    usage,
+)
+from card_usage.words.english_codes import ENGLISH_NAMES
+
+Language = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
+
+_PARTS: Final = (
+    report,
+    onboarding,
+    month,
+    fleet,
+    mail,
+    quality,
+    actions,
+    terms,
+    usage,
+    alerts,
+    approval,
+    code_mapping,
+    data_docs,
+)
+
+TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
+
+_WEEKDAYS: Final = (
+    ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
+    ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+)
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+class Words:
+    """The catalogue in one language. Numbers that fill a text are grouped by thousands."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+        self._at = LANGUAGES.index(language)
+
+    def __call__(self, key: str, **fields: object) -> str:
+        """The text of `key`, filled. Raises KeyError for a text or a place that does not exist."""
+        text = TEXTS[key][self._at]
+        return text.format_map({name: self.number(value) for name, value in fields.items()}) if fields else text
+
+    def has(self, key: str) -> bool:
+        """Whether the catalogue has this text."""
+        return key in TEXTS
+
+    def known(self, prefix: str, name: str) -> str:
+        """The text of a name that may be somebody else's (a feed of a new HIS): itself, if nobody wrote one."""
+        key = f"{prefix}.{name}"
+        return self(key) if key in TEXTS else name
+
+    def code(self, table: str, code: str, name: str) -> str:
+        """A standard code in words: `name` is the table's own, in Chinese."""
+        return name if self.language == "zh" else ENGLISH_NAMES.get(table, {}).get(code, name)
+
+    def list(self, texts: Iterable[str]) -> str:
+        """Several of a kind, one behind the other."""
+        return ("、" if self.language == "zh" else ", ").join(texts)
+
+    def sentence(self, text: str) -> str:
+        """With a capital at its start, for what stands alone."""
+        return text[:1].upper() + text[1:]
+
+    def number(self, value: object) -> str:
+        """Whole numbers as 12,345; everything else as it is."""
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    def share(self, part: int, of: int) -> str:
+        """A share as people read it: 97.3%. What is not nothing never shows as 0%, what is not all never as 100%."""
+        if of <= 0:
+            return "—"
+        percent = 100 * part / of
+        if 0 < percent < 0.05:
+            return "<0.1%"
+        if 99.95 <= percent < 100:
+            return ">99.9%"
+        return f"{percent:.1f}%"
+
+    def day(self, day: date) -> str:
+        """A date with its weekday."""
+        weekday = _WEEKDAYS[self._at][day.weekday()]
+        if self.language == "zh":
+            return f"{day.year}年{day.month}月{day.day}日 {weekday}"
+        return f"{weekday}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+    def month(self, day: date) -> str:
+        """The month of a day."""
+        return f"{day.year}年{day.month}月" if self.language == "zh" else f"{_MONTHS[day.month - 1]} {day.year}"
+
+    def through(self, moment: str) -> str:
+        """A local time up to which something holds; midnight is the end of the day before."""
+        found = datetime.fromisoformat(moment)
+        if found.time() == time():
+            return f"{found.date() - timedelta(days=1)} 24:00"
+        return f"{found:%Y-%m-%d %H:%M}"
+
+    def hour(self, hour: int) -> str:
+        """An hour of the day."""
+        return f"{hour} 时" if self.language == "zh" else f"{hour}:00"

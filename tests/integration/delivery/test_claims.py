@@ -1,0 +1,126 @@
+"""Claims over a ledger whose answers get lost: what was written may not be heard of, and is written again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import postgres as pg
+import pytest
+from backlog import DAY, HOSPITAL, Backlog
+from card_usage.clock import SystemClock
+from card_usage.delivery import workers
+from card_usage.delivery.claims import Claims, Open
+from card_usage.delivery.transitions import LIVE, Attempt, Scope, Settled, claim, settle
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.schema import event
+from card_usage.platform.outcome import Answer, Reply
+from sqlalchemy import select
+
+NOW = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
+EVENTS = 3
+
+
+class Door:
+    """Counts how often an answer of the ledger was lost; the test says when."""
+
+    stumbles = 0
+
+
+class Deliverer:
+    """One worker's claims, with the ledger at hand."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self.door = Door()
+        self.ledger: Ledger = backlog.open()
+        backlog.fill()
+        identity = workers.Identity(host="h", pid=1, process_start="0")
+        with self.ledger.write() as connection:
+            self.worker = workers.register(connection, hospital=HOSPITAL, app_id="a", identity=identity, now=NOW)
+        self.claims = Claims(
+            hospital=backlog.hospital,
+            scope=Scope(HOSPITAL, DAY, DAY),
+            worker=self.worker,
+            door=self.door,  # type: ignore[arg-type]
+            clock=SystemClock(),
+            clock_seen=lambda: None,
+        )
+
+    def take(self) -> list[Open]:
+        with self.ledger.write() as connection:
+            return self.claims.take(connection)
+
+    def settle(self, taken: list[Open], status: str, *calls: Attempt) -> set[int]:
+        """The writing of outcomes, committed."""
+        with self.ledger.write() as connection:
+            outcomes = [Settled(one.claimed, status, None, None, calls) for one in taken]
+            return settle(connection, outcomes, worker=self.worker, now=NOW)
+
+    def states(self) -> list[str]:
+        with self.ledger.read() as connection:
+            return list(connection.scalars(select(event.c.status).order_by(event.c.id)))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def deliverer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deliverer]:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    if request.param == "postgresql":
+        cluster: pg.Cluster = request.getfixturevalue("postgres")
+        url = cluster.url(cluster.create())
+    opened = Deliverer(Backlog(home=tmp_path, events=EVENTS, ledger_url=url, platform_url="http://127.0.0.1:9"))
+    yield opened
+    opened.ledger.close()
+
+
+def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_deliverer_for_its_own(
+    deliverer: Deliverer,
+) -> None:
+    """The commit is done, its answer lost. Until the writer has heard of it, the feeder must not claim the event again:
+    the writer's second try would give away an event that has a call under way."""
+    first = deliverer.take()
+    deliverer.claims.remember(first)
+    assert len(first) == EVENTS
+    call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
+    assert len(deliverer.settle(first, "ready", call)) == EVENTS
+    deliverer.door.stumbles += 1
+    assert deliverer.take() == []
+    assert deliverer.settle(first, "ready", call) == set(), "the second try finds all written"
+    deliverer.claims.forget(one.claimed.id for one in first)
+    second = deliverer.take()
+    assert len(second) == EVENTS
+    assert {one.claimed.attempts for one in second} == {1}
+
+
+def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(deliverer: Deliverer) -> None:
+    lost = deliverer.take()
+    assert deliverer.states() == ["in_flight"] * EVENTS
+    deliverer.door.stumbles += 1
+    found = deliverer.take()
+    assert {one.claimed.id for one in found} == {one.claimed.id for one in lost}
+    assert {one.claimed.request_id for one in found} == {one.claimed.request_id for one in lost}
+    assert {one.claimed.before for one in found} == {"unknown"}, "it may have been sent, for all the ledger knows"
+    assert [one.past for one in found] == [[Answer.NO_ANSWER]] * EVENTS
+
+
+def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliverer: Deliverer) -> None:
+    """The first one's commit is done, its answer lost; a second one has the events by now. The repeated writing must
+    leave them to it."""
+    first = deliverer.take()
+    call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
+    deliverer.settle(first, "ready", call)
+    with deliverer.ledger.write() as connection:
+        other = workers.register(
+            connection,
+            hospital=HOSPITAL,
+            app_id="a",
+            identity=workers.Identity(host="h", pid=2, process_start="0"),
+            now=NOW,
+        )
+        scope = Scope(HOSPITAL, DAY, DAY)
+        taken = claim(connection, scope, lane=LIVE, worker=other, limit=EVENTS, now=NOW)
+    assert len(taken) == EVENTS
+    assert deliverer.settle(first, "ready", call) == set()
+    assert deliverer.states() == ["in_flight"] * EVENTS
+    with deliverer.ledger.read() as connection:
+        assert set(connection.scalars(select(event.c.claimed_by))) == {other}

@@ -1,0 +1,256 @@
+"""The outbox and its channels over real wires: mail by SMTP, robots and webhooks by HTTP, on loopback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import planted
+import pytest
+from card_usage.config.connections import Connection
+from card_usage.errors import BadConnection, ChannelRefused, MissingSetting
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.schema import outbox as outbox_table
+from card_usage.notifications import outbox
+from card_usage.notifications.channels import deliver
+from card_usage.notifications.chat_robots import cut
+from card_usage.notifications.dispatch import post
+from hypothesis import given
+from hypothesis import strategies as st
+from receivers import Mailbox, Webhook
+from sqlalchemy import select
+
+NOW = datetime(2026, 3, 5, 1, 0, tzinfo=UTC)
+KEY = "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa"
+
+
+@pytest.fixture(params=planted.DATABASES)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with planted.either(request, tmp_path) as opened:
+        yield opened
+
+
+def mail(box: Mailbox, **extra: Any) -> Connection:
+    extra = {"to": "it@hospital.example", "from": "alerts@isv.example", "tls": "none"} | extra
+    return Connection(conn_id="mail", conn_type="smtp", host="127.0.0.1", port=box.port, extra=extra)
+
+
+def robot(kind: str, hook: Webhook, password: str = KEY, **extra: Any) -> Connection:
+    return Connection(conn_id=kind, conn_type="http", host=hook.url, password=password, extra={"kind": kind} | extra)
+
+
+# -- one message ------------------------------------------------------------------------------------------------------
+
+
+def test_a_mail_carries_html_its_text_and_attachments(box: Mailbox, tmp_path: Path) -> None:
+    report = tmp_path / "日报.html"
+    report.write_text("<p>report</p>", encoding="utf-8")
+    people = ["it@hospital.example", "head@hospital.example"]
+    deliver(mail(box, to=people), "科室未对照", "**12 笔**", "<b>12 笔</b>", [str(report)])
+    assert {message["to"] for message in box.mails} == set(people)
+    message = box.mails[0]
+    assert message["subject"] == "科室未对照"
+    assert message["from"].addresses[0].addr_spec == "alerts@isv.example"
+    html, plain = message.get_body(("html",)), message.get_body(("plain",))
+    assert html is not None
+    assert "<b>12 笔</b>" in html.get_content()
+    assert plain is not None
+    assert "12 笔" in plain.get_content()
+    assert [part.get_filename() for part in message.walk() if part.get_filename()] == ["日报.html"]
+
+
+def test_a_mail_without_html_is_plain_text(box: Mailbox) -> None:
+    deliver(mail(box), "subject", "line one\nline <two>")
+    assert box.mails[0].get_content_type() == "text/plain"
+    assert "line <two>" in box.mails[0].get_content()
+
+
+def test_wecom_gets_markdown_under_its_key(hook: Webhook) -> None:
+    address = f"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={KEY}"
+    for password in (KEY, address):
+        deliver(robot("wecom", hook, password), "科室未对照", "> 12 笔")
+    assert [path for path, _ in hook.posts] == [f"/cgi-bin/webhook/send?key={KEY}"] * 2
+    assert hook.posts[0][1] == {"msgtype": "markdown", "markdown": {"content": "**科室未对照**\n> 12 笔"}}
+
+
+def test_dingtalk_gets_signed_markdown(hook: Webhook) -> None:
+    deliver(robot("dingtalk", hook, "a1b2c3", secret="SEC0123"), "标题", "第一行\n第二行")
+    ((path, payload),) = hook.posts
+    assert path.startswith("/robot/send?access_token=a1b2c3&timestamp=")
+    assert "&sign=" in path
+    assert payload["msgtype"] == "markdown"
+    assert payload["markdown"]["title"] == "标题"
+    assert "第一行  \n第二行" in payload["markdown"]["text"]
+
+
+def test_feishu_gets_a_card(hook: Webhook) -> None:
+    address = "https://open.feishu.cn/open-apis/bot/v2/hook/0a-1b"
+    deliver(robot("feishu", hook, address, secret="s"), "标题", "**12 笔**")
+    ((path, payload),) = hook.posts
+    assert path == "/open-apis/bot/v2/hook/0a-1b"
+    assert payload["card"]["header"]["title"]["content"] == "标题"
+    assert payload["card"]["elements"][0]["content"] == "**12 笔**"
+    assert payload["sign"]
+
+
+def test_a_webhook_gets_json_at_its_path(hook: Webhook) -> None:
+    connection = Connection(conn_id="hook", conn_type="http", host=hook.url, schema="alerts/in")
+    deliver(connection, "标题", "正文")
+    ((path, payload),) = hook.posts
+    assert path.partition("?")[0] == "/alerts/in"
+    assert (payload["title"], payload["message"]) == ("标题", "正文")
+
+
+@pytest.mark.parametrize("kind", ["wecom", "dingtalk", "feishu"])
+def test_a_refusal_in_an_answer_of_200_is_a_refusal(kind: str, hook: Webhook, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    hook.answer = {"errcode": 45009, "errmsg": "api freq out of limit", "code": 11232, "msg": "frequency limited"}
+    password = "a1b2c3" if kind == "dingtalk" else KEY
+    with pytest.raises(ChannelRefused, match=r"45009|11232") as refused:
+        deliver(robot(kind, hook, password), "t", "b")
+    assert password not in str(refused.value)
+    assert password not in caplog.text
+
+
+def test_a_channel_that_is_down_says_so_plainly_and_keeps_its_address(
+    hook: Webhook, box: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hook.status = 404
+    with pytest.raises(ChannelRefused, match="404"):
+        deliver(Connection(conn_id="hook", conn_type="http", host=hook.url, schema="sEcReT"), "t", "b")
+    box.refuse = True
+    with pytest.raises(ChannelRefused, match="mail"):
+        deliver(mail(box), "t", "b")
+    hook.down = True
+    with pytest.raises(ChannelRefused, match="RemoteProtocolError"):
+        deliver(robot("wecom", hook), "t", "b")
+    assert "sEcReT" not in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        Connection(conn_id="x", conn_type="mssql", host="db"),
+        Connection(conn_id="x", conn_type="wecom", password="no key!"),
+        Connection(conn_id="x", conn_type="dingtalk"),
+        Connection(conn_id="x", conn_type="smtp", host="mail.example"),
+        Connection(conn_id="x", conn_type="apprise", password="nonsense"),
+    ],
+)
+def test_what_is_no_channel_is_said_without_its_password(connection: Connection) -> None:
+    with pytest.raises(BadConnection, match="connection 'x'") as bad:
+        deliver(connection, "t", "b")
+    assert not connection.password or connection.password not in str(bad.value)
+
+
+@given(st.text(st.sampled_from("科a\n室"), max_size=400), st.integers(20, 300))
+def test_a_text_is_cut_to_bytes_and_never_within_a_character(text: str, most: int) -> None:
+    short = cut(text, most)
+    assert len(short.encode()) <= most
+    assert short == text if len(text.encode()) <= most else short.endswith("……")
+
+
+# -- the outbox -------------------------------------------------------------------------------------------------------
+
+
+def statuses(ledger: Ledger) -> list[str]:
+    with ledger.read() as connection:
+        return list(connection.scalars(select(outbox_table.c.status).order_by(outbox_table.c.id)))
+
+
+def fill(ledger: Ledger, *names: str, now: datetime = NOW) -> None:
+    with ledger.write() as connection:
+        for number, name in enumerate(names):
+            outbox.enqueue(connection, name, f"{name} {number}", "text", now=now)
+
+
+def test_a_channel_that_is_down_for_a_day_loses_nothing_and_delays_no_other(
+    ledger: Ledger, hook: Webhook, box: Mailbox
+) -> None:
+    connections = {"mail": mail(box), "wecom": robot("wecom", hook)}
+    hook.down = True
+    at = NOW
+    for hour in range(24):
+        fill(ledger, "wecom", "mail", now=at)
+        posted = post(ledger, connections.__getitem__, now=at)
+        assert posted.sent == 1, "mail goes at once"
+        assert len(box.mails) == hour + 1
+        at += timedelta(hours=1)
+    assert statuses(ledger).count("waiting") == 24
+    with ledger.read() as connection:
+        (_, state) = outbox.states(connection)
+    assert (state.name, state.waiting, state.down_since) == ("wecom", 24, NOW)
+    hook.down = False
+    for _ in range(3):
+        at += timedelta(minutes=30)
+        post(ledger, connections.__getitem__, now=at)
+    assert [payload["markdown"]["content"].split("**")[1] for _, payload in hook.posts] == ["wecom 0"] * 24
+    assert set(statuses(ledger)) == {"sent"}
+    with ledger.read() as connection:
+        assert [one.down_since for one in outbox.states(connection)] == [None, None]
+
+
+def test_messages_arrive_in_order_after_an_outage(ledger: Ledger, hook: Webhook) -> None:
+    fill(ledger, *["wecom"] * 9)
+    connection_of = {"wecom": robot("wecom", hook)}.__getitem__
+    hook.down = True
+    for minute in (0, 1, 3, 7, 15):
+        assert post(ledger, connection_of, now=NOW + timedelta(minutes=minute)).sent == 0
+    hook.down = False
+    post(ledger, connection_of, now=NOW + timedelta(minutes=60))
+    said = [payload["markdown"]["content"].split("**")[1] for _, payload in hook.posts]
+    assert said == [f"wecom {number}" for number in range(9)]
+
+
+def test_a_message_that_no_channel_takes_does_not_block_the_others(ledger: Ledger, box: Mailbox) -> None:
+    with ledger.write() as connection:
+        outbox.enqueue(connection, "mail", "poison", "text", attachments=["/no/such/file"], now=NOW)
+        outbox.enqueue(connection, "mail", "well", "text", now=NOW)
+    posted = post(ledger, {"mail": mail(box)}.__getitem__, now=NOW)
+    assert (posted.sent, posted.failed, posted.down) == (1, 1, {})
+    assert [message["subject"] for message in box.mails] == ["well"]
+
+
+def test_a_resting_channel_is_left_alone_longer_each_time(ledger: Ledger, hook: Webhook) -> None:
+    fill(ledger, "wecom")
+    connection_of = {"wecom": robot("wecom", hook)}.__getitem__
+    hook.status = 500
+    for minute in range(64):
+        post(ledger, connection_of, now=NOW + timedelta(minutes=minute))
+    # At minutes 0, 1, 3, 7, 15, 31 and 61.
+    assert len(hook.raw) == 7
+
+
+def test_what_waits_too_long_expires_and_is_counted(ledger: Ledger, hook: Webhook) -> None:
+    fill(ledger, "wecom")
+    hook.status = 500
+    connection_of = {"wecom": robot("wecom", hook)}.__getitem__
+    assert post(ledger, connection_of, now=NOW).expired == 0
+    assert post(ledger, connection_of, now=NOW + outbox.LIFE).expired == 1
+    assert statuses(ledger) == ["expired"]
+    post(ledger, connection_of, now=NOW + outbox.KEEP + timedelta(days=1))
+    assert statuses(ledger) == []
+
+
+def test_a_channel_without_a_connection_is_down_and_keeps_its_messages(ledger: Ledger) -> None:
+    def nothing(conn_id: str) -> Connection:
+        raise MissingSetting(setting=f"AIRFLOW_CONN_{conn_id.upper()}", purpose="alerts")
+
+    fill(ledger, "gone")
+    assert list(post(ledger, nothing, now=NOW).down) == ["gone"]
+    assert statuses(ledger) == ["waiting"]
+
+
+def test_two_senders_do_not_send_on_one_channel_at_a_time(ledger: Ledger) -> None:
+    fill(ledger, "wecom")
+    with ledger.write() as connection:
+        assert outbox.lease(connection, "wecom", NOW)
+        assert not outbox.lease(connection, "wecom", NOW + timedelta(minutes=9))
+        assert outbox.due_channels(connection, NOW) == []
+        # The first one died: its lease ends.
+        assert outbox.lease(connection, "wecom", NOW + outbox.LEASE)

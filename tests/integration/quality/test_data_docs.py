@@ -1,0 +1,69 @@
+"""The page of the quality check: what Great Expectations found, readable without a network, silent about patients."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import planted
+import pytest
+from card_usage.files.store import Store
+from card_usage.ledger.schema import report_file
+from card_usage.quality.check import check
+from card_usage.quality.data_docs import Pages, cleaned, name_of, publish
+from card_usage.windows import Window, day_window
+from planted import DAY, HOSPITAL, NOW, SECRETS
+from sqlalchemy import select
+
+WINDOW = day_window(DAY)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    with planted.sqlite(tmp_path) as ledger:
+        with ledger.write() as connection:
+            for week in range(1, 5):
+                planted.plant(connection, {"delivered": 400}, day=DAY - timedelta(weeks=week), seed=week)
+            planted.plant(connection, {"ready": 150, "quarantined": 90}, seed=9)
+        home, pages = planted.hospital(), Pages()
+        found = check(ledger, home, WINDOW, now=NOW, pages=pages)
+        for _ in range(2):
+            name = publish(ledger, home, WINDOW, found, pages, Store(tmp_path / "reports"), now=NOW)
+        with ledger.read() as connection:
+            indexed = connection.execute(select(report_file.c.kind, report_file.c.path)).all()
+    assert indexed == [("quality", name)]
+    return (tmp_path / "reports" / name).read_text(encoding="utf-8")
+
+
+def test_the_page_says_verdict_reasons_and_each_result_in_the_hospitals_language(page):
+    assert "暂缓，等待人工确认" in page
+    assert "的记录被隔离" in page
+    assert "【停止】没有待上报记录违反 department.required（挂号类环节必须有用卡科室）" in page
+    assert "【提醒】健康卡不低于" in page
+    assert page.count("【") > 40
+
+
+def test_the_page_loads_runs_and_leads_to_nothing_from_elsewhere(page):
+    assert not re.search(r"<script|<link|<img|<iframe|\son\w+=|src=|@import|url\(", page, re.IGNORECASE)
+    assert not re.search(r"""href=["'](?!#)""", page)
+    assert "http" not in re.sub(r"https?://www\.w3\.org\S*", "", page)
+
+
+def test_nothing_about_a_patient_and_no_query_is_in_it(page):
+    assert not [secret for secret in SECRETS if secret in page]
+    assert "SELECT" not in page
+
+
+def test_what_is_taken_out_of_a_page():
+    given = (
+        '<html><head><script src="x"></script></head><body onload="go()"><a href="https://a.b/c" onclick=\'x()\'>t</a>'
+        '<img src="http://pixel"><SCRIPT>\nrun()\n</SCRIPT><a href="#s">u</a><style>@import "x"</style></body></html>'
+    )
+    assert cleaned(given) == '<main><a>t</a><a href="#s">u</a></main>'
+
+
+def test_days_and_hours_have_pages_of_their_own():
+    hour = Window(WINDOW.start + timedelta(hours=8), WINDOW.start + timedelta(hours=9))
+    assert name_of(HOSPITAL, WINDOW) == f"{HOSPITAL}/2026-03-04/quality-2026-03-04.html"
+    assert name_of(HOSPITAL, hour) == f"{HOSPITAL}/2026-03-04/quality-2026-03-04T0800.html"

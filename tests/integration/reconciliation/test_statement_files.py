@@ -1,0 +1,303 @@
+"""Statements of the platform: read whole or not at all, every error with its place, weighed against the answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import planted
+import pytest
+from card_usage.errors import StatementError
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.schema import reconciliation, statement, statement_count
+from card_usage.reconciliation import statement_store
+from card_usage.reconciliation.reconcile import EVERY_FEED, weigh_day
+from card_usage.reconciliation.statement_files import LAYOUTS, Given, Reader, import_files, load_layouts
+from card_usage.reconciliation.statement_import import take_in
+from card_usage.reconciliation.statement_match import Slot
+from card_usage.standard.code_tables import load_tables
+from openpyxl import Workbook
+from planted import DAY, HOSPITAL, NOW
+from platform_sandbox.accepted import Accepted, Record
+from sqlalchemy import func, select, update
+
+HOME = planted.hospital()
+BY_ID = {HOME.id: HOME}
+PLATFORM_ID = HOME.platform.hospital_id
+HEAD = ["医院ID", "日期", "小时", "用卡环节代码", "用卡环节", "渠道代码", "渠道", "证件类型", "用卡次数"]
+ROW = [PLATFORM_ID, DAY.isoformat(), "09", "0101012", "当日挂号", "0100", "人工窗口", "01", "5"]
+
+
+@pytest.fixture(params=planted.DATABASES)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with planted.either(request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Ledger]:
+    with planted.sqlite(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader([HOME], load_tables(), load_layouts())
+
+
+def written(path: Path, rows: list[list[Any]], encoding: str = "utf-8") -> Path:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    path.write_bytes(text.getvalue().encode(encoding))
+    return path
+
+
+def workbook(path: Path, rows: list[list[Any]]) -> Path:
+    book = Workbook()
+    assert book.active is not None
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def changed(**cells: Any) -> list[Any]:
+    names = dict(zip(("hospital", "day", "hour", "scene", "_", "channel", "__", "card_type", "uses"), ROW, strict=True))
+    return list((names | cells).values())
+
+
+def test_the_sandboxs_own_statement_is_read_to_the_last_use(reader: Reader, tmp_path: Path) -> None:
+    accepted = Accepted()
+    for n in range(60):
+        time = f"{DAY} {n % 24:02}:00:00"
+        record = Record("app", str(n), PLATFORM_ID, "0101012", "0100", "01", "0301", time, f"{DAY}T00:00:00", str(n))
+        accepted.add(record)
+    path = tmp_path / "statement.csv"
+    path.write_text(accepted.statement(PLATFORM_ID, DAY.isoformat()), encoding="utf-8")
+    (one,) = reader.read(path, Given(), now=NOW)
+    assert (one.layout, one.hospital, one.day, one.uses) == ("sandbox", HOSPITAL, DAY, 60)
+    assert one.told_apart == ("hour", "scene", "channel", "card_type")
+    assert one.counts[Slot(3, "0101012", "0100", "01")] == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_csv_is_read_as_editors_write_it(reader: Reader, tmp_path: Path, encoding: str) -> None:
+    path = written(
+        tmp_path / "s.csv", [["用卡统计"], [], HEAD, ROW, changed(hour="10:00-11:00", uses="1,200")], encoding
+    )
+    (one,) = reader.read(path, Given(), now=NOW)
+    assert one.uses == 1205
+    assert {slot.hour for slot in one.counts} == {9, 10}
+
+
+def test_a_workbook_gives_back_what_it_made_of_codes_and_dates(reader: Reader, tmp_path: Path) -> None:
+    row = changed(day=datetime.combine(DAY, datetime.min.time()), hour=9, channel=100, card_type=1, uses=5.0)
+    row[0] = int(PLATFORM_ID)
+    plain = written(tmp_path / "s.csv", [HEAD, ROW])
+    (from_book,) = reader.read(workbook(tmp_path / "s.xlsx", [HEAD, row]), Given(), now=NOW)
+    (from_text,) = reader.read(plain, Given(), now=NOW)
+    assert from_book.counts == from_text.counts
+
+
+def test_names_stand_for_codes_and_a_total_is_held_against_its_rows(reader: Reader, tmp_path: Path) -> None:
+    head = ["医院ID", "统计日期", "用卡环节", "用卡量"]
+    name = load_tables()["scene"].names["0101051"]
+    rows = [head, [PLATFORM_ID, "2026年3月4日", name, "7"], ["合计", "", "", "7"]]
+    (one,) = reader.read(written(tmp_path / "s.csv", rows), Given(), now=NOW)
+    assert (one.layout, dict(one.counts)) == ("daily_totals", {Slot(scene="0101051"): 7})
+    rows[-1][-1] = "8"
+    with pytest.raises(StatementError, match=r"s\.csv, line 3, field 'uses': the total says 8, .* add up to 7"):
+        reader.read(written(tmp_path / "s.csv", rows), Given(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "problem"),
+    [
+        (changed(hospital="999"), "hospital", "'999'"),
+        (changed(day="2026-02-30"), "day", "'2026-02-30' is no day"),
+        (changed(hour="24"), "hour", "'24' is no hour"),
+        (changed(scene="09090909"), "scene", "neither a code nor a name"),
+        (changed(channel="Q1"), "channel", "neither a code nor a name"),
+        (changed(uses="-1"), "uses", "'-1' is no count"),
+        (changed(uses="many"), "uses", "'many' is no count"),
+        (changed(uses=""), "uses", "'' is no count"),
+        (ROW, "uses", "stands in line 2 already"),
+    ],
+)
+def test_an_error_names_file_line_and_field_and_nothing_is_imported(
+    embedded: Ledger, reader: Reader, tmp_path: Path, row: list[Any], field: str, problem: str
+) -> None:
+    good = written(tmp_path / "good.csv", [HEAD, changed(hour="11")])
+    bad = written(tmp_path / "bad.csv", [HEAD, ROW, row])
+    with pytest.raises(StatementError) as raised:
+        import_files(embedded, reader, BY_ID, [good, bad], Given(), now=NOW)
+    assert raised.value.details["path"] == "bad.csv"
+    assert raised.value.details["line"] == 3
+    assert raised.value.details["field"] == field
+    assert problem in str(raised.value)
+    with embedded.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(statement)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.csv", b""),
+        ("s.csv", b"\xff\xfe\x00"),
+        ("s.xlsx", b"PK\x03\x04torn"),
+        ("s.pdf", b"%PDF"),
+        ("s.csv", b"a,b\n"),
+    ],
+)
+def test_what_is_no_statement_is_refused_in_one_line(reader: Reader, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StatementError) as raised:
+        reader.read(tmp_path / name, Given(), now=NOW)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_says_so(reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(StatementError, match="cannot be read: No such file"):
+        reader.read(tmp_path / "gone.csv", Given(), now=NOW)
+
+
+def test_a_layout_that_is_wrong_says_where(tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text('[columns]\nuse = "n"\n')
+    with pytest.raises(StatementError, match=r"odd\.toml, line 1, field 'columns\.uses'"):
+        load_layouts(tmp_path)
+    (tmp_path / "odd.toml").write_text('[columns]\nuses = "n"\nday = "n"\n')
+    with pytest.raises(StatementError, match="two fields name the same column"):
+        load_layouts(tmp_path)
+
+
+def test_every_layout_that_ships_can_be_read() -> None:
+    assert set(load_layouts()) == {path.stem for path in LAYOUTS.glob("*.toml")} >= {"sandbox"}
+
+
+def test_a_day_without_uses_is_imported_when_it_is_named(ledger: Ledger, reader: Reader, tmp_path: Path) -> None:
+    path = written(tmp_path / "s.csv", [HEAD])
+    with pytest.raises(StatementError, match="say --hospital and --day"):
+        reader.read(path, Given(), now=NOW)
+    with ledger.write() as connection:
+        planted.plant(connection, {"delivered": 4}, settled_at=NOW - timedelta(hours=2))
+    (one,) = import_files(ledger, reader, BY_ID, [path], Given(hospital=HOSPITAL, day=DAY, as_of=NOW), now=NOW)
+    assert (one.uses, one.against.missing, one.against.clean) == (0, 4, False)
+
+
+def true_rows(ledger: Ledger) -> list[list[Any]]:
+    """The statement that shows exactly what the answers prove."""
+    from card_usage.ledger import counts
+
+    with ledger.read() as connection:
+        told = counts.told(connection, HOSPITAL, DAY, NOW)
+    cells: dict[tuple[Any, ...], int] = {}
+    for one in told:
+        key = (f"{one.hour:02}", one.scene, one.channel, one.card_type)
+        cells[key] = cells.get(key, 0) + one.proved
+    return [
+        changed(hour=hour, scene=scene, channel=channel, card_type=card_type, uses=uses)
+        for (hour, scene, channel, card_type), uses in sorted(cells.items())
+        if uses
+    ]
+
+
+def test_missing_and_surplus_are_told_by_hour_scene_channel_and_card_type(
+    ledger: Ledger, reader: Reader, tmp_path: Path
+) -> None:
+    with ledger.write() as connection:
+        planted.plant(
+            connection, {"delivered": 80, "unknown": 5, "quarantined": 5}, settled_at=NOW - timedelta(hours=1)
+        )
+    rows = true_rows(ledger)
+    given = Given(as_of=NOW)
+    (even,) = import_files(ledger, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, *rows])], given, now=NOW)
+    assert (even.uses, even.against.clean) == (80, True)
+    short = next(row for row in rows if int(row[-1]) >= 2)
+    short[-1] = int(short[-1]) - 2
+    strange = changed(hour="04", scene="010104", channel="0402", card_type="11", uses=3)
+    path = written(tmp_path / "s.csv", [HEAD, *rows, strange])
+    (odd,) = import_files(ledger, reader, BY_ID, [path], given, now=NOW)
+    found = odd.against
+    assert (found.missing, found.surplus, found.remainder) == (2, 3, 0)
+    assert found.by("hour") == {int(short[2]): (2, 0), 4: (0, 3)} if int(short[2]) != 4 else {4: (2, 3)}
+    assert found.by("scene")["010104"] == (0, 3)
+    assert found.by("channel")["0402"][1] == 3
+    assert found.by("card_type")["11"][1] == 3
+    with ledger.read() as connection:
+        kept = connection.execute(select(reconciliation).where(reconciliation.c.feed == EVERY_FEED)).one()
+        weighed = weigh_day(connection, HOME, DAY, {}, now=NOW)
+    assert (kept.remainder, kept.clean) == (0, False)
+    assert (weighed.differences["platform_missing"], weighed.differences["platform_surplus"]) == (2, 3)
+    assert not weighed.clean
+
+
+def test_what_was_answered_after_the_statement_was_made_is_not_missing(
+    embedded: Ledger, reader: Reader, tmp_path: Path
+) -> None:
+    with embedded.write() as connection:
+        planted.plant(connection, {"delivered": 30}, settled_at=NOW - timedelta(hours=5))
+    path = written(tmp_path / "s.csv", [HEAD, *true_rows(embedded)])
+    with embedded.write() as connection:
+        planted.plant(connection, {"delivered": 7, "in_flight": 4}, seed=2, settled_at=NOW - timedelta(hours=1))
+    given = Given(as_of=NOW - timedelta(hours=3))
+    (one,) = import_files(embedded, reader, BY_ID, [path], given, now=NOW)
+    assert (one.against.clean, one.against.missing) == (True, 0)
+    (late,) = import_files(embedded, reader, BY_ID, [path], Given(as_of=NOW), now=NOW)
+    assert late.against.missing == 7
+
+
+def test_a_files_own_time_says_when_it_was_made(reader: Reader, tmp_path: Path) -> None:
+    path = written(tmp_path / "s.csv", [HEAD, ROW])
+    made = datetime(2026, 3, 5, 0, 30, tzinfo=UTC)
+    os.utime(path, (made.timestamp(), made.timestamp()))
+    (one,) = reader.read(path, Given(), now=NOW)
+    assert one.as_of == made
+
+
+def test_importing_again_replaces_a_day_and_leaves_others(ledger: Ledger, reader: Reader, tmp_path: Path) -> None:
+    other = DAY - timedelta(days=1)
+    both = written(tmp_path / "both.csv", [HEAD, ROW, changed(day=other.isoformat(), uses="9")])
+    assert len(import_files(ledger, reader, BY_ID, [both], Given(), now=NOW)) == 2
+    again = written(tmp_path / "again.csv", [HEAD, changed(hour="10", uses="2")])
+    import_files(ledger, reader, BY_ID, [again], Given(), now=NOW)
+    with ledger.read() as connection:
+        kept = {day: statement_store.find(connection, HOSPITAL, day) for day in (DAY, other)}
+        rows = connection.scalar(select(func.count()).select_from(statement_count))
+    assert {day: one.uses for day, one in kept.items() if one} == {DAY: 2, other: 9}
+    assert rows == 2
+
+
+def test_a_statement_whose_rows_were_changed_in_the_ledger_is_a_remainder(
+    embedded: Ledger, reader: Reader, tmp_path: Path
+) -> None:
+    import_files(embedded, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, ROW])], Given(), now=NOW)
+    with embedded.write() as connection:
+        connection.execute(update(statement_count).values(uses=4))
+        weighed = weigh_day(connection, HOME, DAY, {}, now=NOW)
+    assert weighed.remainder == 1
+
+
+def test_the_drop_folder_is_emptied_good_and_bad_apart(embedded: Ledger, reader: Reader, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    written(folder / "good.csv", [HEAD, ROW])
+    written(folder / "bad.csv", [HEAD, changed(hour="99")])
+    written(folder / "being_written.csv", [HEAD])
+    (folder / "notes.txt").write_text("not ours")
+    old = NOW.timestamp() - 60
+    for name in ("good.csv", "bad.csv"):
+        os.utime(folder / name, (old, old))
+    os.utime(folder / "being_written.csv", (NOW.timestamp(), NOW.timestamp()))
+    taken = take_in(embedded, reader, BY_ID, folder, now=NOW)
+    assert [one.file for one in taken.imported] == ["good.csv"]
+    assert [problem.details["field"] for problem in taken.refused] == ["hour"]
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    wanted = ["being_written.csv", "imported/good.csv", "notes.txt", "refused/bad.csv", "refused/bad.csv.txt"]
+    assert left == wanted
+    assert "line 2, field 'hour'" in (folder / "refused" / "bad.csv.txt").read_text()
+    assert take_in(embedded, reader, BY_ID, folder, now=NOW).imported == ()

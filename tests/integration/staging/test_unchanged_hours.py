@@ -1,0 +1,312 @@
+"""Hours passed over: whatever HIS, deliverers and people do, the ledger is as if every row had been looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from card_usage.config.hospital import load_hospital
+from card_usage.config.keyring import Keyring
+from card_usage.events import SourceRow
+from card_usage.files.shipped import SHIPPED
+from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.schema import SETTLED_STATES, event, finding, staged_hour
+from card_usage.staging import stage as staging
+from card_usage.staging.stage import Staged, stage
+from card_usage.staging.stretches import LONGEST, stretches, text
+from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.windows import Window, day_window
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, select, update
+from sqlalchemy import event as sa_event
+
+DAY = date(2026, 3, 2)
+NOW = datetime(2026, 3, 6, 1, tzinfo=UTC)
+HOSPITAL = load_hospital(SHIPPED / "hospitals", "demo_hospital")
+TABLES = load_tables()
+ALIASES = load_aliases(SHIPPED / "code_aliases", HOSPITAL.id, TABLES)
+MENDED = {**ALIASES, "department": {**ALIASES["department"], "999": "0300"}}
+KEYS = Keyring.parse(Keyring.new_key("t"))
+FEED = "registration"
+
+Rows = tuple[SourceRow, ...]
+
+
+def row(
+    number: int, *, hour: int = 9, day: int = 2, department: str = "0300", name: str = "张三", voided: int = 0
+) -> SourceRow:
+    said = f"202603{day:02}{hour:02}:{number % 60:02}:00"
+    return SourceRow(
+        str(number), said, "0101012", department, None, "10", "0100", None, "110101199003070011", name, None, voided
+    )
+
+
+def run(
+    ledger: Ledger, rows: Rows, window: Window | None = None, *, mended: bool = False, at_once: int = 5000
+) -> Staged:
+    window = window or day_window(DAY)
+    start, end = (moment.strftime("%Y%m%d%H:%M:%S") for moment in (window.start, window.end))
+    of_window = sorted(
+        (r for r in rows if start <= str(r.occurred_at) < end), key=lambda r: (r.occurred_at, r.source_id)
+    )
+    return stage(
+        [of_window[n : n + at_once] for n in range(0, len(of_window), at_once)],
+        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": at_once})}),
+        feed=FEED,
+        window=window,
+        ledger=ledger,
+        tables=TABLES,
+        aliases=MENDED if mended else ALIASES,
+        backfill=False,
+        now=NOW,
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    migrate(url)
+    opened = open_ledger(url, KEYS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def drafted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each row was looked at, by its own key."""
+    counted: Counter[str] = Counter()
+    draft = staging.Drafter.draft
+
+    def count(self: staging.Drafter, one: SourceRow, window: Window) -> staging.Draft:
+        counted[one.source_id] += 1
+        return draft(self, one, window)
+
+    monkeypatch.setattr(staging.Drafter, "draft", count)
+    return counted
+
+
+def test_a_day_that_is_as_before_is_not_looked_at_row_by_row(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = tuple(row(n, hour=n % 24) for n in range(240))
+    run(ledger, rows)
+    staged = run(ledger, rows)
+    assert (staged.read, staged.unchanged) == (240, 240)
+    assert set(drafted.values()) == {1}
+
+
+def test_one_row_that_changed_leads_to_its_hour_alone(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = tuple(row(n, hour=n % 24) for n in range(240))
+    run(ledger, rows)
+    staged = run(ledger, (rows[0]._replace(name="李四"), *rows[1:]))
+    assert (staged.read, staged.changed, staged.unchanged) == (240, 1, 239)
+    assert {key for key, times in drafted.items() if times > 1} == {str(n) for n in range(0, 240, 24)}
+
+
+def test_a_mended_mapping_lets_everything_be_looked_at_again(ledger: Ledger) -> None:
+    rows = (row(1, department="999"), row(2))
+    assert run(ledger, rows).quarantined == 1
+    assert run(ledger, rows).unchanged == 2
+    assert run(ledger, rows, mended=True).changed == 1
+
+
+def test_a_busy_hour_is_remembered_in_parts(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = tuple(row(60 * n, name=f"患者{n}") for n in range(2 * LONGEST + 5))
+    run(ledger, rows, at_once=700)
+    last = max(rows, key=lambda r: r.source_id)
+    run(ledger, (*(r for r in rows if r is not last), last._replace(name="李四")), at_once=700)
+    assert sum(times > 1 for times in drafted.values()) == 5
+
+
+def test_an_hour_without_rows_any_more_is_forgotten(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = (row(1, hour=8), row(2, hour=9))
+    run(ledger, rows)
+    run(ledger, rows[:1])
+    run(ledger, rows)
+    assert drafted == {"1": 1, "2": 2}
+
+
+def test_two_rows_under_one_key_are_looked_at_each_time(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = (row(1), row(1, name="李四"), row(2, hour=10))
+    assert [run(ledger, rows).duplicate for _ in range(3)] == [1, 1, 1]
+    assert drafted == {"1": 6, "2": 1}
+
+
+def test_a_time_that_says_no_hour_is_never_passed_over(ledger: Ledger, drafted: Counter[str]) -> None:
+    rows = [
+        row(1)._replace(occurred_at=said) for said in ("2026030224:00:00", "2026-03-02 09:00:00+09:00", "later", None)
+    ]  # type: ignore[arg-type]
+    for said in rows:
+        for _ in range(2):
+            stage(
+                [[said]],
+                hospital=HOSPITAL,
+                feed=FEED,
+                window=day_window(DAY),
+                ledger=ledger,
+                tables=TABLES,
+                aliases=ALIASES,
+                backfill=False,
+                now=NOW,
+            )
+    assert drafted == {"1": 8}
+
+
+def test_a_digest_tells_nothing_without_the_key_and_differs_between_values_of_other_types() -> None:
+    texts = [text([row(1)._replace(source_id=value)]) for value in ("1", 1, 1.0, True, None, b"1")]  # type: ignore[arg-type]
+    assert len(set(texts)) == len(texts)
+    assert text([row(1)._replace(source_id=object())]) is None  # type: ignore[arg-type]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=5))
+def test_cutting_into_stretches_keeps_every_row_in_its_place(batches: list[list[int]]) -> None:
+    made = [[row(n, hour=hour) for n, hour in enumerate(batch)] for batch in batches]
+    found = list(stretches(made))
+    assert [r for one in found for r in one.rows] == [r for batch in made for r in batch]
+    assert len({(one.hour, one.part) for one in found}) == len(found)
+
+
+people = st.builds(
+    row,
+    st.integers(0, 1),
+    hour=st.sampled_from([8, 9]),
+    day=st.sampled_from([2, 3]),
+    department=st.sampled_from(["0300", "999"]),
+    name=st.sampled_from(["张三", "李四"]),
+    voided=st.sampled_from([0, 1]),
+)
+FIRST, SECOND = day_window(DAY), day_window(DAY + timedelta(days=1))
+windows = st.sampled_from(
+    [
+        FIRST,
+        FIRST,
+        SECOND,
+        Window(FIRST.start + timedelta(hours=9), FIRST.start + timedelta(hours=10)),
+        Window(FIRST.start + timedelta(hours=8, seconds=30), FIRST.start + timedelta(hours=9, seconds=30)),
+    ]
+)
+states = st.sampled_from(["ready", "in_flight", "unknown", *SETTLED_STATES[:3]])
+happenings = st.one_of(
+    st.tuples(st.just("his"), people),  # a row comes, changes, moves, is voided, or all is as it was
+    st.tuples(st.just("his"), people),
+    st.tuples(st.just("gone"), st.integers(0, 1)),
+    st.tuples(st.just("delivery"), st.integers(0, 1), states),
+    st.tuples(st.just("mapping"), st.booleans()),
+)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Ledger]]:
+    """Two ledgers that go the same way; the second forgets its hours before each staging."""
+    home = tmp_path_factory.mktemp("twins")
+    for name in ("remembers", "forgets"):
+        migrate(f"sqlite:///{home}/{name}.db")
+    remembers, forgets = (open_ledger(f"sqlite:///{home}/{name}.db", KEYS) for name in ("remembers", "forgets"))
+    for one in (remembers, forgets):
+        sa_event.listen(one.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
+    yield remembers, forgets
+    remembers.close()
+    forgets.close()
+
+
+class World:
+    """The HIS, both ledgers, and whether the mapping is mended. `twice`: a key may stand in two rows."""
+
+    def __init__(self, twins: tuple[Ledger, Ledger], *, twice: bool = False) -> None:
+        self.twins, self.twice, self.mended = twins, twice, False
+        self.his: dict[object, SourceRow] = {}
+        for ledger in twins:
+            with ledger.write() as connection:
+                for table in (finding, event, staged_hour):
+                    connection.execute(delete(table))
+
+    def happen(self, kind: str, *what: object) -> None:
+        match kind, what:
+            case "his", [SourceRow() as one]:
+                self.his[(one.source_id, str(one.occurred_at)[:10]) if self.twice else one.source_id] = one
+            case "gone", [number]:
+                self.his = {key: one for key, one in self.his.items() if one.source_id != str(number)}
+            case "mapping", [choice]:
+                self.mended = bool(choice)
+            case "delivery", [number, status]:
+                open_ones = event.c.status.not_in(["voided", "quarantined", "delivered"])
+                for ledger in self.twins:
+                    with ledger.write() as connection:
+                        mine = (event.c.source_id == str(number), open_ones)
+                        connection.execute(update(event).where(*mine).values(status=status))
+
+    def stage(self, window: Window) -> None:
+        remembers, forgets = self.twins
+        with forgets.write() as connection:
+            connection.execute(delete(staged_hour))
+        rows = tuple(self.his.values())
+        one, other = (run(ledger, rows, window, mended=self.mended, at_once=2) for ledger in self.twins)
+        if not self.twice:
+            assert _counts(one) == _counts(other)
+            assert _events(remembers) == _events(forgets)
+
+
+walks = st.lists(st.tuples(happenings, windows), min_size=3, max_size=12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(walk=walks)
+def test_the_ledger_is_as_if_every_row_had_been_looked_at(
+    twins: tuple[Ledger, Ledger], walk: list[tuple[tuple[Any, ...], Window]]
+) -> None:
+    world = World(twins)
+    for happening, window in walk:
+        world.happen(*happening)
+        world.stage(window)
+
+
+@settings(max_examples=40, deadline=None)
+@given(walk=walks)
+def test_where_a_key_stood_in_two_rows_the_ledger_is_right_once_they_are_mended(
+    twins: tuple[Ledger, Ledger], walk: list[tuple[tuple[Any, ...], Window]]
+) -> None:
+    world = World(twins, twice=True)
+    for happening, window in walk:
+        world.happen(*happening)
+        world.stage(window)
+    world.his = {one.source_id: one for one in world.his.values()}
+    for window in (FIRST, SECOND) * 2:
+        world.stage(window)
+    assert _events(twins[0]) == _events(twins[1])
+
+
+A, B, VOID = row(0), row(0, day=3), row(0, voided=1)
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [
+        [("his", A), ("his", B), ("his", A)],
+        [("his", A), ("delivery", 0, "in_flight"), ("his", A._replace(name="李四")), ("delivery", 0, "rejected")],
+        [("his", A), ("delivery", 0, "in_flight"), ("his", VOID), ("his", VOID), ("delivery", 0, "ready")],
+        [("his", A), ("delivery", 0, "unconfirmed"), ("his", VOID), ("his", VOID), ("delivery", 0, "ready")],
+    ],
+    ids=["moved to another day and back", "refused after it changed", "given back after its refund", "sent again"],
+)
+def test_ways_that_a_digest_alone_would_miss(twins: tuple[Ledger, Ledger], walk: list[Any]) -> None:
+    world = World(twins)
+    for happening in walk:
+        world.happen(*happening)
+        world.stage(SECOND if B in happening else FIRST)
+
+
+def _counts(staged: Staged) -> dict[str, object]:
+    return {name: value for name, value in staged.summary().items() if name != "seconds"}
+
+
+def _events(ledger: Ledger) -> list[tuple[object, ...]]:
+    columns = [column for column in event.c if column.name not in {"sealed", "id"}]
+    with ledger.read() as connection:
+        found = [tuple(one) for one in connection.execute(select(*columns).order_by(event.c.key))]
+        findings = connection.execute(
+            select(finding.c.rule, func.count()).group_by(finding.c.rule).order_by(finding.c.rule)
+        )
+        return found + [tuple(one) for one in findings]

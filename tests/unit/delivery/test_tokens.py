@@ -1,0 +1,173 @@
+"""appToken: one refresh a loss, no call with a dead one, no war with a stranger; virtual time and a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import pytest
+from card_usage.delivery import workers
+from card_usage.delivery.tokens import NoToken, Tokens
+from card_usage.delivery.workers import Identity
+from card_usage.ledger import holds
+from card_usage.platform.outcome import Answer, Reply
+from simulation.loop import VirtualLoop
+from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather
+from simulation.world import APP_ID, KEYRING, SimCaller, SimDoor, WorkerClock, World, new_ledger
+
+
+class Stage:
+    """Any number of deliverers under one appId."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.loop = VirtualLoop(Random(seed))
+        self.platform = Platform(loop=self.loop, random=Random(seed), weather=Weather(), seen=Counter())
+        self.world = World(self.loop, Random(seed), self.platform, new_ledger())
+
+    def tokens(self, number: int) -> Tokens:
+        self.world.clocks[number] = clock = WorkerClock(self.loop)
+        identity = Identity(host=f"h{number}", pid=number, process_start="0")
+        with self.world.ledger.write() as connection:
+            worker = workers.register(connection, hospital="main", app_id=APP_ID, identity=identity, now=clock.now())
+        return Tokens(
+            door=SimDoor(self.world, number),
+            source=SimCaller(self.world, number),
+            keyring=KEYRING,
+            clock=clock,
+            random=Random(number),
+            app_id=APP_ID,
+            hospital="main",
+            hospital_id="main",
+            worker=worker,
+        )
+
+    @property
+    def refreshes(self) -> int:
+        return self.platform.seen["token calls"]
+
+
+def test_fifty_deliverers_and_one_expiry_make_one_refresh() -> None:
+    stage = Stage()
+
+    async def play() -> None:
+        keepers = [stage.tokens(n) for n in range(1, 51)]
+        first = {(await keeper.token()).text for keeper in keepers}
+        assert stage.refreshes == 1
+        await asyncio.sleep(TOKEN_LIFE)
+        second = set(await asyncio.gather(*(keeper.token() for keeper in keepers)))
+        assert len(first) == len({held.text for held in second}) == 1
+        assert stage.refreshes == 2
+
+    stage.loop.run(play())
+
+
+class Refusing:
+    """A platform that gives no token."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.asked = answer, 0
+
+    async def app_token(self, **_: object) -> Reply:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        return Reply(self.answer)
+
+
+@pytest.mark.parametrize(("answer", "calls"), [(Answer.NOT_SENT, 4), (Answer.MISCONFIGURED, 1)])
+def test_64_who_wait_for_a_token_share_one_refusal_and_who_comes_later_asks_again(answer: Answer, calls: int) -> None:
+    stage = Stage()
+
+    async def play() -> None:
+        keeper = stage.tokens(1)
+        keeper._source = source = Refusing(answer)
+        for rounds in (1, 2):
+            told = await asyncio.gather(*(keeper.token() for _ in range(64)), return_exceptions=True)
+            assert {one.reply.answer for one in told if isinstance(one, NoToken)} == {answer}
+            assert len(told) == 64
+            assert source.asked == rounds * calls
+        assert keeper.refreshes == 0
+        keeper._source = SimCaller(stage.world, 1)
+        assert len({held.text for held in await asyncio.gather(*(keeper.token() for _ in range(64)))}) == 1
+        assert keeper.refreshes == stage.refreshes == 1
+
+    stage.loop.run(play())
+
+
+def test_a_token_lost_under_64_calls_costs_at_most_those_and_no_new_call_starts_with_it() -> None:
+    stage = Stage()
+    failed = dead_starts = 0
+
+    async def play() -> None:
+        nonlocal failed, dead_starts
+        keeper = stage.tokens(1)
+        known_dead = False
+
+        async def call(after: float) -> None:
+            nonlocal failed, dead_starts, known_dead
+            await asyncio.sleep(after)
+            held = await keeper.token()
+            dead_starts += known_dead and held.text != stage.platform.tokens[-1][0]
+            await asyncio.sleep(0.1)
+            if held.text != stage.platform.tokens[-1][0]:
+                failed += 1
+                known_dead = True
+                keeper.lost(held.serial)
+
+        await keeper.token()
+        under_way = [asyncio.ensure_future(call(0.0)) for _ in range(64)]
+        await asyncio.sleep(0.05)
+        stage.platform.evict()
+        later = [asyncio.ensure_future(call(0.06 + n * 0.001)) for n in range(200)]
+        await asyncio.gather(*under_way, *later)
+
+    stage.loop.run(play())
+    assert failed == 64
+    assert dead_starts == 0
+    assert stage.refreshes == 2
+
+
+def test_a_stranger_who_keeps_taking_tokens_is_named_and_not_fought() -> None:
+    stage = Stage()
+
+    async def play() -> None:
+        keeper = stage.tokens(1)
+        delivered = 0
+        while stage.loop.time() < 1800:
+            held = await keeper.token()
+            await asyncio.sleep(1)
+            if held.text == stage.platform.tokens[-1][0]:
+                delivered += 1
+            else:
+                keeper.lost(held.serial)
+            if int(stage.loop.time()) % 10 == 0:
+                stage.platform.evict()
+        assert delivered > 20, "deliveries go on"
+
+    stage.loop.run(play())
+    now = WorkerClock(stage.loop).now()
+    with stage.world.ledger.read() as connection:
+        notices = holds.active(connection, "main", now)
+    assert [notice.kind for notice in notices] == ["contested"]
+    assert "another system" in notices[0].reason
+    # After the first three, pauses of 1, 3, 7 ... 60 seconds: no more than one refresh a minute.
+    assert stage.refreshes <= 6 + 1800 / 60 + 1
+
+
+def test_a_refresher_that_dies_is_replaced_once_it_is_called_dead() -> None:
+    stage = Stage()
+
+    async def play() -> None:
+        first, second = stage.tokens(1), stage.tokens(2)
+        with stage.world.ledger.write() as connection:
+            first._read(connection)
+            assert first._take(connection, 0)
+        waiting = asyncio.ensure_future(second.token())
+        await asyncio.sleep(5)
+        assert not waiting.done()
+        with stage.world.ledger.write() as connection:
+            workers.end(connection, first._worker, EPOCH)
+        assert (await waiting).serial == 1
+        assert stage.refreshes == 1
+
+    stage.loop.run(play())

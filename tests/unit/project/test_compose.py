@@ -1,0 +1,195 @@
+"""docker-compose.yaml and Dockerfile, as far as they can be judged without a container engine.
+
+Checked: the compose schema, that every command, flag, module and mounted path exists, that no secret is written down,
+and that whatever a service needs it is given. Not checked: that the images can be pulled and the containers start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+BIN = Path(sys.executable).parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+AIRFLOW = [name for name in SERVICES if name.startswith("airflow-")]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def words(part: Any) -> str:
+    """A command or health check as one text, `$$` as the container sees it."""
+    return (part if isinstance(part, str) else " ".join(map(str, part or []))).replace("$$", "$").replace("\\\n", " ")
+
+
+def commands(service: dict[str, Any]) -> str:
+    text = words(service.get("command"))
+    # The image's entrypoint puts `airflow` before anything that is no program of its own.
+    if service.get("env_file") and not text.startswith(("bash", "python", "airflow")):
+        text = f"airflow {text}"
+    return text + "\n" + words(service.get("healthcheck", {}).get("test"))
+
+
+@cache
+def airflow_parser() -> argparse.ArgumentParser:
+    from airflow.cli import cli_parser
+
+    return cli_parser.get_parser()
+
+
+@cache
+def module_help(module: str) -> str:
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, f"python -m {module} --help: {done.stderr}"
+    return done.stdout
+
+
+def test_the_file_is_valid_compose() -> None:
+    done = subprocess.run(
+        [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_of_airflow_is_there() -> None:
+    started = {words(SERVICES[name]["command"]) for name in AIRFLOW}
+    assert {"api-server", "scheduler", "dag-processor", "triggerer", "celery worker"} <= started
+
+
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_every_airflow_command_exists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = SERVICES[name]["environment"]
+    # The executor and the auth manager bring commands of their own: celery worker, users create.
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", environment["AIRFLOW__CORE__EXECUTOR"])
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", environment["AIRFLOW__CORE__AUTH_MANAGER"])
+    lines = [shlex.split(line) for line in commands(SERVICES[name]).splitlines()]
+    found = [line[line.index("airflow") + 1 :] for line in lines if "airflow" in line]
+    assert found
+    for arguments in found:
+        assert airflow_parser().parse_args(arguments).func, arguments
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_module_that_is_run_knows_what_it_is_told(name: str) -> None:
+    for module, rest in re.findall(r"python -m (\w+)([^\n]*)", commands(SERVICES[name])):
+        known = module_help(module)
+        for flag in re.findall(r"(?<= )--[a-z-]+", re.sub(r"\$\(.*?\)", "", rest)):
+            assert flag in known, f"python -m {module} has no {flag}"
+        if verb := re.match(r" ([a-z]+)", rest):
+            assert re.search(rf"\b{verb[1]}\b", known), f"python -m {module} has no {verb[1]}"
+
+
+def test_the_ledger_migration_of_the_init_service_is_a_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "card_usage", "ledger", "migrate", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_worker_health_check_names_a_celery_app_that_exists() -> None:
+    (path,) = re.findall(r"--app ([\w.]+)", words(SERVICES["airflow-worker"]["healthcheck"]["test"]))
+    module, _, attribute = path.rpartition(".")
+    # Where the attribute comes from is Celery's matter; importing it here would want a broker's address.
+    from importlib.util import find_spec
+
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    assert re.search(rf"\b{attribute}\b", Path(spec.origin).read_text())
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_mounted_paths_exist_and_volumes_are_declared(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        if source.startswith("."):
+            assert (ROOT / source).exists(), volume
+        else:
+            assert source in COMPOSE["volumes"], volume
+
+
+def test_volumes_of_the_airflow_user_cover_folders_that_the_image_makes() -> None:
+    made = set(re.findall(r"/opt/airflow/\w+", re.search(r"RUN mkdir -p (.*)", DOCKERFILE)[1]))  # type: ignore[index]
+    named = {
+        volume.split(":")[1]
+        for name in (*AIRFLOW, "demo-his")
+        for volume in SERVICES[name].get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert named == made
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_secret_is_written_down(name: str) -> None:
+    for key, value in SERVICES[name].get("environment", {}).items():
+        if re.search(r"PASSWORD|SECRET|_KEY$|AUTH$|CONN|_URL$|BACKEND", key):
+            secret = re.sub(r"\$\{\w+:\?see \.env\.example\}|\$\{\w+(:-[^}]*)?\}", "", str(value))
+            # What is left of a URL is its address; between the colon and the @ stood a variable.
+            assert not re.search(r"://[^/@]*:[^@/]+@", secret), key
+            if not re.search(r"URL$|CONN$|BACKEND$", key):
+                assert secret == "", key
+    assert not re.search(r"(?i)(password|secret|_key)\s*=", DOCKERFILE)
+
+
+def test_every_variable_is_explained_in_the_example() -> None:
+    text = (ROOT / "docker-compose.yaml").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    optional = {"CARD_USAGE_VERSION", "AIRFLOW_IMAGE", "PIP_INDEX_URL"}  # of the build: docs/deployment.md
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", text)) | set(re.findall(r"\$\$\{?(\w+)", text)) - {
+        "HOSTNAME",
+        "REDISCLI_AUTH",
+    }
+    assert {name for name in used if not re.search(rf"^(# )?{name}=", example, re.M)} - optional == set()
+    assert all(name in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8") for name in optional)
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(SERVICES) if SERVICES[n].get("restart") != "no"])
+def test_what_keeps_running_is_watched_and_bounded(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"]
+    assert service["restart"] == "unless-stopped"
+    assert service["deploy"]["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_condition_can_be_met(name: str) -> None:
+    for other, wanted in SERVICES[name].get("depends_on", {}).items():
+        if wanted["condition"] == "service_healthy":
+            assert "healthcheck" in SERVICES[other]
+        else:
+            assert SERVICES[other]["restart"] == "no"
+        # A service without a profile may not wait for one that has one.
+        assert set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
+
+
+def test_only_the_ui_is_published_and_on_loopback_unless_told_otherwise() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"airflow-apiserver", "sqlserver"}
+    assert all(port.startswith(("${AIRFLOW_BIND:-127.0.0.1}:", "127.0.0.1:")) for p in published.values() for port in p)
+
+
+def test_image_and_requirements_name_the_same_airflow() -> None:
+    pinned = re.search(r"^apache-airflow==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert pinned
+    image = f"apache/airflow:slim-{pinned[1]}-python3.12"
+    assert f"ARG AIRFLOW_IMAGE={image}\n" in DOCKERFILE
+    assert image in (ROOT / "docker-compose.yaml").read_text()
+
+
+def test_the_image_copies_only_what_exists_and_is_not_ignored() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for sources in re.findall(r"^COPY (?:--\S+ )?(\S+) \S+$", DOCKERFILE, re.M):
+        assert (ROOT / sources).exists()
+        assert sources in allowed

@@ -1,0 +1,308 @@
+"""The declared rules: the document's conditions in full, each rule with its field present and absent, the payload."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from card_usage.events import CODE_TABLES, FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
+from card_usage.standard import rules
+from card_usage.standard.code_tables import load_tables
+from card_usage.standard.id_numbers import PATTERNS, RESIDENT_ID
+from card_usage.standard.normalize import Normalizer
+from card_usage.standard.rules import BY_ID, OURS, PROFILES, RULES, Rule, check, payload, required_fields
+from card_usage.windows import Window, day_window
+from hypothesis import given
+from hypothesis import strategies as st
+
+TABLES = load_tables()
+SCENES = TABLES["scene"].codes
+CARD_TYPES = TABLES["card_type"].codes
+DAY = day_window(date(2024, 3, 1))
+NUMBERS = {"01": "11010519491231002X", "06": "H12345678", "07": "12345678", "08": "A123456789"}
+FULL = CardUse(
+    occurred_at=datetime.fromisoformat("2024-03-01 08:30:00"),
+    scene="010101",
+    department="0301",
+    card_type="01",
+    channel="0401",
+    cost_type="0200",
+    id_number=NUMBERS["01"],
+    name="张三",
+    qr_code_text="2A4A19745AC6D6475C2AA48290B513F8:1",
+)
+
+
+def full(scene: str = "010101", card_type: str = "01") -> CardUse:
+    return FULL._replace(scene=scene, card_type=card_type, id_number=NUMBERS.get(card_type, "E12345678"))
+
+
+scenes, card_types, profiles = st.sampled_from(SCENES), st.sampled_from(CARD_TYPES), st.sampled_from(PROFILES)
+full_uses = st.builds(full, scenes, card_types)
+uses = st.builds(
+    CardUse,
+    occurred_at=st.none() | st.datetimes(datetime.fromisoformat("2024-02-28"), datetime.fromisoformat("2024-03-03")),
+    scene=st.none() | scenes,
+    department=st.none() | st.sampled_from(TABLES["department"].codes),
+    card_type=st.none() | card_types,
+    channel=st.none() | st.sampled_from(TABLES["channel"].codes),
+    cost_type=st.none() | st.sampled_from(TABLES["cost_type"].codes),
+    id_number=st.none() | st.text("0123456789X", min_size=1, max_size=40),
+    name=st.none() | st.text(min_size=1, max_size=120),
+    qr_code_text=st.none() | st.text(min_size=1, max_size=600),
+)
+
+
+def ids(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.rule for finding in findings]
+
+
+# --- the document, written down a second time
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("card_type", CARD_TYPES)
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_fields_to_send_are_those_of_the_document_for_every_scene_and_card_type(scene, card_type, profile):
+    expected = {"occurred_at", "scene", "card_type", "channel"}
+    expected |= {"qr_code_text"} if card_type == "11" else {"id_number", "name"}
+    expected |= {"department"} if scene in ("010101", "0101011", "0101012") else set()
+    if profile == "current" and scene in ("010105", "0101051", "0101053"):
+        expected.add("cost_type")
+    assert required_fields(full(scene, card_type), profile) == expected
+
+
+def test_conditions_name_codes_that_exist_and_the_two_kinds_of_card_are_all_card_types():
+    for rule in RULES:
+        if rule.when is not None:
+            assert rule.when.values <= set(TABLES[rule.when.field].codes), rule.id
+    assert set(CARD_TYPES) == rules.OTHER_DOCUMENTS | rules.HEALTH_CARD
+    assert not rules.OTHER_DOCUMENTS & rules.HEALTH_CARD
+
+
+# --- the declarations
+
+
+def test_rule_ids_are_unique_and_speak_of_their_field():
+    assert len(BY_ID) == len(RULES)
+    for rule in RULES:
+        assert rule.id.split(".")[0] == {"occurred_at": "time"}.get(rule.field, rule.field)
+    assert {rule.field for rule in RULES} == set(FIELDS)
+
+
+def test_every_rule_speaks_both_languages_and_cites_the_document_or_says_that_it_is_ours():
+    for rule in RULES:
+        assert rule.zh
+        assert rule.en.isascii()
+        assert rule.section == OURS or rule.section[0] in "23"
+
+
+def test_every_code_table_has_its_code_rule_and_every_field_is_required_somewhere():
+    assert {rule.field for rule in RULES if rule.kind == "code"} == set(CODE_TABLES)
+    assert {rule.field for rule in RULES if rule.kind == "required"} == set(FIELDS)
+
+
+# --- each rule, field present and absent
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.kind == "required"], ids=lambda rule: rule.id)
+@given(use=full_uses, profile=profiles)
+def test_an_absent_field_is_missed_exactly_where_the_rule_applies(rule: Rule, use: CardUse, profile: str):
+    assert check(use, profile=profile, window=DAY) == ()
+    if rule.field in ("scene", "card_type"):
+        use = use._replace(**{rule.field: None})
+        assert rule.id in ids(check(use, profile=profile, window=DAY))
+    else:
+        applies = rule.field in required_fields(use, profile)
+        use = use._replace(**{rule.field: None})
+        assert check(use, profile=profile, window=DAY) == ((rule.finding(),) if applies else ())
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.kind == "code"], ids=lambda rule: rule.id)
+@given(use=full_uses, profile=profiles)
+def test_an_unmapped_code_is_critical_everywhere_or_at_choice_only_where_it_is_sent(rule, use, profile):
+    found = (rule.finding("local"),)
+    sent = rule.field in required_fields(use, profile)
+    if rule.field not in ("scene", "card_type"):  # without these two nobody knows what else is asked
+        use = use._replace(**{rule.field: None})
+    assert check(use, profile=profile, window=DAY, found=found) == found
+    sunk = (replace(found[0], severity="info"),)
+    assert check(use, profile=profile, window=DAY, found=found, every_code=False) == (found if sent else sunk)
+
+
+@pytest.mark.parametrize("field", ["scene", "card_type"])
+def test_an_unmapped_scene_or_card_type_speaks_alone_for_its_field(field):
+    found = (BY_ID[f"{field}.code"].finding("local"),)
+    assert check(FULL._replace(**{field: None}), profile="v2.1", window=DAY, found=found) == found
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.kind == "length"], ids=lambda rule: rule.id)
+@given(use=full_uses, extra=st.integers(-1, 1))
+def test_a_text_is_too_long_from_one_character_above_its_limit(rule, use, extra):
+    assert rule.limit
+    text = "长" * (rule.limit + extra)
+    findings = ids(check(use._replace(**{rule.field: text}), profile="v2.1"))
+    sent = rule.field in required_fields(use, "v2.1")
+    assert (rule.id in findings) == (sent and extra > 0)
+
+
+@given(uses, profiles)
+def test_a_resident_id_must_be_one_and_other_numbers_only_look_unusual(use, profile):
+    use = use._replace(card_type=RESIDENT_ID, id_number="110105194912310021")
+    assert BY_ID["id_number.checksum"].finding() in check(use, profile=profile)
+    for card_type in CARD_TYPES:
+        use = use._replace(card_type=card_type, id_number="不像证件号码")
+        found = [finding for finding in check(use, profile=profile) if finding.field == "id_number"]
+        if card_type == RESIDENT_ID:
+            assert found == [BY_ID["id_number.checksum"].finding()]
+        else:
+            assert found == ([BY_ID["id_number.format"].finding()] if card_type in PATTERNS else [])
+            assert not [finding for finding in found if finding.severity != "warning"]
+
+
+def test_a_value_that_breaks_two_rules_is_one_finding():
+    assert ids(check(FULL._replace(id_number="1" * 33), profile="v2.1", window=DAY)) == ["id_number.length"]
+
+
+def test_a_health_card_is_not_judged_by_an_id_that_is_not_sent():
+    use = full(card_type="11")._replace(id_number="123", name="长" * 200)
+    assert check(use, profile="v2.1", window=DAY) == ()
+
+
+@given(st.integers(-172_800, 172_800))
+def test_a_window_holds_its_start_and_not_its_end(seconds):
+    at = DAY.start + timedelta(seconds=seconds)
+    inside = DAY.start <= at < DAY.end
+    assert (check(FULL._replace(occurred_at=at), profile="v2.1", window=DAY) == ()) == inside
+
+
+@pytest.mark.parametrize(("at", "expected"), [(DAY.start, []), (DAY.end, ["time.window"])])
+def test_both_edges_of_a_window_exactly(at, expected):
+    assert ids(check(FULL._replace(occurred_at=at), profile="v2.1", window=DAY)) == expected
+    hour = Window(at, at + timedelta(hours=1))
+    assert check(FULL._replace(occurred_at=at), profile="v2.1", window=hour) == ()
+
+
+def test_an_unreadable_time_is_one_finding():
+    found = (BY_ID["time.format"].finding(),)
+    assert check(FULL._replace(occurred_at=None), profile="v2.1", window=DAY, found=found) == found
+
+
+# --- all findings
+
+
+@given(uses, profiles, st.sets(st.sampled_from(CODE_TABLES)))
+def test_each_field_gives_one_finding_from_a_declared_rule_and_no_patient_field_gives_a_value(use, profile, unmapped):
+    use = use._replace(**dict.fromkeys(unmapped))
+    found = tuple(BY_ID[f"{table}.code"].finding("local") for table in sorted(unmapped))
+    findings = check(use, profile=profile, window=DAY, found=found)
+    fields = [finding.field for finding in findings]
+    assert len(set(fields)) == len(fields)
+    for finding in findings:
+        rule = BY_ID[finding.rule]
+        assert finding.field == rule.field
+        assert finding.severity in (rule.severity, "info")
+        if finding.field in PATIENT_FIELDS or not finding.rule.endswith(".code"):
+            assert (finding.table, finding.code) == (None, None)
+        else:
+            assert (finding.table, finding.code) == (finding.field, "local")
+
+
+@given(uses, profiles)
+def test_an_event_without_critical_findings_has_every_field_that_its_payload_needs(use, profile):
+    findings = check(use, profile=profile, window=DAY)
+    if not any(finding.severity == "critical" for finding in findings):
+        sent = payload(use, "10086", profile, "code", TABLES)
+        assert {FIELDS[field] for field in required_fields(use, profile)} <= set(sent)
+
+
+@given(uses | full_uses, profiles, st.sampled_from(["code", "name", "his_name"]), st.sampled_from([None, "内科"]))
+def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name):
+    of_hospital = {"profile": profile, "department_format": department_format, "department_name": name}
+    codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
+    spotless = rules.spotless(codes, **of_hospital)
+    assert (spotless is not None and spotless(use)) == (check(use, **of_hospital) == ())
+
+
+def test_the_row_check_and_normalization_agree_on_who_speaks():
+    normalizer = Normalizer(TABLES, {table: {} for table in CODE_TABLES})
+    row = SourceRow("GH1", FULL.occurred_at, "010101", "77", "睡眠", "01", "0401", None, NUMBERS["01"], "测试", None, 0)
+    card_use, found = normalizer.card_use(row)
+    assert ids(check(card_use, profile="v2.1", found=found)) == ["department.code", "name.required"]
+
+
+@pytest.mark.parametrize("unknown", ["", "v2", "V2.1"])
+def test_an_unknown_profile_is_refused_and_not_taken_for_another(unknown):
+    with pytest.raises(ValueError, match=r"v2\.1, current"):
+        check(FULL, profile=unknown)
+
+
+# --- the payload
+
+
+def test_the_payload_of_a_registration_is_the_documents():
+    assert payload(FULL, "10086", "v2.1", "code", TABLES) == {
+        "hospitalId": "10086",
+        "time": "2024-03-01 08:30:00",
+        "scene": "010101",
+        "department": "0301",
+        "cardType": "01",
+        "cardChannel": "0401",
+        "idCardNumber": NUMBERS["01"],
+        "name": "张三",
+    }
+
+
+def test_the_current_profile_adds_the_hospital_code_and_the_cost_type_of_a_charge():
+    charge = FULL._replace(scene="0101051")
+    sent = payload(charge, "10086", "current", "code", TABLES)
+    assert (sent["hospitalId"], sent["hospitalCode"], sent["cardCostTypes"]) == ("10086", "10086", "0200")
+    assert "cardCostTypes" not in payload(charge, "10086", "v2.1", "code", TABLES)
+
+
+@given(full_uses, profiles)
+def test_a_payload_is_flat_text_of_exactly_the_required_fields(use, profile):
+    sent = payload(use, "10086", profile, "code", TABLES)
+    hospital = {"hospitalId", "hospitalCode"} if profile == "current" else {"hospitalId"}
+    assert set(sent) == {FIELDS[field] for field in required_fields(use, profile)} | hospital
+    assert all(type(value) is str and value for value in sent.values())
+    assert use.card_type == "11" or "qrCodeText" not in sent
+    assert use.card_type != "11" or not {"idCardNumber", "name"} & set(sent)
+
+
+@given(uses, profiles)
+def test_an_absent_field_is_left_out_and_never_sent_empty(use, profile):
+    sent = payload(use, "10086", profile, "name", TABLES)
+    wires = {wire: field for field, wire in FIELDS.items()}
+    for wire in set(sent) & set(wires):
+        assert getattr(use, wires[wire]) is not None
+        assert sent[wire] not in ("", "None")
+
+
+@pytest.mark.parametrize("code", TABLES["department"].codes)
+def test_a_department_goes_as_code_as_standard_name_or_as_the_his_calls_it(code):
+    use = FULL._replace(department=code)
+    sent = {
+        kind: payload(use, "1", "v2.1", kind, TABLES, "东院门诊")["department"] for kind in ("code", "name", "his_name")
+    }
+    assert sent == {"code": code, "name": TABLES["department"].names[code], "his_name": "东院门诊"}
+
+
+def test_a_hospital_that_sends_its_own_names_needs_the_name_and_no_mapping():
+    unmapped = FULL._replace(department=None)
+    found = (BY_ID["department.code"].finding("77"),)
+    judged = check(unmapped, profile="v2.1", department_format="his_name", department_name="东院门诊", found=found)
+    assert [(finding.rule, finding.severity) for finding in judged] == [("department.code", "info")]
+    nameless = check(FULL, profile="v2.1", department_format="his_name", department_name=None)
+    assert ids(nameless) == ["department.required"]
+    assert "department" not in payload(FULL, "1", "v2.1", "his_name", TABLES, None)
+
+
+# --- docs/rules.md
+
+
+def test_docs_rules_md_is_what_the_declarations_say():
+    shipped = Path(__file__).parents[3] / "docs" / "rules.md"
+    assert shipped.read_text(encoding="utf-8") == rules.markdown(), (
+        "run: python -m card_usage.standard.rules > docs/rules.md"
+    )
