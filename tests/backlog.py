@@ -18,10 +18,10 @@ from pathlib import Path
 
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.keyring import Keyring
-from card_usage.delivery.transitions import LIVE
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.scope import LIVE
 from card_usage.staging.intake import record_window, take_in
 from card_usage.staging.stage import Drafter
 from card_usage.standard import rules

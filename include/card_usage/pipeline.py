@@ -10,30 +10,25 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cached_property
 from random import SystemRandom
 
 from card_usage.clock import SystemClock
-from card_usage.config.connections import Connection
-from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.delivery.deliverer import Delivered, Delivery
 from card_usage.delivery.heartbeat import Progress
 from card_usage.delivery.redelivery import Undecided, send_again, undecided
-from card_usage.delivery.transitions import Scope
-from card_usage.delivery.workers import Identity
 from card_usage.errors import EvidenceBroken, Misconfigured
 from card_usage.events import SourceRow
 from card_usage.evidence import seal
 from card_usage.evidence.seal import Link
 from card_usage.gc_tuning import looking_rarely
 from card_usage.ledger import holds
-from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.executor import ThreadDoor
+from card_usage.ledger.process import Identity
+from card_usage.ledger.scope import Scope
 from card_usage.platform.client import Credentials, Platform
 from card_usage.platform.outcome import meanings
 from card_usage.preview import Preview, forecast, look
@@ -50,12 +45,10 @@ from card_usage.reconciliation.watermark import Mark
 from card_usage.report.publish import Files, publish, publish_month
 from card_usage.source import freshness
 from card_usage.source.freshness import Reading
-from card_usage.source.query_slots import Turns
-from card_usage.source.reader import Source, connect
+from card_usage.source.reader import Source
 from card_usage.staging.coverage import Unstaged, unstaged
 from card_usage.staging.intake import open_window, open_windows, reopen_windows
 from card_usage.staging.stage import Drafter, Staged, stage
-from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, load_tables
 from card_usage.windows import Window, day_window, day_windows, local
 
 _WATCHED_DAYS = 40
@@ -66,57 +59,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pipeline:
-    """One hospital, ready to work. Errors of all verbs are of the tree in errors.py.
-
-    `patience`: how long to wait for a turn at the replica before ReplicaBusy; None: as long as it takes.
-    """
-
-    hospital: Hospital
-    settings: Settings
-    ledger: Ledger
-    connection_of: Callable[[str], Connection]
-    patience: timedelta | None = None
-
-    @classmethod
-    @contextmanager
-    def open(
-        cls,
-        hospital_id: str,
-        settings: Settings,
-        connection_of: Callable[[str], Connection],
-        *,
-        patience: timedelta | None = None,
-    ) -> Iterator[Pipeline]:
-        """Read the hospital's file, open and check the ledger; closes both at the end of the block."""
-        hospital = load_hospital(settings.hospitals, hospital_id)
-        ledger = open_ledger(settings.ledger_url, settings.keyring)
-        try:
-            yield cls(
-                hospital=hospital, settings=settings, ledger=ledger, connection_of=connection_of, patience=patience
-            )
-        finally:
-            ledger.close()
-
-    @cached_property
-    def tables(self) -> Mapping[str, CodeTable]:
-        """The standard code tables."""
-        return load_tables(self.settings.code_tables)
-
-    @cached_property
-    def aliases(self) -> Aliases:
-        """The hospital's own codes."""
-        return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
-
-    @contextmanager
-    def source(self) -> Iterator[Source]:
-        """The hospital's replica; every query of the block takes its turn."""
-        engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
-        turns = Turns(self.ledger, self.hospital, patience=self.patience)
-        try:
-            yield Source(engine, self.hospital, turn=turns.take)
-        finally:
-            engine.dispose()
+class Pipeline(Context):
+    """One hospital, ready to work. Errors of all verbs are of the tree in errors.py."""
 
     def stage(
         self,

@@ -20,7 +20,7 @@ from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present, window_from
 
 if TYPE_CHECKING:
-    from card_usage.verdicts import Decision
+    from card_usage.quality.verdicts import Decision
 
 
 class Approval(HITLOperator):

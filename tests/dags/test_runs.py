@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from card_usage.delivery.transitions import BACKFILL, LIVE
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.windows import local
 from sqlalchemy import select, text
 

@@ -14,11 +14,11 @@ from card_usage.config.connections import Connection
 from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.delivery.redelivery import send_again
-from card_usage.delivery.transitions import Scope
 from card_usage.events import request_id
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import Scope
 from card_usage.pipeline import Pipeline
 from card_usage.preview import forecast
 from card_usage.windows import Window, day_window

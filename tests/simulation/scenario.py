@@ -19,10 +19,11 @@ from random import Random
 from typing import Literal
 
 from card_usage.config.hospital import Hospital
-from card_usage.delivery.transitions import BACKFILL, LIVE, Scope, backlog
+from card_usage.delivery.transitions import backlog
 from card_usage.events import CardUse, event_key, request_id
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.staging.intake import Draft, take_in
 from sqlalchemy import select
 

@@ -8,8 +8,8 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 
 import pytest
-from card_usage.delivery.transitions import BACKFILL, LIVE, Scope
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.preview import forecast
 from card_usage.staging.intake import Draft, take_in
 from card_usage.windows import local

@@ -16,11 +16,11 @@ from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.keyring import Keyring
 from card_usage.delivery import workers
 from card_usage.delivery.deliverer import Delivered, Delivery
-from card_usage.delivery.transitions import Scope
-from card_usage.delivery.workers import Identity
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import metadata
+from card_usage.ledger.scope import Scope
 from card_usage.platform.client import Grant
 from card_usage.platform.outcome import Reply
 from card_usage.standard.code_tables import load_tables

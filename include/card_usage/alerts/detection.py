@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from card_usage.alerts.incidents import Severity, Trouble
+from card_usage.alerts.incidents import Trouble
 from card_usage.alerts.situation import FailedRun, Situation, Unmapped
+from card_usage.config.alert_causes import Severity
 from card_usage.config.hospital import Hospital
 from card_usage.notifications.outbox import State
 from card_usage.quality.baseline import expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from card_usage.alerts.incidents import CAUSES
+from card_usage.config.alert_causes import CAUSES
 from card_usage.words.catalogue import Words
 
 

@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
-Severity = Literal["info", "warning", "critical"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
+from card_usage.config.alert_causes import CAUSES, SEVERITIES, SHORT_CALM, Severity
+
 Happened = Literal["opened", "returned", "worse", "closed", "changed"]
 TOLD: Final[tuple[Happened, ...]] = ("opened", "returned", "worse", "closed")
 """Changes that are worth a message; 'changed' only keeps the figures current."""
@@ -32,60 +31,6 @@ LONGEST_CALM: Final = timedelta(hours=12)
 MOST_PARTS: Final = 40
 """Parts that are told apart; with more of them only the count says whether it is worse."""
 SAMPLE: Final = 5
-
-_AT_ONCE: Final = timedelta(0)
-_SHORT: Final = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A kind of trouble. `owner`: who mends it (`who.*` of the catalogue); `part`: what its parts are;
-    `explained_by`: causes that bring it about, so that it is not opened beside them."""
-
-    name: str
-    owner: str
-    part: str
-    calm: timedelta = _AT_ONCE
-    explained_by: tuple[str, ...] = ()
-
-
-CAUSES: Final[Mapping[str, Cause]] = MappingProxyType(
-    {
-        cause.name: cause
-        for cause in (
-            # In the order in which they explain each other.
-            Cause("misconfiguration", "engineer", ""),
-            Cause("token_contested", "engineer", "", timedelta(hours=1)),
-            Cause("dag_failed", "engineer", "", _AT_ONCE, ("misconfiguration", "gate_held", "replica_late")),
-            Cause("gate_held", "his", "day"),
-            Cause("replica_late", "his", "feed", _SHORT, ("dag_failed",)),
-            Cause("provisional_window", "his", "feed", _SHORT, ("replica_late", "dag_failed")),
-            Cause("unmapped_code", "mapping", "code"),
-            Cause("missing_field", "his", "feed"),
-            Cause("volume_drop", "his", "feed", _AT_ONCE, ("gate_held", "replica_late", "dag_failed")),
-            Cause("platform_refuses", "engineer", ""),
-            Cause("unconfirmed", "engineer", ""),
-            # A hospital that is not yet live meets its limit every day: over when a whole day went without.
-            Cause("quota_exhausted", "automatic", "", timedelta(hours=26)),
-            Cause(
-                "delivery_behind",
-                "engineer",
-                "",
-                _SHORT,
-                ("misconfiguration", "token_contested", "quota_exhausted", "dag_failed", "replica_late"),
-            ),
-            Cause(
-                "report_late",
-                "engineer",
-                "day",
-                _AT_ONCE,
-                ("misconfiguration", "dag_failed", "gate_held", "replica_late", "provisional_window"),
-            ),
-            Cause("reconciliation_remainder", "engineer", "feed"),
-            Cause("channel_down", "engineer", "", _SHORT),
-        )
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +101,7 @@ class Incident:
         calm = CAUSES[self.cause].calm
         if not self.returns:
             return calm
-        return max(calm, min(LONGEST_CALM, (calm or _SHORT) * (1 << min(8, self.returns))))
+        return max(calm, min(LONGEST_CALM, (calm or SHORT_CALM) * (1 << min(8, self.returns))))
 
 
 class Change(NamedTuple):

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 import jinja2
 
-from card_usage.alerts.incidents import SEVERITIES, Happened, Incident
+from card_usage.alerts.incidents import Happened, Incident
+from card_usage.config.alert_causes import SEVERITIES
 from card_usage.ledger.holds import EVERYONE
 from card_usage.platform.outcome import meanings
 from card_usage.standard.rules import BY_ID

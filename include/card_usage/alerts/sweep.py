@@ -23,8 +23,9 @@ from card_usage.alerts import incident_store as kept
 from card_usage.alerts import situation
 from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days, of_channels, of_runs
 from card_usage.alerts.incident_store import Told
-from card_usage.alerts.incidents import SAMPLE, SEVERITIES, Happened, Incident, Trouble, step
+from card_usage.alerts.incidents import SAMPLE, Happened, Incident, Trouble, step
 from card_usage.alerts.message import Place, Said, digest, message
+from card_usage.config.alert_causes import SEVERITIES
 from card_usage.config.hospital import Alerts, Hospital, Route, hospital_ids, load_hospital
 from card_usage.config.settings import Settings
 from card_usage.errors import BadHospitalFile

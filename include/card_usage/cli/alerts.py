@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from card_usage.alerts import incident_store as kept
-from card_usage.alerts.incidents import SEVERITIES, Incident
+from card_usage.alerts.incidents import Incident
 from card_usage.cli.arguments import Call, Result, Verbs, verb, whole
+from card_usage.config.alert_causes import SEVERITIES
 from card_usage.config.hospital import hospital_ids, load_hospital
 from card_usage.notifications import outbox
 from card_usage.words.catalogue import Words

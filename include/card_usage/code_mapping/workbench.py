@@ -17,8 +17,8 @@ from card_usage.code_mapping.gaps import Gap, gaps
 from card_usage.code_mapping.proposal import Proposal, from_csv, from_lines
 from card_usage.code_mapping.release import Mended, mend
 from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap_row
+from card_usage.context import Context
 from card_usage.ledger import counts
-from card_usage.pipeline import Pipeline
 from card_usage.standard import alias_files
 from card_usage.standard.alias_files import Change, Choice
 from card_usage.standard.code_tables import load_aliases
@@ -29,20 +29,20 @@ from card_usage.words.catalogue import Words
 Suggested = list[tuple[Gap, tuple[Suggestion, ...]]]
 
 
-def suggested(pipeline: Pipeline, window: Window) -> Suggested:
+def suggested(context: Context, window: Window) -> Suggested:
     """The gaps of the window's days, each with what its code probably means."""
-    settings = pipeline.settings
-    suggester = Suggester(settings.aliases, pipeline.hospital.id, pipeline.tables, settings.code_tables)
-    with pipeline.ledger.read() as connection:
-        found = gaps(connection, pipeline.hospital.id, window.days[0], window.days[-1])
+    settings = context.settings
+    suggester = Suggester(settings.aliases, context.hospital.id, context.tables, settings.code_tables)
+    with context.ledger.read() as connection:
+        found = gaps(connection, context.hospital.id, window.days[0], window.days[-1])
     return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in found]
 
 
-def overview(pipeline: Pipeline, window: Window) -> dict[str, list[dict[str, Any]]]:
+def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]]:
     """What is quarantined by cause, and the gaps: tables for people, in the language of the hospital's reports."""
-    words = Words(pipeline.hospital.report.language)
-    with pipeline.ledger.read() as connection:
-        causes = counts.causes(connection, pipeline.hospital.id, window.days[0], window.days[-1])
+    words = Words(context.hospital.report.language)
+    with context.ledger.read() as connection:
+        causes = counts.causes(connection, context.hospital.id, window.days[0], window.days[-1])
     by_rule: dict[str, int] = {}
     for cause in causes:
         by_rule[cause.rule] = by_rule.get(cause.rule, 0) + cause.events
@@ -58,7 +58,7 @@ def overview(pipeline: Pipeline, window: Window) -> dict[str, list[dict[str, Any
             }
             for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
         ],
-        "gaps": [_told(gap, suggestions, words) for gap, suggestions in suggested(pipeline, window)],
+        "gaps": [_told(gap, suggestions, words) for gap, suggestions in suggested(context, window)],
     }
 
 
@@ -87,19 +87,19 @@ def proposed(found: Suggested, *, sure: float = SURE) -> tuple[Choice, ...]:
     return tuple(choice for choice in choices.values() if choice.standard)
 
 
-def typed(pipeline: Pipeline, lines: Sequence[str]) -> tuple[Choice, ...]:
+def typed(context: Context, lines: Sequence[str]) -> tuple[Choice, ...]:
     """`department:21010=0301`, as people type it into a form. Raises BadProposal."""
-    return from_lines(lines, pipeline.tables, pipeline.hospital.report.language).demand("aliases")
+    return from_lines(lines, context.tables, context.hospital.report.language).demand("aliases")
 
 
-def read(pipeline: Pipeline, path: Path) -> Proposal:
+def read(context: Context, path: Path) -> Proposal:
     """A list that somebody filled in, XLSX or CSV. Raises BadProposal if it is neither."""
     if path.suffix.lower() in {".xlsx", ".xlsm"}:
         # Not at the top: only this verb needs it, and it takes a moment to load.
         from card_usage.code_mapping.workbook import read as read_workbook
 
-        return read_workbook(path, pipeline.tables, pipeline.hospital.report.language)
-    return from_csv(path, pipeline.tables, pipeline.hospital.report.language)
+        return read_workbook(path, context.tables, context.hospital.report.language)
+    return from_csv(path, context.tables, context.hospital.report.language)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,10 +114,10 @@ class Plan:
         """Choices against an alias that is there."""
         return tuple(change for change in self.changes if change.kind == "changed")
 
-    def summary(self, pipeline: Pipeline) -> dict[str, Any]:
+    def summary(self, context: Context) -> dict[str, Any]:
         """The alias rows as a table, then what they release, in names."""
-        words = Words(pipeline.hospital.report.language)
-        tables = pipeline.tables
+        words = Words(context.hospital.report.language)
+        tables = context.tables
 
         def named(table: str, found: dict[str, int]) -> list[dict[str, Any]]:
             of = tables[table].names
@@ -151,26 +151,24 @@ class Plan:
         }
 
 
-def plan(
-    pipeline: Pipeline, window: Window, choices: Sequence[Choice], *, now: datetime, replace: bool = False
-) -> Plan:
+def plan(context: Context, window: Window, choices: Sequence[Choice], *, now: datetime, replace: bool = False) -> Plan:
     """A dry run of the choices over the window's days. Writes nothing. `replace`: conflicts too."""
-    found = tuple(alias_files.changes(pipeline.aliases, choices))
+    found = tuple(alias_files.changes(context.aliases, choices))
     taken = [change.choice for change in found if replace or change.kind != "changed"]
-    aliases = alias_files.with_choices(pipeline.aliases, taken)
-    return Plan(changes=found, mended=_mend(pipeline, window, aliases, now=now, write=False))
+    aliases = alias_files.with_choices(context.aliases, taken)
+    return Plan(changes=found, mended=_mend(context, window, aliases, now=now, write=False))
 
 
 def carry_out(
-    pipeline: Pipeline, window: Window, choices: Sequence[Choice], *, now: datetime
+    context: Context, window: Window, choices: Sequence[Choice], *, now: datetime
 ) -> tuple[tuple[Path, ...], Mended]:
     """Write the alias files, then release what they release; returns the files that changed, and the events."""
-    settings = pipeline.settings
-    files = alias_files.write(settings.aliases, pipeline.hospital.id, pipeline.tables, choices)
-    aliases = load_aliases(settings.aliases, pipeline.hospital.id, pipeline.tables)
-    return files, _mend(pipeline, window, aliases, now=now, write=True)
+    settings = context.settings
+    files = alias_files.write(settings.aliases, context.hospital.id, context.tables, choices)
+    aliases = load_aliases(settings.aliases, context.hospital.id, context.tables)
+    return files, _mend(context, window, aliases, now=now, write=True)
 
 
-def _mend(pipeline: Pipeline, window: Window, aliases: Any, *, now: datetime, write: bool) -> Mended:
+def _mend(context: Context, window: Window, aliases: Any, *, now: datetime, write: bool) -> Mended:
     first, last = window.days[0], window.days[-1]
-    return mend(pipeline.ledger, pipeline.hospital, pipeline.tables, aliases, first, last, now=now, write=write)
+    return mend(context.ledger, context.hospital, context.tables, aliases, first, last, now=now, write=write)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from card_usage.alerts.incidents import CAUSES
+from card_usage.config.alert_causes import CAUSES
 from card_usage.config.calendar import Calendar
 from card_usage.errors import BadHospitalFile, UnknownHospital
 from card_usage.files.shipped import SHIPPED

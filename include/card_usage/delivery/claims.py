@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from card_usage.clock import Clock
 from card_usage.config.hospital import Hospital
 from card_usage.delivery import quota
-from card_usage.delivery.transitions import BACKFILL, LIVE, Attempt, Claimed, Scope, Settled, claim, history, recover
+from card_usage.delivery.transitions import Attempt, Claimed, Settled, claim, history, recover
 from card_usage.delivery.transitions import release as give_up
 from card_usage.delivery.transitions import settle as write_down
 from card_usage.ledger.executor import Door
+from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.platform.outcome import Answer
 from card_usage.windows import instant, local
 

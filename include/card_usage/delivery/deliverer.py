@@ -35,9 +35,11 @@ from card_usage.delivery.outcome_buffer import Unwritten
 from card_usage.delivery.sender import Caller, Sender
 from card_usage.delivery.stopping import Brakes
 from card_usage.delivery.tokens import NoToken, Tokens
-from card_usage.delivery.transitions import Attempt, Backlog, Scope, Settled, backlog
+from card_usage.delivery.transitions import Attempt, Backlog, Settled, backlog
 from card_usage.errors import CardUsageError
 from card_usage.ledger.executor import Door
+from card_usage.ledger.process import Identity
+from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply, Step, settle
 from card_usage.standard.code_tables import CodeTable
 
@@ -89,7 +91,7 @@ class Delivery:
         tables: Mapping[str, CodeTable],
         clock: Clock,
         random: Random,
-        identity: workers.Identity,
+        identity: Identity,
         until: datetime | None = None,
         linger: timedelta = LINGER,
         on_progress: Callable[[Progress], None] | None = None,

@@ -18,6 +18,7 @@ from card_usage.delivery import workers
 from card_usage.delivery.transitions import recover
 from card_usage.ledger import holds
 from card_usage.ledger.executor import Door
+from card_usage.ledger.process import Identity
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,7 @@ class Seen(NamedTuple):
 class Presence:
     """Of one deliverer for one hospital; `worker` is its number once it has signed on."""
 
-    def __init__(
-        self, *, hospital: Hospital, app_id: str, identity: workers.Identity, door: Door, clock: Clock
-    ) -> None:
+    def __init__(self, *, hospital: Hospital, app_id: str, identity: Identity, door: Door, clock: Clock) -> None:
         self.worker = 0
         self._hospital, self._app_id, self._identity = hospital.id, app_id, identity
         self._door, self._clock = door, clock

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
 
-from card_usage.delivery.transitions import Scope
 from card_usage.events import request_id
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import Scope
 
 Undecided = Literal["rejected", "unconfirmed"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -32,9 +32,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from card_usage.ledger.bulk import few_sizes, insert_many
 from card_usage.ledger.schema import IN_FLIGHT, OPEN, SETTLED_STATES, attempt, event
+from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.platform.outcome import Answer, Reply
-
-LIVE, BACKFILL = 0, 1
 
 
 class Claimed(NamedTuple):
@@ -73,41 +72,6 @@ class Settled(NamedTuple):
     due_at: datetime | None
     result_code: int | None
     attempts: tuple[Attempt, ...]
-
-
-class Withheld(NamedTuple):
-    """A part of local time (half-open) whose events stay here; of these `feeds` alone, or of all (empty)."""
-
-    start: datetime
-    end: datetime
-    feeds: tuple[str, ...] = ()
-
-
-class Scope(NamedTuple):
-    """What one run may claim: a hospital's events of the days `first` to `last` (local), without what is withheld."""
-
-    hospital: str
-    first: date
-    last: date
-    withheld: tuple[Withheld, ...] = ()
-
-    def bounds(self) -> dict[str, Any]:
-        """Values of the statements' parameters."""
-        bounds: dict[str, Any] = {
-            "in_hospital": self.hospital,
-            "from_time": datetime.combine(self.first, time()),
-            "to_time": datetime.combine(self.last + timedelta(days=1), time()),
-        }
-        for n, part in enumerate(self.withheld):
-            bounds |= {f"withheld_from_{n}": part.start, f"withheld_to_{n}": part.end}
-            if part.feeds:
-                bounds[f"withheld_feeds_{n}"] = part.feeds
-        return bounds
-
-    @property
-    def form(self) -> tuple[bool, ...]:
-        """What the statement depends on: for each withheld part, whether it names feeds."""
-        return tuple(bool(part.feeds) for part in self.withheld)
 
 
 def _open(form: tuple[bool, ...]) -> ColumnElement[bool]:

@@ -7,52 +7,18 @@ on the same host and gone. Being called dead is a guarded move, and a deliverer 
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
-import psutil
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
+from card_usage.ledger.process import Identity, gone
 from card_usage.ledger.schema import deliverer
 
 BEAT_SECONDS: Final = 2.0
 DEAD_AFTER: Final = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """A process, named so that a later process on the same host can tell whether it is gone."""
-
-    host: str
-    pid: int
-    process_start: str
-
-    @classmethod
-    def of_this_process(cls) -> Identity:
-        """Host (with boot and process namespace, so that containers do not confuse each other), pid and start time."""
-        namespace = Path("/proc/self/ns/pid")
-        inode = str(namespace.readlink()) if namespace.exists() else ""
-        host = f"{platform.node()}/{int(psutil.boot_time())}/{inode}"
-        return cls(host=host, pid=os.getpid(), process_start=_start(os.getpid()))
-
-
-def _start(pid: int) -> str:
-    try:
-        return f"{psutil.Process(pid).create_time():.2f}"
-    except psutil.Error:
-        return ""
-
-
-def gone(other: Identity, here: Identity) -> bool:
-    """Whether a process of this very host certainly no longer runs; False where that cannot be known."""
-    if other.host != here.host:
-        return False
-    return not psutil.pid_exists(other.pid) or _start(other.pid) != other.process_start
 
 
 def register(connection: Connection, *, hospital: str, app_id: str, identity: Identity, now: datetime) -> int:

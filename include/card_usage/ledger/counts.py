@@ -33,7 +33,6 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from card_usage.events import CODE_TABLES
 from card_usage.ledger.schema import attempt, event, feed_window, finding
-from card_usage.reconciliation.balance import Cell
 from card_usage.windows import Window
 
 HEALTH_CARD: Final = "11"
@@ -41,6 +40,15 @@ HEALTH_CARD: Final = "11"
 
 CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
 """Rules that a missing alias breaks."""
+
+
+class Cell(NamedTuple):
+    """What tells events of one feed's day apart: state and the marks of reconciliation."""
+
+    status: str
+    vanished: bool = False
+    voided: bool = False
+    changed: bool = False
 
 
 class CellCount(NamedTuple):

@@ -18,8 +18,8 @@ from typing import Final, Literal, NamedTuple
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from card_usage.context import Context
 from card_usage.errors import SourceDrift, SourceUnreachable
-from card_usage.pipeline import Pipeline
 from card_usage.preview import forecast
 from card_usage.source import freshness
 from card_usage.source.reader import SQL, Source
@@ -72,19 +72,19 @@ def _between(whole: str, first: str, last: str) -> str:
     return whole.partition(first)[2].partition(last)[0]
 
 
-def survey(pipeline: Pipeline, *, now: datetime, days: int = 3) -> list[Item]:
+def survey(context: Context, *, now: datetime, days: int = 3) -> list[Item]:
     """Everything that can be found out, in order, past what is missing. `days`: complete local days to look at.
 
     Raises SourceUnreachable if the database does not answer at all, ReplicaBusy if it may not be asked.
     """
-    with pipeline.source() as source:
-        return list(_Survey(pipeline, source, now, days).items())
+    with context.source() as source:
+        return list(_Survey(context, source, now, days).items())
 
 
 class _Survey:
-    def __init__(self, pipeline: Pipeline, source: Source, now: datetime, days: int) -> None:
-        self._pipeline, self._source, self._now, self._days = pipeline, source, now, days
-        self._hospital = pipeline.hospital
+    def __init__(self, context: Context, source: Source, now: datetime, days: int) -> None:
+        self._context, self._source, self._now, self._days = context, source, now, days
+        self._hospital = context.hospital
         self._words = Words(self._hospital.report.language)
         today = day_window(local(now).date())
         self._window = Window(today.start - days * DAY, today.start)
@@ -181,9 +181,9 @@ class _Survey:
         codes: dict[str, Counter[str]] = {}
         causes: Counter[str] = Counter()
         read = held = 0
-        pipeline = self._pipeline
+        context = self._context
         for feed in feeds:
-            drafter = Drafter(self._hospital, feed, pipeline.tables, pipeline.aliases, pipeline.settings.keyring)
+            drafter = Drafter(self._hospital, feed, context.tables, context.aliases, context.settings.keyring)
             try:
                 for batch in self._source.rows(feed, self._window.start, self._window.end):
                     for draft in (drafter.draft(row, self._window) for row in batch if not row.voided):
@@ -273,7 +273,7 @@ class _Survey:
             yield self._item("volume.warn", calls=calls, quota=platform.daily_quota)
         else:
             today = local(self._now).date()
-            with self._pipeline.ledger.read() as connection:
+            with self._context.ledger.read() as connection:
                 expected = forecast(connection, self._hospital.id, platform, new=rows, due=0, today=today)
             yield self._item("volume.ok", calls=calls)
             if expected.finish:

@@ -20,8 +20,8 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from card_usage.delivery.transitions import Withheld
 from card_usage.ledger.schema import verdict as verdict_table
+from card_usage.ledger.scope import Withheld
 from card_usage.quality.expectations import SEVERITY, Concern, Level, Severity
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.rules import BY_ID

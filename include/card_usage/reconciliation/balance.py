@@ -24,6 +24,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from card_usage.ledger.counts import Cell
 from card_usage.ledger.schema import STATES
 from card_usage.reconciliation.statement_match import PlatformDay
 
@@ -78,15 +79,6 @@ class SourceCount(NamedTuple):
 
     events: int
     voided: int | None = None
-
-
-class Cell(NamedTuple):
-    """What tells events of one feed's day apart: state and the marks of reconciliation."""
-
-    status: str
-    vanished: bool = False
-    voided: bool = False
-    changed: bool = False
 
 
 def class_of(cell: Cell, held_by: str | None = None) -> str:

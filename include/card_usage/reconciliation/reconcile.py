@@ -18,12 +18,13 @@ from sqlalchemy import Connection, select
 from card_usage.config.hospital import Hospital
 from card_usage.events import CardUse
 from card_usage.ledger import counts, holds
+from card_usage.ledger.counts import Cell
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
 from card_usage.ledger.upsert import upsert
 from card_usage.quality.verdicts import withheld
 from card_usage.reconciliation import statement_match, statement_store
-from card_usage.reconciliation.balance import Cell, Difference, FeedDay, Reconciliation, SourceCount
+from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
 from card_usage.reconciliation.statement_match import Ours, PlatformDay, Slot
 from card_usage.standard import rules
 from card_usage.windows import day_window

@@ -24,9 +24,9 @@ from typing import Final
 from sqlalchemy import and_, delete, select, update
 
 from card_usage.config.hospital import His, Hospital
-from card_usage.delivery.workers import Identity, gone
 from card_usage.errors import ReplicaBusy
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.process import Identity, gone
 from card_usage.ledger.schema import replica_turn
 from card_usage.ledger.upsert import insert_into
 from card_usage.windows import DAY, local

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
-from card_usage.delivery.transitions import BACKFILL, LIVE
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
 from card_usage.gc_tuning import searched, unsearched
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.staging import unchanged_hours
 from card_usage.staging.intake import Draft, record_window, take_in
 from card_usage.staging.stretches import Stretch, fingerprint, stretches, text

@@ -12,9 +12,11 @@ from backlog import DAY, HOSPITAL, Backlog
 from card_usage.clock import SystemClock
 from card_usage.delivery import workers
 from card_usage.delivery.claims import Claims, Open
-from card_usage.delivery.transitions import LIVE, Attempt, Scope, Settled, claim, settle
+from card_usage.delivery.transitions import Attempt, Settled, claim, settle
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import LIVE, Scope
 from card_usage.platform.outcome import Answer, Reply
 from sqlalchemy import select
 
@@ -35,7 +37,7 @@ class Deliverer:
         self.door = Door()
         self.ledger: Ledger = backlog.open()
         backlog.fill()
-        identity = workers.Identity(host="h", pid=1, process_start="0")
+        identity = Identity(host="h", pid=1, process_start="0")
         with self.ledger.write() as connection:
             self.worker = workers.register(connection, hospital=HOSPITAL, app_id="a", identity=identity, now=NOW)
         self.claims = Claims(
@@ -114,7 +116,7 @@ def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliver
             connection,
             hospital=HOSPITAL,
             app_id="a",
-            identity=workers.Identity(host="h", pid=2, process_start="0"),
+            identity=Identity(host="h", pid=2, process_start="0"),
             now=NOW,
         )
         scope = Scope(HOSPITAL, DAY, DAY)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import planted
 import pytest
-from card_usage.delivery.transitions import Withheld
 from card_usage.errors import CheckBroken
 from card_usage.events import PATIENT_FIELDS
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, verdict
+from card_usage.ledger.scope import Withheld
 from card_usage.quality.baseline import FEW
 from card_usage.quality.check import check
 from card_usage.quality.expectations import batch, rule_demands

@@ -10,9 +10,10 @@ from typing import Any
 
 import planted
 import pytest
-from card_usage.delivery.transitions import LIVE, Scope, Withheld, backlog, claim
+from card_usage.delivery.transitions import backlog, claim
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event
+from card_usage.ledger.scope import LIVE, Scope, Withheld
 from card_usage.quality.check import check
 from card_usage.quality.verdicts import DECISIONS, Given, decide, standing_verdicts, withheld
 from card_usage.windows import Window, day_window

@@ -12,13 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from card_usage.config.keyring import Keyring
 from card_usage.delivery import quota, workers
-from card_usage.delivery.transitions import Claimed, Scope, Settled, backlog, claim, history, recover, release, settle
+from card_usage.delivery.transitions import Claimed, Settled, backlog, claim, history, recover, release, settle
 from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
 from card_usage.events import CardUse, event_key, request_id
 from card_usage.ledger import holds
 from card_usage.ledger.bulk import insert_many
 from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import STATES, attempt, event, metadata
+from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
 from card_usage.staging.intake import REPLACEABLE, Change, Draft, compare, known, take_in
 from sqlalchemy import func, insert, select, text, update
@@ -83,7 +85,7 @@ def put(ledger: Ledger, status: str) -> None:
 
 
 def worker(ledger: Ledger, number: int = 1) -> int:
-    identity = workers.Identity(host=f"h{number}", pid=number, process_start="0")
+    identity = Identity(host=f"h{number}", pid=number, process_start="0")
     with ledger.write() as connection:
         return workers.register(connection, hospital="h", app_id="a", identity=identity, now=NOW)
 

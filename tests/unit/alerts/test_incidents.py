@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 from card_usage.alerts.incident_store import Told
-from card_usage.alerts.incidents import CAUSES, MOST_PARTS, RETURNS, SEVERITIES, Incident, Trouble, step
+from card_usage.alerts.incidents import MOST_PARTS, RETURNS, Incident, Trouble, step
 from card_usage.alerts.sweep import LIMIT, notices
+from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.config.hospital import Alerts, Route
 from card_usage.words.catalogue import TEXTS
 from hypothesis import given

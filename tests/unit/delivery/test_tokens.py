@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from card_usage.delivery import workers
 from card_usage.delivery.tokens import NoToken, Tokens
-from card_usage.delivery.workers import Identity
 from card_usage.ledger import holds
+from card_usage.ledger.process import Identity
 from card_usage.platform.outcome import Answer, Reply
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from card_usage.ledger.counts import Cell
 from card_usage.ledger.schema import STATES
 from card_usage.reconciliation.balance import (
     CLASSES,
@@ -13,7 +14,6 @@ from card_usage.reconciliation.balance import (
     NAMED,
     OPEN_CLASSES,
     STATE_CLASSES,
-    Cell,
     Difference,
     FeedDay,
     Reconciliation,

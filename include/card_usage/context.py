@@ -1,0 +1,73 @@
+"""Context: one hospital with what every step on it needs, opened once and closed at the end of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Self
+
+from card_usage.config.connections import Connection
+from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.settings import Settings
+from card_usage.ledger.database import Ledger, open_ledger
+from card_usage.source.query_slots import Turns
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
+from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, load_tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One hospital: its file, the settings, the open ledger, its code tables and aliases, and the way to its replica.
+
+    `patience`: how long to wait for a turn at the replica before ReplicaBusy; None: as long as it takes.
+    """
+
+    hospital: Hospital
+    settings: Settings
+    ledger: Ledger
+    connection_of: Callable[[str], Connection]
+    patience: timedelta | None = None
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        hospital_id: str,
+        settings: Settings,
+        connection_of: Callable[[str], Connection],
+        *,
+        patience: timedelta | None = None,
+    ) -> Iterator[Self]:
+        """Read the hospital's file, open and check the ledger; closes both at the end of the block."""
+        hospital = load_hospital(settings.hospitals, hospital_id)
+        ledger = open_ledger(settings.ledger_url, settings.keyring)
+        try:
+            yield cls(
+                hospital=hospital, settings=settings, ledger=ledger, connection_of=connection_of, patience=patience
+            )
+        finally:
+            ledger.close()
+
+    @cached_property
+    def tables(self) -> Mapping[str, CodeTable]:
+        """The standard code tables."""
+        return load_tables(self.settings.code_tables)
+
+    @cached_property
+    def aliases(self) -> Aliases:
+        """The hospital's own codes."""
+        return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        """The hospital's replica; every query of the block takes its turn."""
+        engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
+        turns = Turns(self.ledger, self.hospital, patience=self.patience)
+        try:
+            yield Source(engine, self.hospital, turn=turns.take)
+        finally:
+            engine.dispose()
