@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from random import SystemRandom
 
 from card_usage.clock import SystemClock
@@ -20,10 +20,9 @@ from card_usage.context import Context
 from card_usage.delivery.deliverer import Delivered, Delivery
 from card_usage.delivery.heartbeat import Progress
 from card_usage.delivery.redelivery import Undecided, send_again, undecided
-from card_usage.errors import EvidenceBroken, Misconfigured
+from card_usage.errors import Misconfigured
 from card_usage.events import SourceRow
-from card_usage.evidence import seal
-from card_usage.evidence.seal import Link
+from card_usage.evidence.seal import Link, seal_days
 from card_usage.gc_tuning import looking_rarely
 from card_usage.ledger import holds
 from card_usage.ledger.executor import ThreadDoor
@@ -42,18 +41,14 @@ from card_usage.reconciliation.balance import Reconciliation
 from card_usage.reconciliation.comparison import Normalize, note, recount_day
 from card_usage.reconciliation.differences import Named, named
 from card_usage.reconciliation.watermark import Mark
-from card_usage.report.publish import Files, publish, publish_month
+from card_usage.report.publish import publish_days, publish_month_of
 from card_usage.source import freshness
 from card_usage.source.freshness import Reading
 from card_usage.source.reader import Source
 from card_usage.staging.coverage import Unstaged, unstaged
 from card_usage.staging.intake import open_window, open_windows, reopen_windows
 from card_usage.staging.stage import Drafter, Staged, stage
-from card_usage.windows import Window, day_window, day_windows, local
-
-_WATCHED_DAYS = 40
-"""How long sealed days are looked at for changes that left a trace: the month before, recounted on its 3rd, is among
-them. What comes later is sealed when somebody asks for it."""
+from card_usage.windows import Window, day_window, local
 
 log = logging.getLogger(__name__)
 
@@ -286,40 +281,15 @@ class Pipeline(Context):
         At most `most_days` new ones at a time, the oldest first. Raises EvidenceBroken when all others are sealed, if
         something was changed without a trace.
         """
-        made: list[Link] = []
-        broken: EvidenceBroken | None = None
-        with self.ledger.read() as connection:
-            days = watermark.verified_days(connection, self.hospital)
-            sealed = {link.day: link for link in seal.links(connection, self.hospital.id)}
-            moved = [
-                day
-                for day, link in sealed.items()
-                if local(now).date() - day <= timedelta(days=_WATCHED_DAYS)
-                and seal.touched_since(connection, self.hospital.id, day, link.at)
-            ]
-        new = [] if days is None else [w.day for w in day_windows(*days) if w.day not in sealed][:most_days]
-        for day in sorted({*new, *moved}):
-            try:
-                link = seal.make(self.ledger, self.hospital.id, day, self.settings.evidence, now=now)
-            except EvidenceBroken as problem:
-                broken = broken or problem
-            else:
-                made += [link] if link else []
-        if broken is not None:
-            raise broken
-        return made
+        return seal_days(self, now=now, most_days=most_days)
 
     def publish(self, window: Window, *, now: datetime) -> tuple[str, ...]:
         """Write each day's report; returns the files' names below the reports' folder, HTML first."""
-        return tuple(name for day in window.days for name in self._publish(publish, day, now).values())
+        return publish_days(self, window, now=now)
 
     def publish_month(self, day: date, *, now: datetime) -> tuple[str, ...]:
         """The same for the month of a day."""
-        return tuple(self._publish(publish_month, day, now).values())
-
-    def _publish(self, write: Callable[..., Files], day: date, now: datetime) -> Files:
-        language = self.hospital.report.language
-        return write(self.ledger, self.hospital, day, self.settings.store, language=language, now=now)
+        return publish_month_of(self, day, now=now)
 
 
 def _heard(batches: Iterator[list[SourceRow]], on_rows: Callable[[int], None] | None) -> Iterator[list[SourceRow]]:

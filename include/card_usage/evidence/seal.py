@@ -13,21 +13,59 @@ changed without a trace is `broken` and cannot be sealed over (`.changes`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from card_usage.context import Context
 from card_usage.errors import EvidenceBroken
 from card_usage.evidence.chain import GENESIS, Link, append, links, problems
 from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
 from card_usage.evidence.pack import write
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event
+from card_usage.reconciliation import watermark
+from card_usage.windows import day_windows, local
 
 MOST_NAMED: Final = 100
 """Rows of a day that are named one by one; all are counted."""
+
+WATCHED: Final = timedelta(days=40)
+"""How long sealed days are looked at for changes that left a trace: the month before, recounted on its 3rd, is among
+them. What comes later is sealed when somebody asks for it."""
+
+
+def seal_days(context: Context, *, now: datetime, most_days: int = 31) -> list[Link]:
+    """Seal the days that are verified and not sealed yet, and again those that moved since, with their traces.
+
+    At most `most_days` new ones at a time, the oldest first. Raises EvidenceBroken when all others are sealed, if
+    something was changed without a trace.
+    """
+    ledger, hospital = context.ledger, context.hospital
+    with ledger.read() as connection:
+        verified = watermark.verified_days(connection, hospital)
+        sealed = {link.day: link for link in links(connection, hospital.id)}
+        moved = [
+            day
+            for day, link in sealed.items()
+            if local(now).date() - day <= WATCHED and touched_since(connection, hospital.id, day, link.at)
+        ]
+    windows = [] if verified is None else day_windows(*verified)
+    unsealed = [window.day for window in windows if window.day not in sealed][:most_days]
+    made: list[Link] = []
+    broken: EvidenceBroken | None = None
+    for day in sorted({*unsealed, *moved}):
+        try:
+            link = make(ledger, hospital.id, day, context.settings.evidence, now=now)
+        except EvidenceBroken as problem:
+            broken = broken or problem
+        else:
+            made += [link] if link else []
+    if broken is not None:
+        raise broken
+    return made
 
 
 def make(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: datetime) -> Link | None:
@@ -139,4 +177,4 @@ def touched_since(connection: Connection, hospital: str, day: date, at: datetime
     return any(moment is not None and moment > at for moment in row)
 
 
-__all__ = ["BROKEN", "GROWN", "Change", "Link", "Verified", "links", "make", "touched_since", "verify"]
+__all__ = ["BROKEN", "GROWN", "Change", "Link", "Verified", "links", "make", "seal_days", "touched_since", "verify"]

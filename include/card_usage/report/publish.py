@@ -13,11 +13,12 @@ mail                    the values as a mail
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from card_usage.config.hospital import Hospital
+from card_usage.context import Context
 from card_usage.files.store import Store
 from card_usage.ledger import report_files
 from card_usage.ledger.database import Ledger
@@ -26,6 +27,7 @@ from card_usage.report.figures import figures
 from card_usage.report.fleet import FLEET
 from card_usage.report.html import render
 from card_usage.report.mail import Mail, mail
+from card_usage.windows import Window
 from card_usage.words.catalogue import Language
 
 FLEET_FOLDER = "_fleet"
@@ -33,6 +35,21 @@ FLEET_FOLDER = "_fleet"
 
 Files = dict[str, str]
 """Kind of file -> its name in the store."""
+
+
+def publish_days(context: Context, window: Window, *, now: datetime) -> tuple[str, ...]:
+    """Write the report of each of the window's days; returns the files' names in the store, HTML first."""
+    return tuple(name for day in window.days for name in _of_context(publish, context, day, now).values())
+
+
+def publish_month_of(context: Context, day: date, *, now: datetime) -> tuple[str, ...]:
+    """Write the report of the month of a day; returns the files' names in the store, HTML first."""
+    return tuple(_of_context(publish_month, context, day, now).values())
+
+
+def _of_context(write: Callable[..., Files], context: Context, day: date, now: datetime) -> Files:
+    hospital = context.hospital
+    return write(context.ledger, hospital, day, context.settings.store, language=hospital.report.language, now=now)
 
 
 def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime) -> Files:
@@ -105,4 +122,15 @@ def _written(
     return names
 
 
-__all__ = ["FLEET", "FLEET_FOLDER", "Files", "Mail", "mail", "publish", "publish_fleet", "publish_month"]
+__all__ = [
+    "FLEET",
+    "FLEET_FOLDER",
+    "Files",
+    "Mail",
+    "mail",
+    "publish",
+    "publish_days",
+    "publish_fleet",
+    "publish_month",
+    "publish_month_of",
+]
