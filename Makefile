@@ -33,7 +33,7 @@ lint: install-dev ## ruff format --check, ruff, import contracts
 	@$(VENV)/ruff check --quiet .
 	@$(VENV)/lint-imports --no-logo
 
-types: install-dev ## mypy --strict over include/, plugins/, dags/ and scripts/
+types: install-dev ## mypy --strict over everything but the tests
 	@$(VENV)/mypy
 
 format: install-dev ## ruff format, and the fixes ruff is sure of

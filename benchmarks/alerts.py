@@ -17,7 +17,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "include")]
@@ -81,7 +81,7 @@ def fill(ledger: Ledger, events: int, hospital: str, feeds: tuple[str, ...]) -> 
         window = day_window(NOW.date() - timedelta(days=back))
         with ledger.write() as connection:
             for feed in feeds:
-                edges = {"start": window.start, "end": window.end, "status": "closed", "now": NOW}
+                edges: dict[str, Any] = {"start": window.start, "end": window.end, "status": "closed", "now": NOW}
                 record_window(connection, hospital=hospital, feed=feed, source_rows=events // DAYS // 5, **edges)
     with ledger.engine.begin() as connection:
         connection.execute(text("analyze"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import random
 import resource
 import sys
 import tempfile
@@ -21,9 +22,9 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from time import perf_counter
 
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests")
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import planted  # noqa: E402
+from card_usage.config.keyring import Keyring  # noqa: E402
 from card_usage.ledger.database import Ledger, migrate, open_ledger  # noqa: E402
 from card_usage.ledger.schema import event  # noqa: E402
 from card_usage.quality import profiles  # noqa: E402
@@ -32,8 +33,10 @@ from card_usage.quality.expectations import batch, rule_demands  # noqa: E402
 from card_usage.quality.gx import _Case, _quiet  # noqa: E402
 from card_usage.standard.code_tables import load_tables  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
-from postgres import Cluster, programs  # noqa: E402
 from sqlalchemy import insert, update  # noqa: E402
+
+from tests import planted  # noqa: E402
+from tests.postgres import Cluster, programs  # noqa: E402
 
 WINDOW = day_window(planted.DAY)
 HOME = planted.hospital(gate={"warn_unmapped_share": 1.0})
@@ -44,7 +47,7 @@ def fill(ledger: Ledger, events: int) -> None:
     """One day of so many events, and four earlier weeks' profiles like it."""
     for start in range(0, events, _CHUNK):
         with ledger.write() as connection:
-            rows = [planted._event(planted.random.Random(start + n), start + n + 1, planted.DAY, "ready", _FEEDS)
+            rows = [planted._event(random.Random(start + n), start + n + 1, planted.DAY, "ready", _FEEDS)
                     for n in range(min(_CHUNK, events - start))]  # fmt: skip
             connection.execute(insert(event), rows)
     with ledger.write() as connection:
@@ -72,7 +75,7 @@ def spoil(ledger: Ledger) -> None:
 def ours(url: str, key: str) -> tuple[float, str]:
     import great_expectations  # noqa: F401 - its import is no part of the check
 
-    ledger = open_ledger(url, planted.Keyring.parse(key))
+    ledger = open_ledger(url, Keyring.parse(key))
     began = perf_counter()
     found = check(ledger, HOME, WINDOW, now=planted.NOW)
     return perf_counter() - began, found.verdict
@@ -82,15 +85,16 @@ def on_pandas(url: str, key: str) -> tuple[float, str]:
     """The same demands on events, judged on a frame in memory."""
     import great_expectations as gx
     import pandas
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    ledger = open_ledger(url, planted.Keyring.parse(key))
+    ledger = open_ledger(url, Keyring.parse(key))
     codes = {name: table.codes for name, table in load_tables().items()}
     demands = rule_demands(HOME, codes)
     began = perf_counter()
     with _quiet(), ledger.read() as connection:
         frame = pandas.read_sql(batch(HOME.id, WINDOW), connection)
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rules")
         definition = asset.add_batch_definition_whole_dataframe("rules")
         case = _Case(definition.get_batch(batch_parameters={"dataframe": frame}), "rules", HOME, WINDOW, None)

@@ -172,8 +172,8 @@ def row_by_row(place: Place) -> tuple[int, float]:
 def two_sets(place: Place) -> tuple[int, float]:
     began = perf_counter()
     with psycopg.connect(plain(place.his)) as his, psycopg.connect(plain(place.ledger)) as ledger:
-        theirs = dict(his.execute("select source_id, voided from uses").fetchall())
-        held = dict(
+        theirs: dict[str, int] = dict(his.execute("select source_id, voided from uses").fetchall())
+        held: dict[str, int] = dict(
             ledger.execute(
                 "select source_id, (voided_at is not null)::int from event where day = %s", (DAY,)
             ).fetchall()
@@ -224,7 +224,7 @@ def execute(url: str, script: str) -> None:
     with psycopg.connect(plain(url), autocommit=True) as connection:
         for statement in script.split(";"):
             if statement.strip():
-                connection.execute(statement)  # type: ignore[arg-type]
+                connection.execute(statement)
 
 
 def fill(place: Place, events: int) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -86,7 +86,7 @@ class Job(NamedTuple):
     feeds: tuple[str, ...] = HOSPITAL.his.feeds
 
 
-def batches(job: Job) -> Iterator[tuple[str, list[SourceRow]]]:
+def batches(job: Job) -> Iterator[tuple[str, Sequence[Any]]]:
     """The feeds' rows as SQLAlchemy gives them, `fetch_size` at once."""
     engine = connect(job.his, HOSPITAL.his)
     for feed in job.feeds:

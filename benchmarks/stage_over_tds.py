@@ -68,10 +68,10 @@ def look_alike(database: Path) -> Iterator[LookAlike]:
 
 
 @contextmanager
-def ledgers(names: list[str], home: Path) -> Iterator[dict[str, tuple[str, str, str]]]:
+def ledgers(names: list[str], home: Path) -> Iterator[dict[str, tuple[str, ...]]]:
     """URLs of an empty ledger and of two empty databases, by the kind of database."""
     with ExitStack() as stack:
-        urls = {}
+        urls: dict[str, tuple[str, ...]] = {}
         for name in names:
             if name == "sqlite":
                 urls[name] = tuple(f"sqlite:///{home}/{of}.db" for of in ("ledger", "no_index", "of_ledger"))

@@ -36,7 +36,7 @@ URL, TOKEN, SECRET = sys.argv[2:5]
 here = threading.local()
 
 
-@dlt.destination(batch_size=50, name="open_platform", naming_convention="direct", skip_dlt_columns_and_tables=True)
+@dlt.destination(batch_size=50, name="open_platform", naming_convention="direct", skip_dlt_columns_and_tables=True)  # type: ignore[untyped-decorator]
 def open_platform(items, table) -> None:  # type: ignore[no-untyped-def]
     """Send each row of a batch; an answer that is not 0 fails the job."""
     session = getattr(here, "session", None)

@@ -7,9 +7,13 @@ import json
 import logging
 import sys
 import time
+from pathlib import Path
 
-from meter import peak
-from reladiff import connect_to_table, diff_tables
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from reladiff import connect_to_table, diff_tables  # noqa: E402
+
+from benchmarks.clients.meter import peak  # noqa: E402
 
 COLUMNS = ("source_id", "voided")
 

@@ -76,7 +76,7 @@ def test_the_import_contracts_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("place", ["include", "plugins", "dags", "scripts"])
+@pytest.mark.parametrize("place", ["include", "plugins", "dags", "scripts", "benchmarks"])
 def test_types_are_strict_in_all_that_runs(place: str) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
     assert settings["strict"] is True
