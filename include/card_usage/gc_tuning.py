@@ -1,6 +1,6 @@
-"""Collector: when Python searches for garbage in cycles, which nothing else finds.
+"""Garbage collector tuning: how often Python's cyclic collector runs while a delivery or staging has many live objects.
 
-By itself it searches among all that is alive again and again, while most of what is alive here will soon go by itself.
+By default it scans all live objects again and again, although almost all of them are freed by reference counting soon.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ NEW_OBJECTS: Final = 5_000
 
 
 @contextmanager
-def looking_rarely(new_objects: int = NEW_OBJECTS) -> Iterator[None]:
-    """Inside, a search starts after so many new objects (Python's own 700 to 2,000) that were not freed by themselves.
+def infrequent_collection(new_objects: int = NEW_OBJECTS) -> Iterator[None]:
+    """Inside the block, a collection starts only after `new_objects` allocations that reference counting did not free
+    (Python's default is 700 to 2,000).
 
-    A delivery has thousands of small objects alive, all of calls under way: searching among them every few calls found
-    nothing and took a fifth of a call's processor time.
+    A delivery has thousands of small live objects, all of calls in flight: scanning them every few calls found nothing
+    and took a fifth of a call's processor time.
     """
     before = gc.get_threshold()
     gc.set_threshold(new_objects, *before[1:])
@@ -31,9 +32,9 @@ def looking_rarely(new_objects: int = NEW_OBJECTS) -> Iterator[None]:
 
 
 @contextmanager
-def unsearched() -> Iterator[None]:
-    """Inside, there is no search but those of `searched`: rows make no cycles, and searching among all of them and what
-    is loaded took a quarter of the time."""
+def collection_paused() -> Iterator[None]:
+    """Inside the block, no collection but those of `collected_every`: rows make no cycles, and scanning all of them and
+    all loaded modules took a quarter of the time."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -43,9 +44,9 @@ def unsearched() -> Iterator[None]:
             gc.enable()
 
 
-def searched(found: Iterable[T], *, every: int) -> Iterator[T]:
-    """The same; after each `every` of them cycles that drivers leave behind are looked for."""
-    for number, one in enumerate(found, start=1):
-        yield one
+def collected_every(items: Iterable[T], *, every: int) -> Iterator[T]:
+    """The same items; after each `every` of them, the cycles that database drivers leave behind are collected."""
+    for number, item in enumerate(items, start=1):
+        yield item
         if number % every == 0:
-            gc.collect(1)  # what has come since, not all that is loaded
+            gc.collect(1)  # what was allocated since, not all that is loaded

@@ -23,9 +23,9 @@ from card_usage.delivery.redelivery import Undecided, send_again, undecided
 from card_usage.errors import Misconfigured
 from card_usage.events import SourceRow
 from card_usage.evidence.seal import Link, seal_days
-from card_usage.gc_tuning import looking_rarely
+from card_usage.gc_tuning import infrequent_collection
 from card_usage.ledger import holds
-from card_usage.ledger.executor import ThreadDoor
+from card_usage.ledger.executor import ThreadedExecutor
 from card_usage.ledger.process import Identity
 from card_usage.ledger.scope import Scope
 from card_usage.platform.client import Credentials, Platform
@@ -189,7 +189,7 @@ class Pipeline(Context):
         settings = self.hospital.platform
 
         async def run() -> Delivered:
-            door = ThreadDoor(self.ledger)
+            executor = ThreadedExecutor(self.ledger)
             try:
                 async with Platform(
                     connection.base_url(),
@@ -201,7 +201,7 @@ class Pipeline(Context):
                         hospital=self.hospital,
                         scope=self.scope(window),
                         app_id=credentials.app_id,
-                        door=door,
+                        executor=executor,
                         keyring=self.settings.keyring,
                         caller=platform,
                         tables=self.tables,
@@ -212,12 +212,12 @@ class Pipeline(Context):
                         on_progress=progress,
                     ).run()
             finally:
-                door.close()
+                executor.close()
 
         # An event loop in C costs less a call. Imported here, so that no DAG's parsing pays for it.
         import uvloop
 
-        with looking_rarely():
+        with infrequent_collection():
             return uvloop.run(run())
 
     def undecided(self, window: Window, states: tuple[Undecided, ...]) -> dict[str, int]:

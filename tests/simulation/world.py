@@ -116,7 +116,7 @@ class World:
             hospital=of,
             scope=scope,
             app_id=APP_ID,
-            door=SimDoor(self, number),
+            executor=SimExecutor(self, number),
             keyring=KEYRING,
             caller=SimCaller(self, number),
             tables=TABLES,
@@ -150,14 +150,14 @@ class World:
         return list(self.workers)
 
 
-class SimDoor:
+class SimExecutor:
     """The ledger as a worker reaches it: each transaction may be the last thing that happens."""
 
     def __init__(self, world: World, worker: int) -> None:
-        self.stumbles = 0
+        self.retries = 0
         self._world, self._worker = world, worker
 
-    async def write(self, move: Callable[[Connection], T]) -> T:
+    async def write(self, transaction: Callable[[Connection], T]) -> T:
         world = self._world
         while True:
             await asyncio.sleep(world.random.uniform(0, 0.004))
@@ -169,7 +169,7 @@ class SimDoor:
                 continue
             connection = _connection()
             with connection.begin():
-                result = move(connection)
+                result = transaction(connection)
             if draw > 1 - world.stumble_share:
                 world.seen["ledger lost after commit"] += 1
                 await self._stumble()
@@ -178,7 +178,7 @@ class SimDoor:
             return result
 
     async def _stumble(self) -> None:
-        self.stumbles += 1
+        self.retries += 1
         await asyncio.sleep(self._world.random.uniform(0.1, 2.0))
 
     async def _perhaps_die(self, when: str) -> None:

@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from card_usage.gc_tuning import looking_rarely
+from card_usage.gc_tuning import infrequent_collection
 
 
 def test_it_looks_as_often_as_before_once_the_block_is_left_by_an_error_too() -> None:
@@ -14,7 +14,7 @@ def test_it_looks_as_often_as_before_once_the_block_is_left_by_an_error_too() ->
     inside: list[tuple[int, int, int]] = []
 
     def fail() -> None:
-        with looking_rarely(5000):
+        with infrequent_collection(5000):
             inside.append(gc.get_threshold())
             raise RuntimeError
 
@@ -28,7 +28,7 @@ def test_garbage_in_cycles_is_found_inside_the_block_too() -> None:
     class Node:
         pass
 
-    with looking_rarely():
+    with infrequent_collection():
         assert gc.isenabled()
         lost = Node()
         lost.itself = lost  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from card_usage.delivery import quota
 from card_usage.delivery.transitions import Attempt, Claimed, Settled, claim, history, recover
 from card_usage.delivery.transitions import release as give_up
 from card_usage.delivery.transitions import settle as write_down
-from card_usage.ledger.executor import Door
+from card_usage.ledger.executor import LedgerExecutor
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.platform.outcome import Answer
 from card_usage.windows import instant, local
@@ -45,24 +45,24 @@ class Claims:
         hospital: Hospital,
         scope: Scope,
         worker: int,
-        door: Door,
+        executor: LedgerExecutor,
         clock: Clock,
         clock_seen: Callable[[], tuple[datetime, float] | None],
     ) -> None:
         self.out_of_quota = False
         self._hospital, self._scope, self._worker = hospital, scope, worker
-        self._door, self._clock, self._seen = door, clock, clock_seen
+        self._executor, self._clock, self._seen = executor, clock, clock_seen
         self._taken: dict[int, Open] = {}
-        self._stumbles = door.stumbles
+        self._retries_seen = executor.retries
         self._reserved_day: date | None = None
 
     def take(self, connection: Connection) -> list[Open]:
         """Claim the next batch: live events before backfill. To be remembered once it is committed, and not before: a
         try whose commit was never confirmed is found by the next one, and given up."""
         now = self._clock.now()
-        if self._door.stumbles != self._stumbles:
+        if self._executor.retries != self._retries_seen:
             # A claim whose commit was never confirmed may stand in our name: nobody else would ever touch it.
-            self._stumbles = self._door.stumbles
+            self._retries_seen = self._executor.retries
             recover(connection, self._worker, now=now, detail="ledger lost", keep=list(self._taken))
         claimed: list[Claimed] = []
         self.out_of_quota = False

@@ -37,7 +37,7 @@ from card_usage.delivery.stopping import Brakes
 from card_usage.delivery.tokens import NoToken, Tokens
 from card_usage.delivery.transitions import Attempt, Backlog, Settled, backlog
 from card_usage.errors import CardUsageError
-from card_usage.ledger.executor import Door
+from card_usage.ledger.executor import LedgerExecutor
 from card_usage.ledger.process import Identity
 from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply, Step, settle
@@ -85,7 +85,7 @@ class Delivery:
         hospital: Hospital,
         scope: Scope,
         app_id: str,
-        door: Door,
+        executor: LedgerExecutor,
         keyring: Keyring,
         caller: Caller,
         tables: Mapping[str, CodeTable],
@@ -97,13 +97,13 @@ class Delivery:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._hospital, self._scope, self._app_id = hospital, scope, app_id
-        self._door, self._keyring, self._caller = door, keyring, caller
+        self._executor, self._keyring, self._caller = executor, keyring, caller
         self._clock, self._random = clock, random
         self._until, self._linger = until, linger
         self._sender = Sender(
             hospital=hospital, keyring=keyring, caller=caller, tables=tables, clock=clock, random=random
         )
-        self._presence = Presence(hospital=hospital, app_id=app_id, identity=identity, door=door, clock=clock)
+        self._presence = Presence(hospital=hospital, app_id=app_id, identity=identity, executor=executor, clock=clock)
         self._brakes = Brakes(hospital, self._wake)
         self._queue: deque[Open] = deque()
         self._calls: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class Delivery:
             raise
         if self._brakes.stopped_by != "fenced":
             await self._sign_off()
-        left = (await self._door.write(self._count)).open
+        left = (await self._executor.write(self._count)).open
         return Delivered(
             states=dict(self._unwritten.states),
             answers=dict(self._sender.answers),
@@ -153,7 +153,7 @@ class Delivery:
             await self._pulse.look_around()
             if not self._hospital.platform.live:
                 await self._caller.read_clock()  # the platform's day rations its calls
-            due = (await self._door.write(self._count)).open
+            due = (await self._executor.write(self._count)).open
             async with asyncio.TaskGroup() as group:
                 pulse = group.create_task(self._pulse.go_on(began, due))
                 dispatcher = group.create_task(self._dispatcher(group))
@@ -179,7 +179,7 @@ class Delivery:
             hospital=self._hospital,
             scope=self._scope,
             worker=self._presence.worker,
-            door=self._door,
+            executor=self._executor,
             clock=self._clock,
             clock_seen=lambda: self._caller.clock_seen,
         )
@@ -187,11 +187,11 @@ class Delivery:
             worker=self._presence.worker,
             claims=self._claims,
             brakes=self._brakes,
-            door=self._door,
+            executor=self._executor,
             clock=self._clock,
         )
         self._tokens = Tokens(
-            door=self._door,
+            executor=self._executor,
             source=self._caller,
             keyring=self._keyring,
             clock=self._clock,
@@ -229,7 +229,7 @@ class Delivery:
                 await self._clock.sleep(0.2)
             elif len(self._queue) >= low_water:
                 await self._clock.sleep(0.005)
-            elif claimed := await self._door.write(self._claims.take):
+            elif claimed := await self._executor.write(self._claims.take):
                 self._claims.remember(claimed)
                 self._queue.extend(claimed)
                 self._turn.set()
@@ -255,7 +255,7 @@ class Delivery:
 
     async def _something_falls_due(self) -> bool:
         """Wait a little for what is due next; False when that is not soon."""
-        waiting = await self._door.write(self._count)
+        waiting = await self._executor.write(self._count)
         now = self._clock.now()
         if waiting.due:
             if self._claims.out_of_quota:
@@ -275,7 +275,7 @@ class Delivery:
     async def _release_queue(self) -> None:
         if unsent := list(self._queue):
             self._queue.clear()
-            await self._door.write(partial(self._claims.release, unsent=unsent))
+            await self._executor.write(partial(self._claims.release, unsent=unsent))
             self._claims.forget(one.claimed.id for one in unsent)
 
     # -- sending ------------------------------------------------------------------------------------------------

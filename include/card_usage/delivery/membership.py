@@ -17,7 +17,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.delivery import workers
 from card_usage.delivery.transitions import recover
 from card_usage.ledger import holds
-from card_usage.ledger.executor import Door
+from card_usage.ledger.executor import LedgerExecutor
 from card_usage.ledger.process import Identity
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,12 @@ class Seen(NamedTuple):
 class Presence:
     """Of one deliverer for one hospital; `worker` is its number once it has signed on."""
 
-    def __init__(self, *, hospital: Hospital, app_id: str, identity: Identity, door: Door, clock: Clock) -> None:
+    def __init__(
+        self, *, hospital: Hospital, app_id: str, identity: Identity, executor: LedgerExecutor, clock: Clock
+    ) -> None:
         self.worker = 0
         self._hospital, self._app_id, self._identity = hospital.id, app_id, identity
-        self._door, self._clock = door, clock
+        self._executor, self._clock = executor, clock
         self._call_timeout = hospital.platform.call_timeout_seconds
         self._dead_after = max(workers.DEAD_AFTER, 2 * self._call_timeout + 10)
         self._watch = workers.Watch(identity, hospital.id, self._dead_after)
@@ -60,12 +62,12 @@ class Presence:
         """Become a deliverer that others know of."""
         register = partial(workers.register, hospital=self._hospital, app_id=self._app_id, identity=self._identity)
         self._last_beat = self._clock.monotonic()
-        self.worker = await self._door.write(lambda connection: register(connection, now=self._clock.now()))
+        self.worker = await self._executor.write(lambda connection: register(connection, now=self._clock.now()))
 
     async def show(self, done: int) -> Seen:
         """Beat, look after the dead, and see what holds. Raises Fenced."""
         asked = self._clock.monotonic()
-        seen = await self._door.write(partial(self._beat, done=done, monotonic=asked))
+        seen = await self._executor.write(partial(self._beat, done=done, monotonic=asked))
         self._last_beat = asked
         return seen
 
@@ -77,7 +79,7 @@ class Presence:
             recover(connection, self.worker, now=now, detail="interrupted")
             workers.end(connection, self.worker, now)
 
-        await self._door.write(leave)
+        await self._executor.write(leave)
 
     def _beat(self, connection: Connection, done: int, monotonic: float) -> Seen:
         now = self._clock.now()

@@ -12,7 +12,7 @@ from card_usage.delivery.claims import Claims
 from card_usage.delivery.stopping import Brakes
 from card_usage.delivery.transitions import Settled
 from card_usage.delivery.transitions import settle as write_down
-from card_usage.ledger.executor import Door
+from card_usage.ledger.executor import LedgerExecutor
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 class Unwritten:
     """Outcomes of one deliverer `worker`, and why it stopped. `states` counts those written, by the state they gave."""
 
-    def __init__(self, *, worker: int, claims: Claims, brakes: Brakes, door: Door, clock: Clock) -> None:
+    def __init__(self, *, worker: int, claims: Claims, brakes: Brakes, executor: LedgerExecutor, clock: Clock) -> None:
         self.states: Counter[str] = Counter()
         self._worker, self._claims, self._brakes = worker, claims, brakes
-        self._door, self._clock = door, clock
+        self._executor, self._clock = executor, clock
         self._outcomes: list[Settled] = []
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Unwritten:
                 self._brakes.tell(connection, stop, day=self._claims.platform_day(), now=now)
             return write_down(connection, batch, worker=self._worker, now=now)
 
-        moved = await self._door.write(tell)
+        moved = await self._executor.write(tell)
         self._brakes.untold = None
         self._claims.forget(one.claimed.id for one in batch)
         self.states.update(one.status for one in batch)

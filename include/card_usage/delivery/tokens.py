@@ -24,7 +24,7 @@ from card_usage.clock import Clock
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.delivery.flow_control import backoff
 from card_usage.ledger import holds
-from card_usage.ledger.executor import Door
+from card_usage.ledger.executor import LedgerExecutor
 from card_usage.ledger.schema import deliverer, token
 from card_usage.platform.client import Grant
 from card_usage.platform.outcome import Answer, Reply
@@ -78,7 +78,7 @@ class Tokens:
     def __init__(
         self,
         *,
-        door: Door,
+        executor: LedgerExecutor,
         source: TokenSource,
         keyring: Keyring,
         clock: Clock,
@@ -90,7 +90,7 @@ class Tokens:
         reserve: Callable[[Connection], bool] = lambda _: True,
     ) -> None:
         self.refreshes = 0
-        self._door = door
+        self._executor = executor
         self._source = source
         self._keyring = keyring
         self._clock = clock
@@ -134,14 +134,14 @@ class Tokens:
     async def _newest(self) -> Held:
         failures = 0
         while True:
-            stored, pause = await self._door.write(self._read)
+            stored, pause = await self._executor.write(self._read)
             if stored is not None and self._usable(stored):
                 self._held = stored
                 return stored
             if pause > 0:
                 await self._clock.sleep(pause)
             serial = stored.serial if stored else 0
-            taken = await self._door.write(partial(self._take, serial=serial))
+            taken = await self._executor.write(partial(self._take, serial=serial))
             if taken is None:
                 raise NoToken(Reply(Answer.QUOTA, detail="own count"))
             if not taken:
@@ -150,11 +150,11 @@ class Tokens:
             grant = await self._ask()
             if isinstance(grant, Grant):
                 self.refreshes += 1
-                self._held = await self._door.write(partial(self._store, serial=serial, grant=grant))
+                self._held = await self._executor.write(partial(self._store, serial=serial, grant=grant))
                 if self._held is not None:
                     return self._held
                 continue
-            await self._door.write(partial(self._let_go, serial=serial))
+            await self._executor.write(partial(self._let_go, serial=serial))
             failures += 1
             if grant.answer not in {Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, Answer.UNLISTED} or failures >= 4:
                 raise NoToken(grant)

@@ -8,6 +8,6 @@ decisions   what a person decides about refused events
 workers     who is delivering, and whether it still lives
 holds       why a hospital's deliveries stand still
 quota       calls of a platform day
-door        the ledger for asynchronous callers
+executor        the ledger for asynchronous callers
 counts      what reports and reconciliation read
 """

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
-from card_usage.gc_tuning import searched, unsearched
+from card_usage.gc_tuning import collected_every, collection_paused
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.staging import unchanged_hours
@@ -258,9 +258,9 @@ class _Intake:
     def take(self, found: Iterable[Stretch], at_once: int) -> Counter[str]:
         """Take everything in, `at_once` rows a transaction, and note the window."""
         # Databases write without holding Python up: meanwhile the next rows are read and drafted.
-        with unsearched(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
+        with collection_paused(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
             writing: Future[Counter[str]] | None = None
-            for batch in self._batches(searched(found, every=_SWEPT), at_once):
+            for batch in self._batches(collected_every(found, every=_SWEPT), at_once):
                 drafts = [[self._drafter.draft(row, self._window) for row in one.rows] for one, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()

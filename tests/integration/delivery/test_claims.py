@@ -24,17 +24,17 @@ NOW = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
 EVENTS = 3
 
 
-class Door:
+class LedgerExecutor:
     """Counts how often an answer of the ledger was lost; the test says when."""
 
-    stumbles = 0
+    retries = 0
 
 
 class Deliverer:
     """One worker's claims, with the ledger at hand."""
 
     def __init__(self, backlog: Backlog) -> None:
-        self.door = Door()
+        self.executor = LedgerExecutor()
         self.ledger: Ledger = backlog.open()
         backlog.fill()
         identity = Identity(host="h", pid=1, process_start="0")
@@ -44,7 +44,7 @@ class Deliverer:
             hospital=backlog.hospital,
             scope=Scope(HOSPITAL, DAY, DAY),
             worker=self.worker,
-            door=self.door,  # type: ignore[arg-type]
+            executor=self.executor,  # type: ignore[arg-type]
             clock=SystemClock(),
             clock_seen=lambda: None,
         )
@@ -85,7 +85,7 @@ def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_delivere
     assert len(first) == EVENTS
     call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
     assert len(deliverer.settle(first, "ready", call)) == EVENTS
-    deliverer.door.stumbles += 1
+    deliverer.executor.retries += 1
     assert deliverer.take() == []
     assert deliverer.settle(first, "ready", call) == set(), "the second try finds all written"
     deliverer.claims.forget(one.claimed.id for one in first)
@@ -97,7 +97,7 @@ def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_delivere
 def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(deliverer: Deliverer) -> None:
     lost = deliverer.take()
     assert deliverer.states() == ["in_flight"] * EVENTS
-    deliverer.door.stumbles += 1
+    deliverer.executor.retries += 1
     found = deliverer.take()
     assert {one.claimed.id for one in found} == {one.claimed.id for one in lost}
     assert {one.claimed.request_id for one in found} == {one.claimed.request_id for one in lost}

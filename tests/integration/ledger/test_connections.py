@@ -8,7 +8,7 @@ import pytest
 from card_usage.config.keyring import Keyring
 from card_usage.ledger import database
 from card_usage.ledger.database import Ledger, migrate, open_ledger
-from card_usage.ledger.executor import ThreadDoor
+from card_usage.ledger.executor import ThreadedExecutor
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
@@ -63,12 +63,12 @@ async def test_a_deliverer_goes_on_when_a_connection_in_use_is_lost(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "REST_SECONDS", 3600)
-    door = ThreadDoor(ledger)
-    first = await door.write(lambda connection: connection.scalar(PID))
+    executor = ThreadedExecutor(ledger)
+    first = await executor.write(lambda connection: connection.scalar(PID))
     lose_all_sessions(ledger)
-    assert await door.write(lambda connection: connection.scalar(PID)) != first
-    assert door.stumbles == 1
-    door.close()
+    assert await executor.write(lambda connection: connection.scalar(PID)) != first
+    assert executor.retries == 1
+    executor.close()
 
 
 def test_transactions_without_a_rest_cost_no_round_trip_more(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

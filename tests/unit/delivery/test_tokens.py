@@ -14,7 +14,7 @@ from card_usage.ledger.process import Identity
 from card_usage.platform.outcome import Answer, Reply
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather
-from simulation.world import APP_ID, KEYRING, SimCaller, SimDoor, WorkerClock, World, new_ledger
+from simulation.world import APP_ID, KEYRING, SimCaller, SimExecutor, WorkerClock, World, new_ledger
 
 
 class Stage:
@@ -31,7 +31,7 @@ class Stage:
         with self.world.ledger.write() as connection:
             worker = workers.register(connection, hospital="main", app_id=APP_ID, identity=identity, now=clock.now())
         return Tokens(
-            door=SimDoor(self.world, number),
+            executor=SimExecutor(self.world, number),
             source=SimCaller(self.world, number),
             keyring=KEYRING,
             clock=clock,
