@@ -1,16 +1,18 @@
-"""Holds: why a hospital's deliveries stand still, readable and settable from anywhere through the ledger.
+"""Holds: why a hospital's deliveries stand still. Any process reads and sets them through the ledger.
 
 pause          nothing more is sent until resume; a running deliverer waits
-drain          what is under way is finished, then the deliverer ends; nothing new until resume
+drain          what is in flight is finished, then the deliverer ends; nothing new until resume
 quota          the platform's calls of the day are used up (10034): until its next day
 misconfigured  the platform refuses everything for a reason in our settings: until somebody has mended it and resumes
-contested      no hold but a notice: somebody else takes tokens with our appId
+contested      does not hold anything, only notifies: somebody else takes tokens with our appId
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select
@@ -18,19 +20,35 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 from card_usage.ledger.schema import hold
 
 EVERYONE: Final = "*"
-BLOCKING: Final = ("pause", "drain", "quota", "misconfigured")
+
+
+class HoldKind(StrEnum):
+    """Kinds of holds, as the module's docstring explains them; the values stand in the ledger."""
+
+    PAUSE = "pause"
+    DRAIN = "drain"
+    QUOTA = "quota"
+    MISCONFIGURED = "misconfigured"
+    CONTESTED = "contested"
+
+
+BLOCKING: Final = (HoldKind.PAUSE, HoldKind.DRAIN, HoldKind.QUOTA, HoldKind.MISCONFIGURED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """One reason. `hospital` is an id or '*'; `until` None means: until somebody resumes."""
+    """One hold. `hospital` is an id or '*'; `until` None means: until somebody resumes.
+
+    `result_code`: the platform's, where its answer placed the hold.
+    """
 
     hospital: str
-    kind: str
+    kind: HoldKind
     until: datetime | None
     reason: str
     set_by: str
     set_at: datetime
+    result_code: int | None = None
 
 
 def place(
@@ -42,15 +60,15 @@ def place(
     by: str,
     now: datetime,
     until: datetime | None = None,
+    result_code: int | None = None,
 ) -> None:
     """Set a hold, replacing one of the same kind."""
     lift(connection, hospital=hospital, kinds=(kind,))
-    connection.execute(
-        insert(hold).values(hospital=hospital, kind=kind, until=until, reason=reason, set_by=by, set_at=now)
-    )
+    values = {"until": until, "reason": reason, "set_by": by, "set_at": now, "result_code": result_code}
+    connection.execute(insert(hold).values(hospital=hospital, kind=kind, **values))
 
 
-def lift(connection: Connection, *, hospital: str, kinds: tuple[str, ...] = BLOCKING) -> int:
+def lift(connection: Connection, *, hospital: str, kinds: Iterable[str] = BLOCKING) -> int:
     """Take holds away; returns how many there were."""
     return connection.execute(delete(hold).where(hold.c.hospital == hospital, hold.c.kind.in_(kinds))).rowcount
 
@@ -64,11 +82,11 @@ _ACTIVE: Final = select(hold).where(
 
 def active(connection: Connection, hospital: str, now: datetime) -> list[Hold]:
     """Holds and notices in force for a hospital, its own and everyone's."""
-    rows = connection.execute(_ACTIVE, {"of_hospital": hospital, "at": now})
-    return [Hold(**row) for row in rows.mappings()]
+    rows = connection.execute(_ACTIVE, {"of_hospital": hospital, "at": now}).mappings()
+    return [Hold(**{**row, "kind": HoldKind(row["kind"])}) for row in rows]
 
 
-def blocking(holds: list[Hold]) -> Hold | None:
-    """The hold that counts: the one that a person set, before the ones the platform caused."""
-    ranked = [one for kind in BLOCKING for one in holds if one.kind == kind]
-    return ranked[0] if ranked else None
+def blocking(holds: Iterable[Hold]) -> Hold | None:
+    """The hold that takes effect: one that a person set, before one that the platform caused."""
+    in_effect = [hold for hold in holds if hold.kind in BLOCKING]
+    return min(in_effect, key=lambda hold: BLOCKING.index(hold.kind), default=None)

@@ -59,7 +59,8 @@ quota_day = Table(
     Column("exhausted_at", Instant),
 )
 
-# Why a hospital's deliveries stand still: `hospital` is an id, or '*' for all.
+# Why a hospital's deliveries stand still: `hospital` is an id, or '*' for all; `result_code` the platform's, if it
+# was its answer that placed the hold.
 hold = Table(
     "hold",
     metadata,
@@ -69,5 +70,6 @@ hold = Table(
     Column("reason", String(200), nullable=False),
     Column("set_by", String(64), nullable=False),
     Column("set_at", Instant, nullable=False),
+    Column("result_code", Integer),
     CheckConstraint("kind in ('pause','drain','quota','misconfigured','contested')", name="kind"),
 )
