@@ -1,8 +1,8 @@
 """Keeps the documents true: writes their generated parts, and with `--check` fails on anything stale.
 
 A generated part stands between `<!-- begin package.module:function -->` and `<!-- end -->`: the function takes nothing
-and returns Markdown. Also checked: relative links lead to files that exist, `make X` names a target, and
-`python -m P verb` names a package and a verb that it has.
+and returns Markdown. The picture of the layers is drawn from the import contract. Also checked: relative links lead to
+files that exist, `make X` names a target, and `python -m P verb` names a package and a verb that it has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import house
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- begin ([\w.]+):(\w+) -->\n).*?(<!-- end -->)", re.S)
@@ -76,6 +78,13 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is stale")
     check = parser.parse_args().check
     found = 0
+    if not house.PICTURE.exists() or house.PICTURE.read_text(encoding="utf-8") != house.current():
+        if check:
+            found += 1
+            print("docs: docs/images/house.svg is stale: make docs", file=sys.stderr)
+        else:
+            house.PICTURE.write_text(house.current(), encoding="utf-8")
+            print("docs: wrote docs/images/house.svg")
     for path in documents():
         text = path.read_text(encoding="utf-8")
         if not check and (fresh := regenerate(text)) != text:

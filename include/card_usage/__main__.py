@@ -1,4 +1,4 @@
-"""`python -m card_usage`: see cli.py."""
+"""`python -m card_usage`: hands over to the command line."""
 
 import sys
 

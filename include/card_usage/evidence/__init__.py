@@ -1,0 +1,1 @@
+"""Evidence: a chain of sealed days that shows any later change of the ledger, down to the row."""

@@ -1,0 +1,1 @@
+"""Platform: the client of the open platform, its signature, and what its answers mean."""

@@ -1,0 +1,1 @@
+"""Reconciliation: HIS, ledger and platform compared; every difference in one named class."""

@@ -1,0 +1,1 @@
+"""Words: every text that people outside the team read, in Chinese and English."""
