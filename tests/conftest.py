@@ -19,7 +19,7 @@ from needs import needed
 from receivers import Mailbox, Webhook, mailbox, webhook
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ("unit", "dags", "integration", "simulation", "ui")
+ORDER = ("unit", "golden", "dags", "integration", "simulation", "ui")
 
 # Airflow reads its surroundings when it is first imported, so they are laid out here, before any test module is.
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "CARD_USAGE_"))]:

@@ -106,7 +106,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 def test_tests_mirror_into_known_folders_only() -> None:
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in tracked("tests/*/*.py", "tests/*/**/*.py")}
     # tds is no folder of tests: the look-alike SQL Server that tests start.
-    assert folders <= {"unit", "dags", "integration", "simulation", "ui", "tds"}
+    assert folders <= {"unit", "golden", "dags", "integration", "simulation", "ui", "tds"}
 
 
 def test_the_version_is_said_once() -> None:
