@@ -37,7 +37,9 @@ from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
-from card_usage.source.reader import Source, connect, feed_sql
+from card_usage.source.feeds import feed_sql
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.staging.stage import stage
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import day_window

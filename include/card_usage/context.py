@@ -13,7 +13,7 @@ from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.settings import Settings
 from card_usage.ledger.database import Ledger, open_ledger
-from card_usage.source.query_slots import Turns
+from card_usage.source.query_slots import QuerySlots
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, load_tables
@@ -23,7 +23,7 @@ from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, lo
 class Context:
     """One hospital: its file, the settings, the open ledger, its code tables and aliases, and the way to its replica.
 
-    `patience`: how long to wait for a turn at the replica before ReplicaBusy; None: as long as it takes.
+    `patience`: how long to wait for a query slot of the replica before ReplicaBusy; None: as long as it takes.
     """
 
     hospital: Hospital
@@ -64,10 +64,10 @@ class Context:
 
     @contextmanager
     def source(self) -> Iterator[Source]:
-        """The hospital's replica; every query of the block takes its turn."""
+        """The hospital's replica; every query of the block takes a slot."""
         engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
-        turns = Turns(self.ledger, self.hospital, patience=self.patience)
+        slots = QuerySlots(self.ledger, self.hospital, patience=self.patience)
         try:
-            yield Source(engine, self.hospital, turn=turns.take)
+            yield Source(engine, self.hospital, query_slot=slots.acquire)
         finally:
             engine.dispose()

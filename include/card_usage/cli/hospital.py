@@ -9,7 +9,7 @@ from card_usage.cli.arguments import Call, Result, Verbs, whole
 from card_usage.config.settings import hospitals_directory
 from card_usage.onboarding.new_hospital import enrol
 from card_usage.onboarding.readiness import survey
-from card_usage.source.reader import SQL
+from card_usage.source.feeds import SQL
 from card_usage.words.catalogue import Words
 
 _MARKS = {"ok": "+", "warn": "!", "missing": "x"}

@@ -13,19 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from sqlalchemy import URL
-
 from card_usage.errors import BadConnection, MissingSetting
-
-# Airflow's connection types, and the SQLAlchemy driver each is read with.
-_DRIVERS = {
-    "mssql": "mssql+pymssql",
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "oracle": "oracle+oracledb",
-    "sqlite": "sqlite",
-}
 
 _PORT = re.compile(r":\d{1,5}$")
 _PLACE = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
@@ -44,28 +32,6 @@ class Connection:
     password: str = field(default="", repr=False)
     schema: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def database_url(self) -> URL:
-        """The SQLAlchemy URL of a HIS replica. Raises BadConnection for a type that is no database."""
-        driver = _DRIVERS.get(self.conn_type)
-        if driver is None:
-            raise _bad(self.conn_id, f"has type '{self.conn_type}', which is no database known here")
-        if driver == "sqlite":
-            if not (self.schema or self.host):
-                raise _bad(self.conn_id, "names no database file")
-            return URL.create("sqlite", database=self.schema or self.host)
-        if not self.host:
-            raise _bad(self.conn_id, "names no host")
-        query = {"charset": str(self.extra.get("charset", "utf8"))} if self.conn_type == "mssql" else {}
-        return URL.create(
-            driver,
-            username=self.login or None,
-            password=self.password or None,
-            host=self.host,
-            port=self.port,
-            database=self.schema or None,
-            query=query,
-        )
 
     def base_url(self) -> str:
         """Scheme, host and port of the platform (and a gateway's path, if the host has one), no slash at the end.

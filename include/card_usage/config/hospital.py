@@ -60,13 +60,13 @@ class His(_Table):
     feeds: tuple[Name, ...] = Field(min_length=1)
     fetch_size: int = Field(default=5000, ge=1, le=100_000)
     look_back_days: int = Field(default=3, ge=0, le=92)
-    # How we behave on the replica (replica.py). Tries are counted anew whenever a row came in between.
+    # How we behave on the replica (source/replica.py). Tries are counted anew whenever a row came in between.
     isolation: Literal["read committed", "snapshot"] = "read committed"
     lock_timeout_seconds: float = Field(default=30, ge=0.1, le=3600)
     query_timeout_seconds: int = Field(default=600, ge=1, le=86_400)
     tries: int = Field(default=5, ge=0, le=100)
     pause_seconds: float = Field(default=5, ge=0, le=60)
-    # What the replica may be asked (turns.py): queries at once, over all processes, and hours in which none starts.
+    # Limits of query_slots.py: queries at once, over all processes, and hours in which none starts.
     max_parallel_queries: int = Field(default=2, ge=1, le=16)
     avoid_hours: tuple[Hours, ...] = ()
     freshness: Freshness = Freshness()

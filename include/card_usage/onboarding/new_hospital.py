@@ -11,7 +11,7 @@ from typing import Final
 
 from card_usage.config.hospital import load_hospital
 from card_usage.errors import BadHospitalFile
-from card_usage.source.reader import SQL
+from card_usage.source.feeds import SQL
 from card_usage.standard.code_tables import load_aliases, load_tables
 
 _TABLES: Final = ("card_type", "channel", "cost_type", "department", "scene")

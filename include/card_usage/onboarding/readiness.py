@@ -1,7 +1,7 @@
 """Survey: what a hospital's HIS offers, held against what its file wants of it, before anything is reported.
 
-Promises: asks only through the hospital's turns, short queries and the rows of a few days; says counts, local codes and
-names of tables and columns, never anything of a patient. Each finding is one sentence in the language of the hospital's
+Promises: holds a query slot while it asks, short queries and the rows of a few days; says counts, local codes and names
+of tables and columns, never anything of a patient. Each finding is one sentence in the language of the hospital's
 reports, with what to do. What the shape's SQL reads, and which indexes it wants, stands in the head of its files.
 """
 
@@ -22,7 +22,8 @@ from card_usage.context import Context
 from card_usage.errors import SourceDrift, SourceUnreachable
 from card_usage.preview import forecast
 from card_usage.source import freshness
-from card_usage.source.reader import SQL, Source
+from card_usage.source.feeds import SQL
+from card_usage.source.reader import Source
 from card_usage.staging.stage import Drafter
 from card_usage.windows import DAY, Window, day_window, local
 from card_usage.words.catalogue import Words
@@ -34,12 +35,6 @@ _EXAMPLES: Final = 8
 _HELD_SHARE: Final = 0.02
 _READS: Final = re.compile(r"(\w+)(?: \([^)]*\))?: (\w+(?:, \w+)*)")
 _INDEXES: Final = re.compile(r"\b(?!char\b)(\w+)\((\w+)\)")
-
-_WRITES: Final = {
-    "mssql": "SELECT HAS_PERMS_BY_NAME('{t}', 'OBJECT', 'INSERT') + HAS_PERMS_BY_NAME('{t}', 'OBJECT', 'UPDATE')"
-    " + HAS_PERMS_BY_NAME('{t}', 'OBJECT', 'DELETE')",
-    "postgresql": "SELECT CASE WHEN has_table_privilege('{t}', 'INSERT, UPDATE, DELETE') THEN 1 ELSE 0 END",
-}
 
 
 class Item(NamedTuple):
@@ -146,14 +141,14 @@ class _Survey:
         return False
 
     def _rights(self) -> Iterator[Item]:
-        query = _WRITES.get(self._backend)
-        if query is None:
+        can_write = self._source.dialect.can_write
+        if can_write is None:
             yield self._item("rights.unknown.ok")
             return
         writable = []
         for table in sorted({table for one in self._needs.values() for table in one.reads}):
             try:
-                ((may,),) = self._source.ask("rights", text(query.format(t=table.lower() if "pg" in query else table)))
+                ((may,),) = self._source.ask("rights", text(can_write(table)))
             except (SourceDrift, SourceUnreachable):
                 continue
             if may:
@@ -235,8 +230,8 @@ class _Survey:
         seen: list[str] = []
         absent: list[str] = []
         hidden: list[str] = []
-        # One turn for all of them: the inspector asks many short questions of the catalogue.
-        with self._source.turn("indexes"):
+        # One query slot for all of them: the inspector asks many short questions of the catalogue.
+        with self._source.query_slot("indexes"):
             for table, column in wanted:
                 name = f"{table}({column})"
                 leading = self._leading(table)

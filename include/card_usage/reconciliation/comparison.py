@@ -30,7 +30,7 @@ from card_usage.reconciliation.balance import Difference, Reconciliation, Source
 from card_usage.reconciliation.minute_ranges import MINUTES, SLICE, Differing, Part, differing, expected, parts
 from card_usage.reconciliation.reconcile import keep, read_day, weigh
 from card_usage.reconciliation.source_checksums import Marker
-from card_usage.source.reader import MinuteTally, SourceKey
+from card_usage.source.tallies import MinuteTally, SourceKey
 from card_usage.staging import unchanged_hours as staged_hours
 from card_usage.staging.intake import VOIDABLE, Change, Draft, Known, compare, known, void
 from card_usage.windows import HOUR, Window, day_window

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from card_usage.ledger.counts import MinuteCount
 from card_usage.reconciliation.source_checksums import Mark, Marker
-from card_usage.source.reader import MinuteTally
+from card_usage.source.tallies import MinuteTally
 from card_usage.windows import Window
 
 SLICE: Final = 50_000

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from card_usage.config.keyring import Keyring
 from card_usage.ledger.schema import source_mark
 from card_usage.ledger.upsert import upsert
-from card_usage.source.reader import MinuteTally
+from card_usage.source.tallies import MinuteTally
 
 BUSY: Final = 600
 """Rows from which on an hour is marked minute by minute: fewer are compared as quickly as they are told apart."""

@@ -1,6 +1,6 @@
 """Drift: a column of a feed that is no longer of the kind that its SQL was written for, found before a row is staged.
 
-Two witnesses, for drivers differ. What the driver says of the result's columns (DB-API `description`: pymssql gives a
+Two sources, for drivers differ. What the driver says of the result's columns (DB-API `description`: pymssql gives a
 class of types, psycopg a type's number, SQLite nothing), known before the first row and for an empty window too. And
 the values of the first batch, whatever the driver: one value of the wrong kind is enough, a column of NULLs says
 nothing. Both name the column and the kind found, never a value.
@@ -11,30 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from card_usage.events import SourceRow
-
-TEXT, NUMBER, MOMENT, BINARY = "text", "a number", "a date and time", "binary"
-
-_KINDS: Final = {
-    # pymssql: STRING 1, NUMBER 3, DATETIME 4, DECIMAL 5. BINARY 2 says nothing: datetime2 and uniqueidentifier come so.
-    "mssql": {1: TEXT, 3: NUMBER, 4: MOMENT, 5: NUMBER},
-    # PostgreSQL's own type numbers.
-    "postgresql": {
-        **dict.fromkeys((18, 19, 25, 1042, 1043, 2950), TEXT),
-        **dict.fromkeys((16, 20, 21, 23, 700, 701, 1700), NUMBER),
-        **dict.fromkeys((1114, 1184), MOMENT),
-        **dict.fromkeys((1082,), "a date without time of day"),
-        **dict.fromkeys((17,), BINARY),
-    },
-}
-
-_CODES: Final = ("scene", "department", "department_name", "card_type", "channel", "cost_type")
+from card_usage.source.dialect import BINARY, DATE, MOMENT, NUMBER, TEXT, Dialect
+from card_usage.source.feeds import Bounds
 
 
-def _expected(column: str, bounds: str) -> frozenset[str]:
+def _expected(column: str, bounds: Bounds) -> frozenset[str]:
     if column == "occurred_at":
         return frozenset({MOMENT} if bounds == "datetime" else {TEXT})
     if column == "voided":
@@ -45,15 +30,16 @@ def _expected(column: str, bounds: str) -> frozenset[str]:
     return frozenset({TEXT, BINARY})
 
 
-def declared(description: Iterable[Sequence[Any]] | None, backend: str, bounds: str) -> tuple[str, str] | None:
+def declared_drift(
+    description: Iterable[Sequence[Any]] | None, dialect: Dialect, bounds: Bounds
+) -> tuple[str, str] | None:
     """(column, kind) of the first column whose declared kind is wrong; None: none, or the driver does not say."""
-    kinds = _KINDS.get(backend, {})
     for name, code, *_ in description or ():
-        kind = kinds.get(code) if isinstance(code, int) else None
+        kind = dialect.column_kinds.get(code) if isinstance(code, int) else None
         if name == "occurred_at" and kind is not None and kind not in _expected(name, bounds):
             return name, kind
         # Constant NULLs are declared as numbers by SQL Server and as text by PostgreSQL: only a moment is a sure sign.
-        if name in SourceRow._fields and name != "occurred_at" and kind in (MOMENT, "a date without time of day"):
+        if name in SourceRow._fields and name != "occurred_at" and kind in (MOMENT, DATE):
             return name, kind
     return None
 
@@ -68,19 +54,19 @@ def _kind(value: object) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return BINARY
     if isinstance(value, date):
-        return "a date without time of day"
+        return DATE
     if isinstance(value, (time, timedelta)):
         return "a time of day without date"
     return type(value).__name__
 
 
-def carried(rows: Sequence[SourceRow], backend: str, bounds: str) -> tuple[str, str] | None:
+def value_drift(rows: Sequence[SourceRow], dialect: Dialect, bounds: Bounds) -> tuple[str, str] | None:
     """(column, kind) of the first column with a value of a wrong kind among these rows; None: there is none."""
     for column, values in zip(SourceRow._fields, zip(*rows, strict=True), strict=True):
         expected = _expected(column, bounds)
-        if column == "occurred_at" and backend == "sqlite":
-            expected |= {TEXT}  # SQLite keeps datetimes as text
+        if column == "occurred_at" and dialect.times_as_text:
+            expected |= {TEXT}
         for example in {type(value): value for value in values if value is not None}.values():
-            if (found := _kind(example)) not in expected:
-                return column, found
+            if (kind := _kind(example)) not in expected:
+                return column, kind
     return None

@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Executable, column, func, select, table, text
+from sqlalchemy import Executable, column, func, select, table
 
 from card_usage.config.hospital import Freshness, Hospital
 from card_usage.errors import SourceDrift
@@ -54,46 +54,30 @@ def read(source: Source, hospital: Hospital, window: Window, *, now: datetime) -
     freshness = hospital.his.freshness
     match freshness.probe:
         case "heartbeat":
-            ((found,),) = source.ask(_PURPOSE, heartbeat(freshness))
-            return Reading("heartbeat", occurred_at(found))
+            ((newest_beat,),) = source.ask(_PURPOSE, _newest_heartbeat(freshness))
+            return Reading("heartbeat", occurred_at(newest_beat))
         case "replication":
             return Reading("replication", _replication(source, hospital, now))
         case "newest_row":
-            return Reading("newest_row", _newest(source, hospital, _due(window, freshness), local(now)))
+            return Reading("newest_row", _moment_of_a_row(source, hospital, _due(window, freshness), local(now)))
     return Reading("none", None)
 
 
-def heartbeat(freshness: Freshness) -> Executable:
-    """The newest beat."""
+def _newest_heartbeat(freshness: Freshness) -> Executable:
     schema, _, name = freshness.table.rpartition(".")
     return select(func.max(column(freshness.column))).select_from(table(name, schema=schema or None))
 
 
-REPLICATION: Final = {
-    # One row a database of the group that this server holds itself. A primary follows nobody: it is never behind.
-    "mssql": text(
-        "SELECT COUNT(*) AS databases, MIN(s.last_commit_time) AS upto,"
-        " MAX(CASE WHEN s.is_primary_replica = 1 THEN 1 ELSE 0 END) AS is_primary"
-        " FROM sys.dm_hadr_database_replica_states s WHERE s.is_local = 1 AND s.database_id = DB_ID()"
-    ),
-    "postgresql": text(
-        "SELECT 1 AS databases, pg_last_xact_replay_timestamp() AS upto,"
-        " CASE WHEN pg_is_in_recovery() THEN 0 ELSE 1 END AS is_primary"
-    ),
-}
-
-
 def _replication(source: Source, hospital: Hospital, now: datetime) -> datetime | None:
-    query = REPLICATION.get(source.engine.dialect.name)
-    found = source.ask(_PURPOSE, query) if query is not None else ((0, None, 0),)
-    ((databases, upto, is_primary),) = found
+    query = source.dialect.replication
+    ((databases, upto, is_primary),) = source.ask(_PURPOSE, query) if query is not None else ((0, None, 0),)
     if not databases:
         problem = "this database says nothing about replication: choose another probe in [his.freshness]"
         raise SourceDrift(hospital=hospital.id, feed=_PURPOSE, column="(replication state)", problem=problem)
     return local(now) if is_primary else occurred_at(upto)
 
 
-def _newest(source: Source, hospital: Hospital, due: datetime, until: datetime) -> datetime | None:
+def _moment_of_a_row(source: Source, hospital: Hospital, due: datetime, until: datetime) -> datetime | None:
     """A moment at or after `due` at which some feed has a row: short slices first, for the first hour mostly tells."""
     start, length = due, HOUR
     while start < until:

@@ -1,12 +1,12 @@
-"""Turns: who may ask a HIS replica now. Whatever asks it takes a turn first, in whichever process.
+"""Query slots: who may query a HIS replica now. Whatever queries it acquires a slot first, in whichever process.
 
-    with turns.take("feed payment"):
+    with slots.acquire("feed payment"):
         ...
 
 Promises: no more than `max_parallel_queries` of the hospital's file run at once on a replica, over all processes,
-because a query holds a slot in the ledger; none starts in `avoid_hours`, a running one is finished. Whoever waits says
-so. The slot of a process that died is free again after a minute (at once on the same host); clocks of two machines are
-never compared: a holder raises its beat, a waiter watches whether it moves.
+because a query holds a slot in the ledger; none starts in `avoid_hours`, a running one is finished. Whoever waits logs
+it. The slot of a process that died is free again after a minute (immediately on the same host); clocks of two machines
+are never compared: a holder counts its heartbeat up, a waiter watches whether it moves.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from card_usage.config.hospital import His, Hospital
 from card_usage.errors import ReplicaBusy
@@ -33,10 +33,10 @@ from card_usage.windows import DAY, local
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 15.0
+HEARTBEAT_SECONDS: Final = 15.0
 DEAD_AFTER: Final = 60.0
-_LOOK_SECONDS: Final = 2.0
-_SAY_SECONDS: Final = 300.0
+_POLL_SECONDS: Final = 2.0
+_LOG_SECONDS: Final = 300.0
 
 
 def avoided_until(his: His, moment: datetime) -> datetime | None:
@@ -47,7 +47,7 @@ def avoided_until(his: His, moment: datetime) -> datetime | None:
     """
     end = moment
     while end - moment < DAY:
-        until = next((one for hours in his.avoid_hours if (one := _end_of(hours, end)) is not None), None)
+        until = next((later for hours in his.avoid_hours if (later := _end_of(hours, end)) is not None), None)
         if until is None:
             break
         end = until
@@ -64,8 +64,8 @@ def _end_of(hours: str, moment: datetime) -> datetime | None:
     return end if moment < end else None
 
 
-class Turns:
-    """Turns of one process at one hospital's replica.
+class QuerySlots:
+    """Query slots of one process at one hospital's replica.
 
     `patience`: how long to wait for one before giving up with ReplicaBusy; None: as long as it takes.
     """
@@ -87,32 +87,32 @@ class Turns:
         self._monotonic = monotonic
         self._pause = pause
         self._here = Identity.of_this_process()
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._watched: dict[str, tuple[int, float]] = {}  # holder -> its heartbeat, and since when it stands
 
     @contextmanager
-    def take(self, doing: str) -> Iterator[None]:
-        """Wait for a turn, hold it for the block. Raises ReplicaBusy when patience ends."""
+    def acquire(self, doing: str) -> Iterator[None]:
+        """Wait for a slot, hold it for the block. Raises ReplicaBusy when patience ends."""
         holder = uuid.uuid4().hex
         self._wait(holder, doing)
         done = threading.Event()
-        beats = threading.Thread(target=self._keep, args=(holder, done), name="replica turn", daemon=True)
-        beats.start()
+        heartbeat = threading.Thread(target=self._beat, args=(holder, done), name="replica turn", daemon=True)
+        heartbeat.start()
         try:
             yield
         finally:
             done.set()
-            beats.join()
+            heartbeat.join()
             with self._ledger.write() as connection:
                 connection.execute(delete(replica_turn).where(replica_turn.c.holder == holder))
 
     def _wait(self, holder: str, doing: str) -> None:
         began = self._monotonic()
-        said: tuple[str, float] | None = None
+        logged: tuple[str, float] | None = None
         while True:
             moment = local(self._now())
             if until := avoided_until(self._hospital.his, moment):
                 why, left = f"hours to avoid, until {until:%H:%M}", (until - moment).total_seconds()
-            elif holders := self._take(holder, doing):
+            elif holders := self._try_acquire(holder, doing):
                 allowed = self._hospital.his.max_parallel_queries
                 why, left = f"{len(holders)} of {allowed} queries allowed run: {', '.join(sorted(holders))}", 0.0
             else:
@@ -120,12 +120,12 @@ class Turns:
             waited = self._monotonic() - began
             if self._patience is not None and waited + left > self._patience.total_seconds():
                 raise ReplicaBusy(hospital=self._hospital.id, reason=why)
-            if said is None or said[0] != why or self._monotonic() - said[1] >= _SAY_SECONDS:
+            if logged is None or logged[0] != why or self._monotonic() - logged[1] >= _LOG_SECONDS:
                 log.warning("%s: %s waits for its turn at the replica (%s)", self._hospital.id, doing, why)
-                said = (why, self._monotonic())
-            self._pause(min(max(left, _LOOK_SECONDS), _SAY_SECONDS))
+                logged = (why, self._monotonic())
+            self._pause(min(max(left, _POLL_SECONDS), _LOG_SECONDS))
 
-    def _take(self, holder: str, doing: str) -> list[str]:
+    def _try_acquire(self, holder: str, doing: str) -> list[str]:
         """Take a free slot; what the holders are doing if there is none."""
         his = self._hospital.his
         columns = replica_turn.c
@@ -141,32 +141,38 @@ class Turns:
         }
         with self._ledger.write() as connection:
             query = select(columns.slot, columns.holder, columns.doing, columns.beat, *_IDENTITY)
-            taken = connection.execute(query.where(columns.connection == his.connection)).all()
-            watched, self._seen = self._seen, {}
-            free = set(range(his.max_parallel_queries)) - {one.slot for one in taken}
-            for one in taken:
-                since = self._monotonic()
-                if one.holder in watched and watched[one.holder][0] == one.beat:
-                    since = watched[one.holder][1]
-                self._seen[one.holder] = (one.beat, since)
-                identity = Identity(host=one.host, pid=one.pid, process_start=one.process_start)
-                if self._monotonic() - since >= DEAD_AFTER or gone(identity, self._here):
-                    same = and_(columns.holder == one.holder, columns.beat == one.beat)
-                    if connection.execute(delete(replica_turn).where(same)).rowcount:
-                        log.warning("%s: the turn of a process that died is free again", self._hospital.id)
-                        free.add(one.slot)
+            held = connection.execute(query.where(columns.connection == his.connection)).all()
+            released = self._release_dead(connection, held)
+            free = set(range(his.max_parallel_queries)) - {slot.slot for slot in held} | released
             # A file that allows fewer than before: those who hold higher slots count too.
-            room = his.max_parallel_queries - (len(taken) - len(free & {one.slot for one in taken}))
-            for slot in sorted(free)[: max(room, 0)]:
-                attempt = insert_into(connection, replica_turn).values(slot=slot, **row).on_conflict_do_nothing()
+            room = his.max_parallel_queries - (len(held) - len(released))
+            for number in sorted(free)[: max(room, 0)]:
+                attempt = insert_into(connection, replica_turn).values(slot=number, **row).on_conflict_do_nothing()
                 if connection.scalar(attempt.returning(columns.slot)) is not None:
                     return []
-        return [one.doing for one in taken] or ["another"]
+        return [slot.doing for slot in held] or ["another"]
 
-    def _keep(self, holder: str, done: threading.Event) -> None:
-        """Raise the beat until the query is done."""
+    def _release_dead(self, connection: Connection, held: Sequence[Any]) -> set[int]:
+        """Free the slots of processes that have died; which they were."""
+        columns, released = replica_turn.c, set()
+        watched, self._watched = self._watched, {}
+        for slot in held:
+            beat, since = watched.get(slot.holder, (None, 0.0))
+            if beat != slot.beat:
+                since = self._monotonic()
+            self._watched[slot.holder] = (slot.beat, since)
+            identity = Identity(host=slot.host, pid=slot.pid, process_start=slot.process_start)
+            if self._monotonic() - since >= DEAD_AFTER or gone(identity, self._here):
+                same = and_(columns.holder == slot.holder, columns.beat == slot.beat)
+                if connection.execute(delete(replica_turn).where(same)).rowcount:
+                    log.warning("%s: the turn of a process that died is free again", self._hospital.id)
+                    released.add(slot.slot)
+        return released
+
+    def _beat(self, holder: str, done: threading.Event) -> None:
+        """Count the heartbeat up until the query is done."""
         beat = update(replica_turn).where(replica_turn.c.holder == holder).values(beat=replica_turn.c.beat + 1)
-        while not done.wait(BEAT_SECONDS):
+        while not done.wait(HEARTBEAT_SECONDS):
             with self._ledger.write() as connection:
                 connection.execute(beat)
 

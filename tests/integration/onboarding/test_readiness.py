@@ -17,7 +17,7 @@ from card_usage.config.keyring import Keyring
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
 from card_usage.onboarding.readiness import needs
-from card_usage.source.reader import SQL
+from card_usage.source.feeds import SQL
 from card_usage.windows import local
 
 DAYS = [local(datetime.now(UTC)).date() - timedelta(days=n) for n in (2, 1)]

@@ -20,7 +20,7 @@ from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.reconciliation import minute_ranges, source_checksums
 from card_usage.reconciliation.balance import DIFFERENCES, HOLDERS, NAMED
 from card_usage.reconciliation.comparison import Normalize, recount_day
-from card_usage.source.reader import MinuteTally
+from card_usage.source.tallies import MinuteTally
 from card_usage.staging.intake import Draft
 from card_usage.staging.stage import Drafter
 from card_usage.windows import Window

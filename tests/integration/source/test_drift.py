@@ -15,11 +15,14 @@ from card_usage.config.hospital import load_hospital
 from card_usage.errors import SourceDrift
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.source.drift import carried, declared
-from card_usage.source.reader import Source, connect
+from card_usage.source.dialect_registry import dialect_named
+from card_usage.source.drift import declared_drift, value_drift
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.windows import day_window
 from sqlalchemy import create_engine, text
 
+MSSQL, SQLITE = dialect_named("mssql"), dialect_named("sqlite")
 DAY = day_window(date(2026, 11, 20))
 ROW = SourceRow("1", datetime(2026, 11, 20, 8), "010103", "K1", "内科", "JK", "ZZ", None, "N1", "甲", None, 0)  # noqa: DTZ001
 TEXTS = ("scene", "department", "department_name", "card_type", "channel", "cost_type", "id_number", "name")
@@ -44,19 +47,19 @@ VIEW_COLUMNS = (
 )
 def test_a_value_of_a_wrong_kind_names_its_column(column: str, value: Any, kind: str) -> None:
     rows = [ROW, ROW._replace(**{column: value}), ROW]
-    assert carried(rows, "mssql", "datetime") == (column, kind)
+    assert value_drift(rows, MSSQL, "datetime") == (column, kind)
 
 
 def test_rows_as_drivers_give_them_are_in_order() -> None:
     guid = UUID(int=5)
     for row in (ROW, ROW._replace(source_id=5), ROW._replace(source_id=guid), ROW._replace(name=b"\xbc\xd7"), ROW[:1]):
         if len(row) == len(SourceRow._fields):
-            assert carried([SourceRow._make(row)], "mssql", "datetime") is None
+            assert value_drift([SourceRow._make(row)], MSSQL, "datetime") is None
     nothing = SourceRow(*("1", None, *[None] * 9, 1))
-    assert carried([nothing], "mssql", "datetime") is None
-    assert carried([ROW._replace(occurred_at="2026112008:00:00")], "mssql", "char16") is None
-    assert carried([ROW], "mssql", "char16") == ("occurred_at", "a date and time")
-    assert carried([ROW._replace(occurred_at="2026-11-20 08:00:00.000000")], "sqlite", "datetime") is None
+    assert value_drift([nothing], MSSQL, "datetime") is None
+    assert value_drift([ROW._replace(occurred_at="2026112008:00:00")], MSSQL, "char16") is None
+    assert value_drift([ROW], MSSQL, "char16") == ("occurred_at", "a date and time")
+    assert value_drift([ROW._replace(occurred_at="2026-11-20 08:00:00.000000")], SQLITE, "datetime") is None
 
 
 def described(**changed: int) -> list[tuple[Any, ...]]:
@@ -65,14 +68,14 @@ def described(**changed: int) -> list[tuple[Any, ...]]:
 
 
 def test_what_the_driver_declares_counts_before_the_first_row() -> None:
-    assert declared(described(), "mssql", "datetime") is None
-    assert declared(described(cost_type=3), "mssql", "datetime") is None, "a constant NULL is declared as a number"
-    assert declared(described(occurred_at=2), "mssql", "datetime") is None, "datetime2 comes as binary"
-    assert declared(described(occurred_at=1), "mssql", "datetime") == ("occurred_at", "text")
-    assert declared(described(), "mssql", "char16") == ("occurred_at", "a date and time")
-    assert declared(described(name=4), "mssql", "datetime") == ("name", "a date and time")
-    assert declared(None, "mssql", "datetime") is None
-    assert declared([("occurred_at", None)], "sqlite", "datetime") is None
+    assert declared_drift(described(), MSSQL, "datetime") is None
+    assert declared_drift(described(cost_type=3), MSSQL, "datetime") is None, "a constant NULL is declared as a number"
+    assert declared_drift(described(occurred_at=2), MSSQL, "datetime") is None, "datetime2 comes as binary"
+    assert declared_drift(described(occurred_at=1), MSSQL, "datetime") == ("occurred_at", "text")
+    assert declared_drift(described(), MSSQL, "char16") == ("occurred_at", "a date and time")
+    assert declared_drift(described(name=4), MSSQL, "datetime") == ("name", "a date and time")
+    assert declared_drift(None, MSSQL, "datetime") is None
+    assert declared_drift([("occurred_at", None)], SQLITE, "datetime") is None
 
 
 def hospital(shape: str = "card_use_view") -> Any:
@@ -139,7 +142,7 @@ def test_a_char16_column_that_became_a_datetime_is_named(tmp_path: Path, postgre
     source = Source(connect(postgres_url), hospital("winning"))
     for reading in (
         source.rows("payment", DAY.start, DAY.end).__next__,
-        lambda: source.count("payment", DAY.start, DAY.end),
+        lambda: source.tally("payment", DAY.start, DAY.end).rows,
     ):
         with pytest.raises(SourceDrift, match="its type has changed") as caught:
             reading()

@@ -20,7 +20,8 @@ from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import event, feed_window
 from card_usage.pipeline import Pipeline
 from card_usage.source import freshness
-from card_usage.source.reader import Source, connect
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.staging.intake import open_windows
 from card_usage.windows import day_window, instant, local
 from sqlalchemy import Engine, create_engine, func, select, text, update

@@ -23,8 +23,11 @@ from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate, open_ledger
 from card_usage.ledger.schema import event
-from card_usage.source.reader import Source, connect, feed_sql
-from card_usage.source.replica import _PASSING, passes, reason
+from card_usage.source.database_errors import is_transient, reason
+from card_usage.source.dialect_registry import database_url, dialect_named
+from card_usage.source.feeds import feed_sql
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.staging.stage import stage
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import day_window
@@ -38,6 +41,7 @@ NOW = datetime(2026, 3, 4, 1, tzinfo=UTC)
 DEMO = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 FEEDS = ("registration", "payment", "dispensing", "examination", "laboratory")
 KEYS = Keyring.parse("t:" + "A" * 43 + "=")
+ORACLE = dialect_named("oracle")
 KINDS = ["postgres", "mysql"]
 
 
@@ -154,7 +158,7 @@ def test_a_killed_session_goes_on_in_another(replica: Connection, request: pytes
     whole = read(source(replica), "registration")
     rows: list[SourceRow] = []
     administrator = create_engine(
-        replica.database_url()
+        database_url(replica)
         if replica.conn_type == "postgres"
         else f"mysql+pymysql://root@127.0.0.1:{request.getfixturevalue('maria').port}/his"
     )
@@ -232,12 +236,12 @@ class OracleError:
 
 @pytest.mark.parametrize(
     ("code", "passing"),
-    [(code, True) for code in _PASSING["oracle"]]
+    [(code, True) for code in ORACLE.transient_errors]
     + [(code, False) for code in ("ORA-00904", "ORA-00942", "ORA-01017", "ORA-01722", "ORA-28000", "DPY-3015")],
 )
 def test_what_oracle_says_is_known_by_its_code_and_never_quoted(code: str, passing: bool) -> None:
     error = DBAPIError("SELECT 1", {}, Exception(OracleError(code)), hide_parameters=True)
-    assert passes(error, "oracle") is passing
-    said = reason(error, "oracle")
+    assert is_transient(error, ORACLE) is passing
+    said = reason(error, ORACLE)
     assert code in said
     assert "1101" not in said

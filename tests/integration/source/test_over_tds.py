@@ -27,7 +27,8 @@ from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import event, feed_window, finding
-from card_usage.source.reader import Source, connect
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.staging.stage import Staged, stage
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import Window, day_window
@@ -390,9 +391,9 @@ def test_an_error_that_does_not_pass_is_not_tried_again(his: Stand) -> None:
 
 
 def test_counting_is_tried_again_too(his: Stand) -> None:
-    count = source(his.reader).count("payment", WINDOW.start, WINDOW.end)
+    count = source(his.reader).tally("payment", WINDOW.start, WINDOW.end).rows
     his.breaks(Fails(error=DEADLOCK, match=r"COUNT\(\*\)", times=2))
-    assert source(his.reader).count("payment", WINDOW.start, WINDOW.end) == count > 0
+    assert source(his.reader).tally("payment", WINDOW.start, WINDOW.end).rows == count > 0
 
 
 def test_the_server_is_held_back_by_a_reader_that_takes_its_time(his: Stand, tmp_path: Path) -> None:
@@ -616,7 +617,7 @@ def test_a_time_before_all_windows_is_no_row_of_one(his: Stand, tmp_path: Path, 
     )
     reading = source(his.reader, sql=shape, shape="visits")
     assert [row.source_id for row in read(reading, "payment")] == ["2"]
-    assert reading.count("payment", WINDOW.start, WINDOW.end) == 1
+    assert reading.tally("payment", WINDOW.start, WINDOW.end).rows == 1
 
 
 def test_a_key_that_the_his_has_twice_is_one_event_and_is_counted(his: Stand, ledger: Ledger, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Turns at a replica: never more at once than the file allows, none in hours to avoid, none lost with its process."""
+"""Query slots of a replica: never more than the file allows, none in hours to avoid, none lost with its process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from card_usage.errors import ReplicaBusy
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import replica_turn
-from card_usage.source.query_slots import DEAD_AFTER, Turns, avoided_until
+from card_usage.source.query_slots import DEAD_AFTER, QuerySlots, avoided_until
 from card_usage.windows import instant
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,8 +47,8 @@ def held(ledger: Ledger) -> int:
         return connection.scalar(select(func.count()).select_from(replica_turn)) or 0
 
 
-def at_noon(ledger: Ledger, hospital: Hospital, **named: Any) -> Turns:
-    return Turns(ledger, hospital, now=lambda: instant(NOON), **named)
+def at_noon(ledger: Ledger, hospital: Hospital, **named: Any) -> QuerySlots:
+    return QuerySlots(ledger, hospital, now=lambda: instant(NOON), **named)
 
 
 def test_many_workers_never_ask_more_at_once_than_the_file_allows_and_all_come_to_their_turn(ledger: Ledger) -> None:
@@ -58,7 +58,7 @@ def test_many_workers_never_ask_more_at_once_than_the_file_allows_and_all_come_t
     def work() -> None:
         nonlocal running, most, done
         for _ in range(3):
-            with at_noon(ledger, allowing(2), pause=lambda _: time.sleep(0.01)).take("feed payment"):
+            with at_noon(ledger, allowing(2), pause=lambda _: time.sleep(0.01)).acquire("feed payment"):
                 with lock:
                     running += 1
                     most = max(most, running)
@@ -78,7 +78,7 @@ def test_many_workers_never_ask_more_at_once_than_the_file_allows_and_all_come_t
 
 def test_a_turn_is_given_back_when_the_query_fails(ledger: Ledger) -> None:
     def fails() -> None:
-        with at_noon(ledger, allowing()).take("feed payment"):
+        with at_noon(ledger, allowing()).acquire("feed payment"):
             assert held(ledger) == 1
             raise ZeroDivisionError
 
@@ -99,9 +99,9 @@ def test_who_waits_says_for_what_and_gives_up_when_patience_ends(
         pause=lambda _: None,
     )
     with (
-        at_noon(ledger, allowing(1)).take("feed payment"),
+        at_noon(ledger, allowing(1)).acquire("feed payment"),
         pytest.raises(ReplicaBusy, match=r"demo_hospital: .*1 of 1 queries allowed run: feed payment"),
-        waiting.take("preview"),
+        waiting.acquire("preview"),
     ):
         pass
     assert "preview waits for its turn at the replica (1 of 1 queries allowed run: feed payment)" in caplog.text
@@ -110,19 +110,19 @@ def test_who_waits_says_for_what_and_gives_up_when_patience_ends(
 def test_hospitals_at_one_replica_share_its_turns_and_others_do_not(ledger: Ledger) -> None:
     neighbour = allowing(1).model_copy(update={"id": "neighbour"})
     elsewhere = neighbour.model_copy(update={"his": neighbour.his.model_copy(update={"connection": "other"})})
-    with at_noon(ledger, allowing(1)).take("x"):
-        with at_noon(ledger, elsewhere, patience=timedelta()).take("y"):
+    with at_noon(ledger, allowing(1)).acquire("x"):
+        with at_noon(ledger, elsewhere, patience=timedelta()).acquire("y"):
             assert held(ledger) == 2
-        with pytest.raises(ReplicaBusy), at_noon(ledger, neighbour, patience=timedelta()).take("y"):
+        with pytest.raises(ReplicaBusy), at_noon(ledger, neighbour, patience=timedelta()).acquire("y"):
             pass
 
 
 def test_a_file_that_allows_fewer_than_before_counts_those_who_run_already(ledger: Ledger) -> None:
     with (
-        at_noon(ledger, allowing(3)).take("a"),
-        at_noon(ledger, allowing(3)).take("b"),
+        at_noon(ledger, allowing(3)).acquire("a"),
+        at_noon(ledger, allowing(3)).acquire("b"),
         pytest.raises(ReplicaBusy),
-        at_noon(ledger, allowing(1), patience=timedelta()).take("c"),
+        at_noon(ledger, allowing(1), patience=timedelta()).acquire("c"),
     ):
         pass
 
@@ -157,12 +157,12 @@ def test_a_turn_of_another_host_is_free_only_after_its_beat_stood_still_for_a_mi
             with ledger.write() as connection:
                 connection.execute(update(replica_turn).values(beat=replica_turn.c.beat + 1))
 
-    turns = at_noon(ledger, allowing(1), patience=timedelta(seconds=300), monotonic=lambda: clock[0], pause=pause)
+    slots = at_noon(ledger, allowing(1), patience=timedelta(seconds=300), monotonic=lambda: clock[0], pause=pause)
     if beats:
-        with pytest.raises(ReplicaBusy), turns.take("x"):
+        with pytest.raises(ReplicaBusy), slots.acquire("x"):
             pass
     else:
-        with turns.take("x"):
+        with slots.acquire("x"):
             assert DEAD_AFTER <= clock[0] <= DEAD_AFTER + 20
 
 
@@ -175,10 +175,10 @@ def test_a_killed_process_of_this_host_leaves_no_turn_behind(tmp_path: Path) -> 
         "from card_usage.config.keyring import Keyring\n"
         "from card_usage.ledger.database import open_ledger\n"
         "from card_usage.files.shipped import SHIPPED\n"
-        "from card_usage.source.query_slots import Turns\n"
+        "from card_usage.source.query_slots import QuerySlots\n"
         "hospital = load_hospital(SHIPPED / 'hospitals', 'demo_hospital')\n"
-        "turns = Turns(open_ledger(sys.argv[1], Keyring.parse(sys.argv[2])), hospital)\n"
-        "with turns.take('a'), turns.take('b'):\n"
+        "slots = QuerySlots(open_ledger(sys.argv[1], Keyring.parse(sys.argv[2])), hospital)\n"
+        "with slots.acquire('a'), slots.acquire('b'):\n"
         "    print('holding', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -186,10 +186,10 @@ def test_a_killed_process_of_this_host_leaves_no_turn_behind(tmp_path: Path) -> 
     with subprocess.Popen([sys.executable, "-c", code, url, key], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "holding\n"
-        with pytest.raises(ReplicaBusy), at_noon(ledger, allowing(2), patience=timedelta()).take("x"):
+        with pytest.raises(ReplicaBusy), at_noon(ledger, allowing(2), patience=timedelta()).acquire("x"):
             pass
         other.kill()
-    with at_noon(ledger, allowing(2), patience=timedelta()).take("x"):
+    with at_noon(ledger, allowing(2), patience=timedelta()).acquire("x"):
         assert held(ledger) == 1
     ledger.close()
 
@@ -202,13 +202,13 @@ def test_no_query_starts_in_hours_to_avoid_and_the_wait_ends_with_them(
     def pause(seconds: float) -> None:
         moment[0] += timedelta(seconds=seconds)
 
-    turns = Turns(ledger, allowing(avoid=("11:00-12:30",)), now=lambda: instant(moment[0]), pause=pause)
-    with turns.take("feed payment"):
+    slots = QuerySlots(ledger, allowing(avoid=("11:00-12:30",)), now=lambda: instant(moment[0]), pause=pause)
+    with slots.acquire("feed payment"):
         assert moment[0] == NOON + timedelta(minutes=30)
     assert "feed payment waits for its turn at the replica (hours to avoid, until 12:30)" in caplog.text
     with (
         pytest.raises(ReplicaBusy, match=r"hours to avoid, until 12:30"),
-        at_noon(ledger, allowing(avoid=("11:00-12:30",)), patience=timedelta(minutes=10)).take("x"),
+        at_noon(ledger, allowing(avoid=("11:00-12:30",)), patience=timedelta(minutes=10)).acquire("x"),
     ):
         pass
 

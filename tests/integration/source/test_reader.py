@@ -16,7 +16,9 @@ from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
-from card_usage.source.reader import SQL, Source, connect, feed_sql
+from card_usage.source.feeds import SQL, feed_sql
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.standard.normalize import Normalizer
 from card_usage.standard.rules import check
@@ -98,7 +100,7 @@ def test_every_feed_and_day_returns_what_was_planted_to_the_row(
         for feed in FEEDS:
             rows = read(source, feed, window.start, window.end)
             assert outcomes(rows, normalizer, expected.day) == +expected.outcomes[feed], (feed, expected.day)
-            assert source.count(feed, window.start, window.end) == len(rows)
+            assert source.tally(feed, window.start, window.end).rows == len(rows)
 
 
 @pytest.mark.parametrize("feed", FEEDS)
@@ -213,7 +215,7 @@ def test_an_empty_window_returns_nothing(built: Path, hospital: Hospital):
     source = reader(built, hospital)
     empty = day_window(date(2031, 1, 1))
     assert list(source.rows("payment", empty.start, empty.end)) == []
-    assert source.count("payment", empty.start, empty.end) == 0
+    assert source.tally("payment", empty.start, empty.end).rows == 0
 
 
 def test_batches_hold_fetch_size_rows_and_the_last_one_the_rest(built: Path, hospital: Hospital):
@@ -232,7 +234,7 @@ def test_rows_are_source_rows_whose_repr_hides_the_patient(built: Path, hospital
 def test_aware_edges_and_unknown_feeds_are_refused(built: Path, hospital: Hospital):
     source = reader(built, hospital)
     with pytest.raises(ValueError, match="naive"):
-        source.count("payment", START.replace(tzinfo=UTC), END.replace(tzinfo=UTC))
+        source.tally("payment", START.replace(tzinfo=UTC), END.replace(tzinfo=UTC))
     with pytest.raises(ValueError, match="no feed 'admission'"):
         read(source, "admission")
 
@@ -250,7 +252,7 @@ def test_a_column_that_vanished_is_named_before_the_first_row(
 ):
     change(his, *statements)
     source = reader(his, hospital)
-    for reading in (source.rows(feed, START, END).__next__, lambda: source.count(feed, START, END)):
+    for reading in (source.rows(feed, START, END).__next__, lambda: source.tally(feed, START, END).rows):
         with pytest.raises(SourceDrift) as caught:
             reading()
         assert caught.value.details["column"] == column
@@ -305,7 +307,7 @@ def test_a_shape_with_datetime_columns_gets_datetime_edges(hospital: Hospital, t
     )
     source = Source(engine, with_his(hospital, shape="trasen"), sql=tmp_path)
     assert [row.source_id for row in read(source, "payment")] == ["1", "2"]
-    assert source.count("payment", START, END) == 2
+    assert source.tally("payment", START, END).rows == 2
 
 
 @pytest.mark.parametrize(("shape", "feed"), SHAPES)
@@ -361,7 +363,7 @@ def test_a_server_that_is_not_there_is_unreachable_and_the_password_stays_untold
         conn_id="demo_his", conn_type="postgres", host="127.0.0.1", port=1, login="reader", password="hush-hush"
     )
     with pytest.raises(SourceUnreachable) as caught:
-        Source(connect(replica), hospital).count("payment", START, END)
+        Source(connect(replica), hospital).tally("payment", START, END)
     assert "hush-hush" not in f"{caught.value!r} {caught.value.__cause__} {caught.value.__context__}"
 
 
@@ -430,7 +432,7 @@ def test_a_stream_that_may_not_be_resumed_says_how_far_it_came(on_postgres: tupl
     assert caught.value.details["position"] == f"{first[-1].occurred_at}, key {first[-1].source_id}"
     assert (caught.value.details["tries"], caught.value.details["hospital"]) == (0, "demo_hospital")
     assert first[-1].name not in str(caught.value)
-    assert len(read(source, "registration")) == source.count("registration", START, END)
+    assert len(read(source, "registration")) == source.tally("registration", START, END).rows
     engine.dispose()
 
 

@@ -20,7 +20,9 @@ import sqlglot
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.source.reader import SQL, Source, connect, feed_sql
+from card_usage.source.feeds import SQL, feed_sql
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.standard.normalize import occurred_at
 from card_usage.windows import day_window
 from sqlglot import exp
@@ -309,7 +311,7 @@ class His:
 
     def read(self, start: datetime = DAY.start, end: datetime = DAY.end) -> list[SourceRow]:
         rows = [row for batch in self._source.rows(self.name, start, end) for row in batch]
-        assert self._source.count(self.name, start, end) == len(rows)
+        assert self._source.tally(self.name, start, end).rows == len(rows)
         return rows
 
     def seen(self, start: datetime = DAY.start, end: datetime = DAY.end) -> dict[str, int]:

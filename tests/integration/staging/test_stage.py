@@ -16,7 +16,8 @@ from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import event, finding
-from card_usage.source.reader import Source, connect
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
 from card_usage.staging.stage import Drafter, Staged, stage
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import Window, day_window

@@ -98,40 +98,6 @@ def test_a_host_keeps_its_capital_letters():
 
 
 @pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("sqlite:////var/Lib/his.db", "/var/Lib/his.db"),
-        ("sqlite:///var/his.db", "var/his.db"),
-        ("sqlite://%2Fvar%2FLib%2Fhis.db", "/var/Lib/his.db"),
-        ("sqlite:////srv/%E5%8C%BB%E9%99%A2%20a.db", "/srv/医院 a.db"),
-    ],
-)
-def test_a_sqlite_connection_names_its_file(uri: str, path: str):
-    assert read(uri).database_url().database == path
-
-
-def test_a_sql_server_connection_becomes_a_url_with_the_password_in_one_piece():
-    url = read(f"mssql://reader:{'p%40ss%2Fword%3A%25'}@db:1433/THIS4").database_url()
-    assert (url.drivername, url.host, url.port, url.database) == ("mssql+pymssql", "db", 1433, "THIS4")
-    assert (url.username, url.password, dict(url.query)) == ("reader", "p@ss/word:%", {"charset": "utf8"})
-    assert read("mssql://db/THIS4?charset=cp936").database_url().query["charset"] == "cp936"
-
-
-@pytest.mark.parametrize(
-    ("conn_type", "driver"),
-    [
-        ("postgres", "postgresql+psycopg"),
-        ("postgresql", "postgresql+psycopg"),
-        ("mysql", "mysql+pymysql"),
-        ("oracle", "oracle+oracledb"),
-    ],
-)
-def test_other_databases_are_a_connection_type_away(conn_type: str, driver: str):
-    url = read(f"{conn_type}://u:p@db/his").database_url()
-    assert (url.drivername, dict(url.query)) == (driver, {})
-
-
-@pytest.mark.parametrize(
     ("fields", "url"),
     [
         ({"host": "platform.example"}, "https://platform.example"),
@@ -209,23 +175,8 @@ def test_a_connection_that_is_not_there_names_the_variable_to_set(environment: d
         connection_from_environment("his", environment)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("http://u:p@h", "has type 'http', which is no database known here"),
-        ("mssql:///THIS4", "names no host"),
-        ("sqlite://", "names no database file"),
-        ('{"host": "db"}', "has type '', which is no database known here"),
-    ],
-)
-def test_a_connection_that_is_no_database_cannot_be_a_his(text: str, problem: str):
-    with pytest.raises(BadConnection, match=problem):
-        read(text).database_url()
-
-
 def test_a_connection_never_shows_password_or_extra():
     connection = read(f'{{"conn_type": "mssql", "host": "db", "password": "{SECRET}", "extra": {{"key": "{SECRET}"}}}}')
     assert SECRET not in repr(connection)
     assert SECRET not in str(connection)
-    assert SECRET not in repr(connection.database_url())
     assert connection.password == SECRET

@@ -21,7 +21,7 @@ from card_usage.reconciliation.minute_ranges import (
     parts,
 )
 from card_usage.reconciliation.source_checksums import Mark, Marker
-from card_usage.source.reader import MinuteTally
+from card_usage.source.tallies import MinuteTally
 from card_usage.windows import day_window
 
 DAY = day_window(date(2026, 3, 4))

@@ -1,4 +1,4 @@
-"""Whose turn it is to ask a HIS replica: a row for each query that runs now, in any process."""
+"""Query slots of HIS replicas: a row for each query that runs now, in any process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Column, Integer, SmallInteger, String, Table, text
 
 from card_usage.ledger.schema.columns import Instant, metadata
 
-# `connection` is the replica: hospitals that share one share its turns. The key keeps two from taking the same slot.
+# `connection` is the replica: hospitals that share one share its slots. The key keeps two from taking the same slot.
 replica_turn = Table(
     "replica_turn",
     metadata,

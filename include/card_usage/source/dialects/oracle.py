@@ -1,0 +1,47 @@
+"""Oracle, read with oracledb, which whoever has an Oracle installs. Untested (docs/adr/0012)."""
+
+import re
+from functools import partial
+from typing import Final
+
+from card_usage.source.dialect import Dialect, server_url
+
+DIALECT: Final = Dialect(
+    names=("oracle",),
+    conn_types=("oracle",),
+    url=partial(server_url, "oracle+oracledb"),
+    missing_object=re.compile(r"ORA-00904: ([\w\".]+): invalid identifier", re.IGNORECASE),
+    # From Oracle's own documents. DPY are the driver's.
+    transient_errors={
+        "ORA-00028": "session killed",
+        "ORA-00054": "lock time-out",
+        "ORA-00060": "chosen as deadlock victim",
+        "ORA-01012": "session ended",
+        "ORA-01013": "query time-out",
+        "ORA-01033": "server starts or shuts down",
+        "ORA-01034": "server is down",
+        "ORA-01089": "server shuts down",
+        "ORA-01092": "server shuts down",
+        "ORA-01555": "snapshot too old",
+        "ORA-02396": "session ended, idle too long",
+        "ORA-03113": "connection lost",
+        "ORA-03114": "connection lost",
+        "ORA-03135": "connection lost",
+        "ORA-03136": "server does not answer",
+        "ORA-04021": "lock time-out",
+        "ORA-12170": "server does not answer",
+        "ORA-12514": "server is not ready",
+        "ORA-12528": "server is not ready",
+        "ORA-12537": "connection lost",
+        "ORA-12541": "server does not answer",
+        "ORA-12547": "connection lost",
+        "ORA-12570": "connection lost",
+        "ORA-12571": "connection lost",
+        "ORA-30006": "lock time-out",
+        "DPY-4011": "connection lost",
+        "DPY-4024": "query time-out",
+        "DPY-6005": "server does not answer",
+    },
+    minute_of_text="SUBSTR(counted.occurred_at, 9, 5)",
+    minute_of_datetime="TO_CHAR(counted.occurred_at, 'HH24MI')",
+)

@@ -1,0 +1,96 @@
+"""Dialects: a database is one file of `dialects/`, found by the connection type and by SQLAlchemy's name."""
+
+from pathlib import Path
+
+import pytest
+from card_usage.config.connections import Connection, connection_from_environment
+from card_usage.errors import BadConnection
+from card_usage.files.shipped import PACKAGE
+from card_usage.source import dialects
+from card_usage.source.dialect import Dialect
+from card_usage.source.dialect_registry import all_dialects, database_url, dialect_named
+from card_usage.source.feeds import SQL, feed_sql
+
+
+def read(text: str) -> Connection:
+    return connection_from_environment("his", {"AIRFLOW_CONN_HIS": text})
+
+
+def test_every_file_of_dialects_is_found_under_all_its_names() -> None:
+    files = {path.stem for path in Path(dialects.__path__[0]).glob("*.py")} - {"__init__"}
+    assert len(all_dialects()) == len(files)
+    assert files <= {name for dialect in all_dialects() for name in dialect.names}
+    for dialect in all_dialects():
+        assert all(dialect_named(name) is dialect for name in dialect.names)
+        assert dialect.time_conversion_errors <= dialect.conversion_errors
+    names = [name for dialect in all_dialects() for name in (*dialect.names, *dialect.conn_types)]
+    assert len(names) - len(set(names)) == sum(len({*d.names} & {*d.conn_types}) for d in all_dialects())
+
+
+def test_no_other_file_of_the_source_names_a_database() -> None:
+    kinds = {name for dialect in all_dialects() for name in (*dialect.names, *dialect.conn_types)}
+    places = [*(PACKAGE / "source").glob("*.py"), *(PACKAGE / "onboarding").glob("*.py"), PACKAGE / "context.py"]
+    for path in places:
+        text = path.read_text(encoding="utf-8")
+        assert [kind for kind in kinds if f'"{kind}"' in text] == [], path
+
+
+def test_a_database_that_nobody_described_is_read_with_plain_sql_and_never_retried() -> None:
+    unknown = dialect_named("exasol")
+    assert unknown == Dialect(names=("exasol",))
+    shape, name = next(path.relative_to(SQL).with_suffix("").parts for path in sorted(SQL.glob("*/*.sql")))
+    query = str(feed_sql(shape, name).by_minute(unknown))
+    assert "NULL" in query
+    assert query.count("GROUP BY SUBSTRING(") + query.count("GROUP BY EXTRACT(") == 1
+
+
+def test_a_url_does_not_show_the_password() -> None:
+    assert "s3cret" not in repr(database_url(read("mssql://u:s3cret@db/his")))
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("sqlite:////var/Lib/his.db", "/var/Lib/his.db"),
+        ("sqlite:///var/his.db", "var/his.db"),
+        ("sqlite://%2Fvar%2FLib%2Fhis.db", "/var/Lib/his.db"),
+        ("sqlite:////srv/%E5%8C%BB%E9%99%A2%20a.db", "/srv/医院 a.db"),
+    ],
+)
+def test_a_sqlite_connection_names_its_file(uri: str, path: str):
+    assert database_url(read(uri)).database == path
+
+
+def test_a_sql_server_connection_becomes_a_url_with_the_password_in_one_piece():
+    url = database_url(read(f"mssql://reader:{'p%40ss%2Fword%3A%25'}@db:1433/THIS4"))
+    assert (url.drivername, url.host, url.port, url.database) == ("mssql+pymssql", "db", 1433, "THIS4")
+    assert (url.username, url.password, dict(url.query)) == ("reader", "p@ss/word:%", {"charset": "utf8"})
+    assert database_url(read("mssql://db/THIS4?charset=cp936")).query["charset"] == "cp936"
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "driver"),
+    [
+        ("postgres", "postgresql+psycopg"),
+        ("postgresql", "postgresql+psycopg"),
+        ("mysql", "mysql+pymysql"),
+        ("oracle", "oracle+oracledb"),
+    ],
+)
+def test_other_databases_are_a_connection_type_away(conn_type: str, driver: str):
+    url = database_url(read(f"{conn_type}://u:p@db/his"))
+    assert (url.drivername, dict(url.query)) == (driver, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("http://u:p@h", "has type 'http', which is no database known here"),
+        ("mssql:///THIS4", "names no host"),
+        ("sqlite://", "names no database file"),
+        ('{"host": "db"}', "has type '', which is no database known here"),
+    ],
+)
+def test_a_connection_that_is_no_database_cannot_be_a_his(text: str, problem: str):
+    with pytest.raises(BadConnection, match=problem):
+        database_url(read(text))
