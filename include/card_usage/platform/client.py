@@ -1,4 +1,8 @@
-"""Client of the open platform: getAppToken (document 3.2.1) and reportHISData (3.2.7), over httpx on aiohttp.
+"""Client of the open platform: getAppToken (document 3.2.1), reportHISData (3.2.7) and `call` for any other interface.
+
+Calls go through one `httpx.AsyncClient` on aiohttp; reportHISData, of which there are tens of thousands a day, goes
+straight to the aiohttp session below it (docs/adr/0004). Both ways send the same bytes and read the answer in the same
+place.
 
 A call never raises for what the wire or the platform did: it returns a `Reply` that says what is known. Whether a
 request can have reached the platform decides between `not_sent` and `no_answer`, so it is read from the exception that
@@ -11,11 +15,12 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
 import aiohttp
@@ -28,8 +33,18 @@ from card_usage.platform.signature import signature
 TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"  # noqa: S105 - a path
 REPORT_PATH: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/reportHISData"
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: dumps makes one a call
-_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)  # one clock is enough: asyncio.timeout around the call
-_HEADERS: Final = {"Content-Type": "application/json; charset=utf-8", "Accept": "application/json"}
+_HEADERS: Final = {
+    "Content-Type": "application/json; charset=utf-8",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": aiohttp.http.SERVER_SOFTWARE,
+}
+_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)  # time-outs and TLS are OSErrors
+
+_Common = Mapping[str, str]
+_Req = Mapping[str, object]
+_Heard = tuple[int, str | None, bytes]  # HTTP status, Date header, content
+_Way = Callable[[str, _Common, _Req, str], Awaitable[_Heard]]  # URL, unsigned commonIn, req, token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +63,30 @@ class Grant:
     expires_in: int
 
 
+def signed(common: _Common, req: _Req, *, token: str, secret: str) -> bytes:
+    """The body of a call (document 3.1.2): `common` completed by token and signature, and `req`."""
+    whole = {"appToken": token, **common}
+    whole["sign"] = signature(whole, req, secret)
+    return _encode({"commonIn": whole, "req": req}).encode()
+
+
+class Signed(httpx.Auth):
+    """Completes the body of a request, `commonIn` and `req`, by token and signature. No token: that of getAppToken."""
+
+    requires_request_body = True
+
+    def __init__(self, *, token: str, secret: str) -> None:
+        self._token = token
+        self._secret = secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        unsigned = json.loads(request.content)
+        body = signed(unsigned["commonIn"], unsigned["req"], token=self._token, secret=self._secret)
+        headers = request.headers.copy()
+        headers["Content-Length"] = str(len(body))
+        yield httpx.Request(request.method, request.url, headers=headers, content=body, extensions=request.extensions)
+
+
 class Platform:
     """Calls to one platform under one appId. An async context manager; connections are kept and reused."""
 
@@ -57,38 +96,47 @@ class Platform:
         self.base_url = base_url
         self.credentials = credentials
         self.call_timeout = call_timeout
-        self._report_url = base_url + REPORT_PATH
-        self._token_url = base_url + TOKEN_PATH
+        self._connections = connections
         self._session: aiohttp.ClientSession
-        # httpx's own transport collapses with many connections (docs/adr/0004).
-        self._transport = AiohttpTransport(
-            verify=_tls() if base_url.startswith("https") else True,
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
-            ),
-        )
+        self._client: httpx.AsyncClient
         # From the Date header of its last answer, with our monotonic seconds then: the platform's day is its own.
         self.clock_seen: tuple[datetime, float] | None = None
         self._date = ""
 
     async def __aenter__(self) -> Self:
-        self._session = self._transport.client = self._transport.get_client()
+        tls = ssl.create_default_context()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None),  # one clock is enough: asyncio.timeout around the call
+        )
+        self._client = httpx.AsyncClient(
+            transport=AiohttpTransport(client=self._session, verify=tls),  # httpx's own collapses (docs/adr/0004)
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            headers=_HEADERS,
+            timeout=httpx.Timeout(None),
+            trust_env=False,
+            event_hooks={"response": [_stay_here]},
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._transport.aclose()
+        await self._client.aclose()  # and with it transport and session
 
     async def report(
         self, *, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime
     ) -> Reply:
         """Report one card use (3.2.7). `req` in wire names; `now` aware, becomes the timestamp in whole seconds."""
-        reply, _ = await self._call(self._report_url, token, request_id, hospital_id, req, now)
+        reply, _ = await self._call(self._by_session, REPORT_PATH, token, request_id, hospital_id, req, now)
         return reply
 
     async def app_token(self, *, request_id: str, hospital_id: str, now: datetime) -> Grant | Reply:
         """Ask for a new appToken (3.2.1); the old one dies with it."""
         req = {"appId": self.credentials.app_id}
-        reply, rsp = await self._call(self._token_url, "", request_id, hospital_id, req, now)
+        reply, rsp = await self.call(
+            TOKEN_PATH, token="", request_id=request_id, hospital_id=hospital_id, req=req, now=now
+        )
         if reply.answer is not Answer.ACCEPTED:
             return reply
         token, expires_in = rsp.get("appToken"), rsp.get("expiresIn", 7200)
@@ -96,40 +144,44 @@ class Platform:
             return Reply(Answer.NO_ANSWER, 0, reply.http_status, "unreadable")
         return Grant(token, int(str(expires_in)))
 
-    async def _call(
-        self, url: str, token: str, request_id: str, hospital_id: str, req: Mapping[str, str], now: datetime
+    async def call(
+        self, path: str, *, token: str, request_id: str, hospital_id: str, req: Mapping[str, object], now: datetime
     ) -> tuple[Reply, Mapping[str, object]]:
-        common = {
-            "appToken": token,
-            "requestId": request_id,
-            "hospitalId": hospital_id,
-            "timestamp": str(int(now.timestamp())),
-        }
-        common["sign"] = signature(common, req, self.credentials.app_secret)
-        body = _encode({"commonIn": common, "req": req}).encode()
-        try:
-            async with asyncio.timeout(self.call_timeout), self._post(url, body) as response:
-                content = await response.read()
-        except TimeoutError:
-            return Reply(Answer.NO_ANSWER, detail="timeout"), {}
-        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return _broken(error), {}
-        self._note_clock(response.headers.get("date"))
-        return read_reply(response.status, content, request_id)
-
-    def _post(self, url: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """A call on the transport's own session: httpx's request and response cost as much again as all that aiohttp
-        does for a call, and nothing of what they add is used here (docs/adr/0004)."""
-        return self._session.post(url, data=body, headers=_HEADERS, allow_redirects=False, timeout=_NO_TIMEOUT)
+        """Call the interface at `path`; gives what its answer says, and the answer's `rsp` part."""
+        return await self._call(self._by_httpx, path, token, request_id, hospital_id, req, now)
 
     async def read_clock(self) -> None:
         """Look at the platform's clock: any HTTP answer of its server carries it, and a HEAD counts as no call."""
-        request = httpx.Request("HEAD", self._report_url, headers=_HEADERS)
-        with suppress(TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError):
+        with suppress(*_BROKEN):
             async with asyncio.timeout(self.call_timeout):
-                response = await self._transport.handle_async_request(request)
-                await response.aclose()
+                response = await self._client.head(self.base_url + REPORT_PATH)
             self._note_clock(response.headers.get("date"))
+
+    async def _call(
+        self, way: _Way, path: str, token: str, request_id: str, hospital_id: str, req: _Req, now: datetime
+    ) -> tuple[Reply, Mapping[str, object]]:
+        common = {"requestId": request_id, "hospitalId": hospital_id, "timestamp": str(int(now.timestamp()))}
+        try:
+            async with asyncio.timeout(self.call_timeout):
+                status, date, content = await way(self.base_url + path, common, req, token)
+        except _BROKEN as error:
+            return _broken(error), {}
+        self._note_clock(date)
+        return read_reply(status, content, request_id)
+
+    async def _by_httpx(self, url: str, common: _Common, req: _Req, token: str) -> _Heard:
+        response = await self._client.post(
+            url,
+            content=_encode({"commonIn": common, "req": req}),
+            auth=Signed(token=token, secret=self.credentials.app_secret),
+        )
+        return response.status_code, response.headers.get("date"), response.content
+
+    async def _by_session(self, url: str, common: _Common, req: _Req, token: str) -> _Heard:
+        """The same without httpx, whose request, response and headers cost as much again as all that aiohttp does."""
+        body = signed(common, req, token=token, secret=self.credentials.app_secret)
+        async with self._session.post(url, data=body, allow_redirects=False) as response:
+            return response.status, response.headers.get("date"), await response.read()
 
     def _note_clock(self, date: str | None) -> None:
         # The header has whole seconds: parsed once for each, not for each call.
@@ -139,15 +191,24 @@ class Platform:
                 self.clock_seen = parsedate_to_datetime(date).astimezone(UTC), time.monotonic()
 
 
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
+async def _stay_here(response: httpx.Response) -> None:
+    """Redirects are not followed: httpx would still read where they lead, and fail on what it cannot read."""
+    response.headers.pop("Location", None)
 
 
-def _broken(error: BaseException) -> Reply:
-    """A call that ended without an HTTP answer."""
-    unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
-    detail = type(error).__name__[:64]
-    return Reply(Answer.NOT_SENT if unsent else Answer.NO_ANSWER, detail=detail)
+def _broken(error: Exception) -> Reply:
+    """A call that ended without an HTTP answer.
+
+    The transport gives a refused connection and one that broke later the same name (`ConnectTimeout`): what tells them
+    apart is aiohttp's own exception, its cause.
+    """
+    cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
+    if isinstance(cause, TimeoutError):
+        return Reply(Answer.NO_ANSWER, detail="timeout")
+    if isinstance(cause, httpx.DecodingError):
+        cause = aiohttp.ClientPayloadError()  # aiohttp's word for it
+    unsent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.InvalidURL | httpx.InvalidURL)
+    return Reply(Answer.NOT_SENT if unsent else Answer.NO_ANSWER, detail=type(cause).__name__[:64])
 
 
 def read_reply(status: int, content: bytes, request_id: str) -> tuple[Reply, Mapping[str, object]]:

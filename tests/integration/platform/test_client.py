@@ -1,21 +1,38 @@
-"""The platform's client against servers that misbehave in every way a wire can: what it says is what is known."""
+"""The platform's client against servers that misbehave in every way a wire can: what it says is what is known.
+
+Everything is asked both ways: over httpx (`call`) and straight over the session below it (`report`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import ssl
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import platform_sandbox
 import pytest
-from card_usage.platform.client import Credentials, Grant, Platform
+from card_usage.platform.client import REPORT_PATH, TOKEN_PATH, Credentials, Grant, Platform
 from card_usage.platform.outcome import Answer, Reply
+from card_usage.platform.signature import signature
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CREDENTIALS = Credentials(app_id="demo-app-id", app_secret="demo-app-secret")
 REQUEST_ID = "A" * 32
+GZIP, DEFLATE = b"Content-Encoding: gzip\r\n", b"Content-Encoding: deflate\r\n"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -35,11 +52,67 @@ async def served(behave: Behaviour) -> AsyncIterator[str]:
         server.close()
 
 
+async def over_httpx(platform: Platform, req: Mapping[str, str]) -> Reply:
+    reply, _ = await platform.call(REPORT_PATH, token="t", request_id=REQUEST_ID, hospital_id="10086", req=req, now=NOW)
+    return reply
+
+
+async def over_the_session(platform: Platform, req: Mapping[str, str]) -> Reply:
+    return await platform.report(token="t", request_id=REQUEST_ID, hospital_id="10086", req=req, now=NOW)
+
+
+Way = Callable[[Platform, Mapping[str, str]], Awaitable[Reply]]
+WAYS: tuple[Way, ...] = (over_httpx, over_the_session)
+
+
 async def call(url: str, *, timeout: float = 1.0) -> Reply:
-    async with Platform(url, CREDENTIALS, connections=2, call_timeout=timeout) as platform:
-        return await platform.report(
-            token="t", request_id=REQUEST_ID, hospital_id="10086", req={"scene": "010105"}, now=NOW
-        )
+    """The reply, the same by both ways."""
+    replies = []
+    for way in WAYS:
+        async with Platform(url, CREDENTIALS, connections=2, call_timeout=timeout) as platform:
+            replies.append(await way(platform, {"scene": "010105"}))
+    assert replies[0] == replies[1]
+    return replies[0]
+
+
+def self_signed(place: Path) -> ssl.SSLContext:
+    """A server's TLS with a certificate of its own making."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (place / "server.pem").write_bytes(secret + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "server.pem")
+    return context
+
+
+@dataclass(kw_only=True)
+class Recorded:
+    """What a keep-alive server was sent: each request's first line, headers (lower case) and body."""
+
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    connections: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
+                headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                self.requests.append((first, headers, body))
+                answer = b"" if first.startswith("HEAD") else envelope(0)
+                told = b"Set-Cookie: a=b\r\nDate: Mon, 02 Mar 2026 00:00:00 GMT\r\n"
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n" % (len(answer), told) + answer)
+        self.ended.set()
 
 
 def answering(raw: bytes) -> Behaviour:
@@ -51,8 +124,8 @@ def answering(raw: bytes) -> Behaviour:
     return behave
 
 
-def http(status: int, body: bytes) -> bytes:
-    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body)) + body
+def http(status: int, body: bytes, headers: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n" % (status, len(body), headers) + body
 
 
 def envelope(code: int) -> bytes:
@@ -67,6 +140,23 @@ async def hang_up_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     return None
 
 
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    reset_at_close(writer)
+
+
+async def reset_in_mid_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    reset_at_close(writer)
+
+
+def reset_at_close(writer: asyncio.StreamWriter) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(5)
 
@@ -79,6 +169,8 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         (answering(http(200, envelope(10034))), Answer.QUOTA),
         (hang_up, Answer.NO_ANSWER),
         (hang_up_at_once, Answer.NO_ANSWER),
+        (reset, Answer.NO_ANSWER),
+        (reset_in_mid_answer, Answer.NO_ANSWER),
         (say_nothing, Answer.NO_ANSWER),
         (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"), Answer.NO_ANSWER),
         (answering(b"HTTP/1.1 200 OK\r\nContent-Le"), Answer.NO_ANSWER),
@@ -88,6 +180,17 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         (answering(http(503, b"")), Answer.NO_ANSWER),
         (answering(http(404, b"")), Answer.BARRED),
         (answering(http(302, b"")), Answer.BARRED),
+        (answering(http(307, b"", b"Location: /elsewhere\r\n")), Answer.BARRED),
+        (answering(http(302, b"", b"Location: http://[nowhere\r\n")), Answer.BARRED),
+        (answering(http(401, b"", b"WWW-Authenticate: Digest\r\n")), Answer.BARRED),
+        (answering(http(408, b"")), Answer.NO_ANSWER),
+        (answering(http(200, gzip.compress(envelope(0)), GZIP)), Answer.ACCEPTED),
+        (answering(http(200, zlib.compress(envelope(0)), DEFLATE)), Answer.ACCEPTED),
+        (answering(http(200, zlib.compress(envelope(0))[2:-4], DEFLATE)), Answer.ACCEPTED),
+        (answering(http(200, gzip.compress(envelope(0))[:-20], GZIP)), Answer.NO_ANSWER),
+        (answering(http(200, envelope(0), GZIP)), Answer.NO_ANSWER),
+        (answering(http(200, b"\xff\xfe" + envelope(0))), Answer.NO_ANSWER),
+        (answering(http(204, b"")), Answer.NO_ANSWER),
         (answering(http(429, b"")), Answer.THROTTLED),
     ],
 )
@@ -104,9 +207,38 @@ async def test_nothing_was_sent_only_where_no_connection_came_about() -> None:
     assert (await call("http://no-such-host.invalid", timeout=10)).answer is Answer.NOT_SENT
 
 
+async def test_an_address_that_cannot_be_was_sent_nothing() -> None:
+    # Which of the two libraries refuses an address, and by which name, differs.
+    for url in ("http://127.0.0.1:99999", "http://", "http://[nowhere", "http://\u00f1_x"):
+        for way in WAYS:
+            async with Platform(url, CREDENTIALS) as platform:
+                assert (await way(platform, {})).answer is Answer.NOT_SENT, url
+
+
+async def test_a_coding_that_was_not_asked_for_is_no_answer() -> None:
+    async with served(answering(http(200, b"\x8b\x03\x80", b"Content-Encoding: br\r\n"))) as url:
+        for way in WAYS:
+            async with Platform(url, CREDENTIALS) as platform:
+                assert (await way(platform, {})).answer is Answer.NO_ANSWER
+
+
+async def test_a_certificate_that_nobody_vouches_for_stops_a_call_before_the_first_byte(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(1))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    async with server:
+        reply = await call("https://127.0.0.1:{1}".format(*server.sockets[0].getsockname()), timeout=5)
+    assert reply == Reply(Answer.NOT_SENT, detail="ClientConnectorCertificateError")
+    assert not any(heard)
+
+
 async def test_a_server_without_tls_behind_https_was_sent_nothing() -> None:
     async with served(answering(http(200, envelope(0)))) as url:
-        reply = await call(url.replace("http://", "https://"), timeout=5)
+        reply = await call(url.replace("http://", "https://"))
     assert reply.answer in {Answer.NOT_SENT, Answer.NO_ANSWER}
     assert reply.result_code is None
 
@@ -123,6 +255,63 @@ async def test_a_deadline_covers_an_answer_that_trickles() -> None:
         began = asyncio.get_running_loop().time()
         assert (await call(url, timeout=0.5)).detail == "timeout"
         assert asyncio.get_running_loop().time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "req",
+    [
+        {},
+        {"scene": "010105"},
+        {"name": "张三\u3000\U00020000", "idCardNumber": "", "scene": "010105", "department": 'a"b\\c/d\n\x7f&=+%'},
+        {"sign": "x", "appToken": "y", "requestId": "z", "timestamp": "0"},
+        {"count": 0, "share": 0.1, "large": 2**60, "yes": True, "none": None, "list": [1, {"b": 2, "a": "é"}]},
+    ],
+)
+async def test_both_ways_send_the_same_bytes_over_one_connection(req: Mapping[str, Any]) -> None:
+    recorded = Recorded()
+    async with served(recorded) as url:
+        async with Platform(url, CREDENTIALS, connections=2) as platform:
+            await platform.read_clock()
+            replies = [await way(platform, req) for way in (*WAYS, *WAYS)]
+            assert platform.clock_seen is not None
+            assert platform.clock_seen[0] == NOW
+        await asyncio.wait_for(recorded.ended.wait(), 5)
+    assert set(replies) == {Reply(Answer.ACCEPTED, 0, 200)}
+    assert recorded.connections == 1
+    (head, *_), *calls = recorded.requests
+    assert head.startswith(f"HEAD {REPORT_PATH} ")
+    assert len({(first, body) for first, _, body in calls}) == 1
+    sent = json.loads(calls[0][2])
+    assert sent["req"] == req
+    assert list(sent["commonIn"]) == ["appToken", "requestId", "hospitalId", "timestamp", "sign"]
+    assert sent["commonIn"]["sign"] == signature(sent["commonIn"], req, CREDENTIALS.app_secret)
+    by_httpx, by_session = calls[0][1], calls[1][1]
+    assert by_httpx.pop("connection") == "keep-alive"  # what HTTP/1.1 means anyway
+    assert by_httpx == by_session
+    assert all("cookie" not in headers for _, headers, _ in calls)
+
+
+async def test_no_call_leaves_its_connection_behind_half_read() -> None:
+    """A deadline in mid-answer closes the connection; the next call gets a new one, and its own answer."""
+    connections = 0
+
+    async def late_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(envelope(0)))
+        await writer.drain()
+        await asyncio.sleep(1 if connections == 1 else 0)
+        writer.write(envelope(0))
+        await writer.drain()
+        await reader.read(1)
+
+    for way in WAYS:
+        connections = 0
+        async with served(late_once) as url, Platform(url, CREDENTIALS, connections=1, call_timeout=0.5) as platform:
+            assert await way(platform, {}) == Reply(Answer.NO_ANSWER, detail="timeout")
+            assert await way(platform, {}) == Reply(Answer.ACCEPTED, 0, 200)
+            assert connections == 2
 
 
 async def test_token_and_report_go_by_the_document_and_the_platforms_clock_is_seen() -> None:
@@ -154,6 +343,16 @@ async def test_token_and_report_go_by_the_document_and_the_platforms_clock_is_se
                 token="another", request_id="C" * 32, hospital_id="10086", req={"scene": "00000"}, now=datetime.now(UTC)
             )
             assert wrong.answer is Answer.TOKEN
+            given, rsp = await platform.call(
+                TOKEN_PATH,
+                token="",
+                request_id="E" * 32,
+                hospital_id="10086",
+                req={"appId": CREDENTIALS.app_id},
+                now=datetime.now(UTC),
+            )
+            assert given.answer is Answer.ACCEPTED
+            assert isinstance(rsp["appToken"], str)
         async with Platform(sandbox.url, Credentials(app_id="demo-app-id", app_secret="wrong")) as platform:
             refused = await platform.app_token(request_id="D" * 32, hospital_id="10086", now=datetime.now(UTC))
             assert isinstance(refused, Reply)
