@@ -25,6 +25,7 @@ from typing import Final, Self
 
 import aiohttp
 import httpx
+from aiohttp.http import SERVER_SOFTWARE
 from httpx_aiohttp import AiohttpTransport
 
 from card_usage.platform.outcome import Answer, Reply, classify
@@ -37,7 +38,7 @@ _HEADERS: Final = {
     "Content-Type": "application/json; charset=utf-8",
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
-    "User-Agent": aiohttp.http.SERVER_SOFTWARE,
+    "User-Agent": SERVER_SOFTWARE,
 }
 _BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)  # time-outs and TLS are OSErrors
 
