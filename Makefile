@@ -57,5 +57,5 @@ bench: ## list the benchmarks and how to run them
 	  printf '%s %s\n    %s\n' '$(VENV)/python' "$$file" "$$(sed -nE '1s/^"""(.*[^"])("*)$$/\1/p' "$$file")"; done
 
 clean: ## remove the environment, caches and everything the demo made
-	@rm -rf .venv var build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache include/*.egg-info
+	@rm -rf .venv var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache include/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

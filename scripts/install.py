@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 RUNTIME = ("requirements.txt",)
 DEVELOPMENT = ("requirements.txt", "requirements-dev.txt")
 # What decides whether an installation is still the right one, besides the requirement files and the interpreter.
-RECIPE = ("pyproject.toml", "scripts/install.py")
+RECIPE = ("pyproject.toml", "setup.py", "scripts/install.py")
 
 
 class InstallError(Exception):
