@@ -25,7 +25,7 @@ _SEALED = ("day", "serial", "events", "reason", "head")
 class StillOpen(PlatformError):
     """A delivery ended with events that it could not settle, for a reason that passes."""
 
-    says = (
+    message_template = (
         "{hospital}, {window}: {left} events are still open ({answers}); they keep their request ids and go again "
         "with the next try"
     )

@@ -13,7 +13,7 @@ def tree(kind: type[CardUsageError]) -> list[type[CardUsageError]]:
 
 
 def filled(kind: type[CardUsageError]) -> CardUsageError:
-    return kind(**{name: f"<{name}>" for _, name, _, _ in Formatter().parse(kind.says) if name})
+    return kind(**{name: f"<{name}>" for _, name, _, _ in Formatter().parse(kind.message_template) if name})
 
 
 KINDS = [kind for kind in tree(CardUsageError) if kind.__module__ == errors.__name__]
