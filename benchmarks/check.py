@@ -35,7 +35,7 @@ from card_usage.standard.code_tables import load_tables  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
 from sqlalchemy import insert, update  # noqa: E402
 
-from tests import planted  # noqa: E402
+from tests import ledgers, planted  # noqa: E402
 from tests.postgres import Cluster, programs  # noqa: E402
 
 WINDOW = day_window(planted.DAY)
@@ -112,7 +112,7 @@ def measured(work: Callable[[str, str], tuple[float, str]], url: str) -> tuple[f
         import great_expectations  # noqa: F401
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        seconds, outcome = work(url, planted.KEY)
+        seconds, outcome = work(url, ledgers.KEY)
         into.send((seconds, outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, before))
 
     ours_end, theirs = multiprocessing.Pipe()
@@ -126,7 +126,7 @@ def measured(work: Callable[[str, str], tuple[float, str]], url: str) -> tuple[f
 def compare(url: str, name: str, events: int) -> None:
     """Fill, check well and ill, and print a line for each."""
     migrate(url)
-    ledger = open_ledger(url, planted.KEYRING)
+    ledger = open_ledger(url, ledgers.KEYRING)
     fill(ledger, events)
     for day in ("good", "bad"):
         if day == "bad":

@@ -36,7 +36,7 @@ from card_usage.words.catalogue import Language  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
 from benchmarks.clients.meter import peak  # noqa: E402
-from tests import planted  # noqa: E402
+from tests import ledgers, planted  # noqa: E402
 
 DAY = planted.DAY
 # State of the day: what the ledger holds, what the HIS has more than that, and how often it is met among a hundred.
@@ -124,7 +124,7 @@ def measure(hospitals: int, keep: Path | None, language: Language) -> None:
     """Fill, publish once to warm up, publish, tell."""
     with tempfile.TemporaryDirectory(prefix="card_usage_bench_") as temporary:
         folder = Path(temporary)
-        with planted.sqlite(folder) as ledger:
+        with ledgers.sqlite(folder) as ledger:
             everyone = fleet(hospitals)
             fill(ledger, everyone, folder)
             before = peak()

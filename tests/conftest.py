@@ -12,9 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import ledgers
 import mariadb
 import postgres as pg
 import pytest
+from card_usage.ledger.database import Ledger
+from forked_cli import CommandLine
 from needs import needed
 from receivers import Mailbox, Webhook, mailbox, webhook
 
@@ -67,6 +70,61 @@ def postgres_url(postgres: pg.Cluster) -> Iterator[str]:
     name = postgres.create()
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def _ledger_template(postgres: pg.Cluster) -> str:
+    """Name of an empty ledger on PostgreSQL, to make others from."""
+    name = postgres.create()
+    ledgers.found(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def postgres_ledger_url(postgres: pg.Cluster, _ledger_template: str) -> Iterator[str]:
+    """SQLAlchemy URL of an empty ledger on PostgreSQL, made for this test."""
+    name = postgres.create(_ledger_template)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=ledgers.DATABASES)
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of an empty ledger: the test runs once for each database that a ledger may be in."""
+    if request.param == "sqlite":
+        return ledgers.sqlite_url(tmp_path)
+    return str(request.getfixturevalue("postgres_ledger_url"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger, in turn on SQLite and PostgreSQL."""
+    with ledgers.opened(ledger_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger on SQLite alone, where the database makes no difference."""
+    with ledgers.sqlite(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def postgres_ledger(postgres_ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger on PostgreSQL alone."""
+    with ledgers.opened(postgres_ledger_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[CommandLine]:
+    """Runs commands of the command line, each in a process of its own."""
+    running = CommandLine()
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import demo_his
+import ledgers
 import platform_sandbox
-from card_usage.config.keyring import Keyring
+from forked_cli import CommandLine
 
 DAY = date(2026, 3, 2)
 
@@ -35,18 +36,18 @@ class Desk:
     home: Path
     sandbox: platform_sandbox.RunningSandbox
     environment: dict[str, str]
+    command_line: CommandLine | None
+    """None: each command is started as engineers do, a second later."""
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "card_usage", *args]
 
     def run(self, *args: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        environment = self.environment | changes
+        if self.command_line is not None:
+            return self.command_line.run(list(args), environment)
         return subprocess.run(
-            self.command(*args),
-            env=self.environment | changes,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            self.command(*args), env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     def json(self, *args: str) -> dict[str, Any]:
@@ -56,23 +57,21 @@ class Desk:
 
 
 @contextmanager
-def opened(tmp_path: Path, first: date = DAY) -> Iterator[Desk]:
+def opened(tmp_path: Path, command_line: CommandLine | None, first: date = DAY) -> Iterator[Desk]:
     """A fresh one, two days in its HIS, its ledger migrated."""
     demo_his.create(f"sqlite:///{tmp_path}/his.db", [first, first + timedelta(days=1)], uses_per_day=400, seed=9)
     with platform_sandbox.serve() as sandbox:
         platform = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
         environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
-            "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
-            "CARD_USAGE_KEY": Keyring.new_key("t"),
+            "CARD_USAGE_LEDGER_URL": ledgers.sqlite_url(tmp_path),
+            "CARD_USAGE_KEY": ledgers.KEY,
             "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
             "CARD_USAGE_EVIDENCE": str(tmp_path / "evidence"),
             "CARD_USAGE_STATEMENTS": str(tmp_path / "statements"),
             "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
             "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
         }
-        made = Desk(tmp_path, sandbox, environment)
-        assert made.run("ledger", "migrate").returncode == 0
-        yield made
+        yield Desk(tmp_path, sandbox, environment, command_line)
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:

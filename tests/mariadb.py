@@ -23,10 +23,12 @@ from postgres import _runner, free_port
 
 
 def programs() -> tuple[str, str] | None:
-    """mariadb-install-db and mariadbd, or None."""
+    """mariadb-install-db and mariadbd, or None; the first of them needs my_print_defaults."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = [shutil.which(name, path=path) for name in ("mariadb-install-db", "mariadbd")]
-    return (found[0], found[1]) if found[0] and found[1] else None
+    install, daemon, needed = (
+        shutil.which(name, path=path) for name in ("mariadb-install-db", "mariadbd", "my_print_defaults")
+    )
+    return (install, daemon) if install and daemon and needed else None
 
 
 def _die_with_parent() -> None:

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import attempt, event, finding
 from sqlalchemy import Connection, func, insert, select
 
-DATABASES = ["sqlite", "postgresql"]
 HOSPITAL = "demo_hospital"
 DAY = date(2026, 3, 4)
 NOW = datetime(2026, 3, 5, 1, 30, tzinfo=UTC)
@@ -50,44 +41,6 @@ def hospital(**changes: dict[str, Any]) -> Hospital:
     found = load_hospital(SHIPPED / "hospitals", HOSPITAL)
     parts = {name: getattr(found, name).model_copy(update=values) for name, values in changes.items()}
     return found.model_copy(update=parts)
-
-
-KEY = Keyring.new_key("t")
-KEYRING = Keyring.parse(KEY)
-
-
-@cache
-def _migrated() -> bytes:
-    """An empty SQLite ledger at the newest revision; copying it is quicker than migrating each time."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger.db"
-        migrate(f"sqlite:///{path}")
-        open_ledger(f"sqlite:///{path}", KEYRING).close()
-        return path.read_bytes()
-
-
-@contextmanager
-def sqlite(folder: Path) -> Iterator[Ledger]:
-    """A fresh ledger in a file, closed afterwards."""
-    path = folder / "ledger.db"
-    path.write_bytes(_migrated())
-    opened = open_ledger(f"sqlite:///{path}", KEYRING)
-    yield opened
-    opened.close()
-
-
-@contextmanager
-def either(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ledger]:
-    """A fresh one in the database that the test's parameter names: one of DATABASES."""
-    if request.param == "sqlite":
-        with sqlite(folder) as opened:
-            yield opened
-        return
-    url = request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, KEYRING)
-    yield opened
-    opened.close()
 
 
 @dataclass

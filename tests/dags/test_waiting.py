@@ -13,13 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import demo_his
+import ledgers
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from card_usage.config.keyring import Keyring
 from card_usage.errors import SourceDrift
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate
+from card_usage.ledger.database import Ledger
 from card_usage.staging.intake import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
@@ -43,14 +43,13 @@ class Place:
 
     def __init__(self, home: Path) -> None:
         self.his = home / "his.db"
-        self.ledger_url = f"sqlite:///{home}/ledger.db"
+        self.ledger_url = ledgers.sqlite_url(home)
         self.now = instant(DAY.end + timedelta(minutes=1))
         self.file = home / "clinic.toml"
         demo = (SHIPPED / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
         demo = demo.replace('id = "demo_hospital"', 'id = "clinic"').replace('"demo_his"', '"clinic_his"')
         self.write(re.sub(r'probe = "none".*?deadline_minutes[^\n]*\n', PROBE, demo, flags=re.DOTALL))
         self.beat(DAY.end - HOUR)
-        migrate(self.ledger_url)
 
     def write(self, text: str) -> None:
         self.file.write_text(text, encoding="utf-8")
@@ -76,11 +75,10 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    key = Keyring.new_key("t")
     made = Place(tmp_path)
     monkeypatch.setenv("CARD_USAGE_HOSPITALS", str(tmp_path))
     monkeypatch.setenv("CARD_USAGE_LEDGER_URL", made.ledger_url)
-    monkeypatch.setenv("CARD_USAGE_KEY", key)
+    monkeypatch.setenv("CARD_USAGE_KEY", ledgers.KEY)
     monkeypatch.setenv("AIRFLOW_CONN_CLINIC_HIS", f"sqlite:///{made.his}")
     for module in (sensors, triggers):
         monkeypatch.setattr(module, "present", lambda: made.now)

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import ledgers
 import pytest
 from card_usage.config.hospital import load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import migrate, open_ledger
+from card_usage.ledger.database import open_ledger
 from card_usage.staging.intake import record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow.look_back import windows_of_run
@@ -67,9 +67,7 @@ def test_only_a_backfill_is_a_backfill() -> None:
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Any:
     """The demo hospital with a ledger in which three of the last days were staged, one of them in two hours only."""
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(url)
-    ledger = open_ledger(url, Keyring.parse(Keyring.new_key("t")))
+    ledger = open_ledger(ledgers.sqlite_url(tmp_path), ledgers.KEYRING)
     earlier = [day_window(date(2026, 11, 18)), day_window(date(2026, 11, 20)), day_window(date(2026, 11, 22))]
     hours = [
         Window(earlier[2].start, earlier[2].start + HOUR),

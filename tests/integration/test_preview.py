@@ -8,15 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import demo_his
+import ledgers
 import platform_sandbox
 import pytest
 from card_usage.config.connections import Connection
-from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.delivery.redelivery import send_again
 from card_usage.events import request_id
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import migrate
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import Scope
 from card_usage.pipeline import Pipeline
@@ -38,11 +37,9 @@ def sandbox() -> Iterator[platform_sandbox.RunningSandbox]:
 def pipeline(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox) -> Iterator[Pipeline]:
     his = f"sqlite:///{tmp_path}/his.db"
     demo_his.create(his, [DAY, DAY + timedelta(days=1)], uses_per_day=USES, seed=3)
-    ledger_url = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(ledger_url)
     settings = Settings(
-        ledger_url=ledger_url,
-        keyring=Keyring.parse(Keyring.new_key("t")),
+        ledger_url=ledgers.sqlite_url(tmp_path),
+        keyring=ledgers.KEYRING,
         hospitals=SHIPPED / "hospitals",
         aliases=SHIPPED / "code_aliases",
         reports=tmp_path / "reports",

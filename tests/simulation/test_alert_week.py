@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import planted
@@ -353,17 +352,13 @@ def chat() -> Iterator[Webhook]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("ledger_of", planted.DATABASES)
 def test_a_week_with_every_trouble_gives_exactly_what_it_must(
-    ledger_of: str,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
+    ledger: Ledger,
     box: Mailbox,
     chat: Webhook,
     hook: Webhook,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    request.param = ledger_of
     routes = [{"channel": "chat"}, {"channel": "mail", "least": "info", "at_night": "nothing"}]
     hook_route = {"channel": "hook", "least": "info", "at_night": "all", "digest": False, "language": "en"}
     alerts = Alerts.model_validate({"routes": [*routes, hook_route]})
@@ -374,37 +369,36 @@ def test_a_week_with_every_trouble_gives_exactly_what_it_must(
         "hook": Connection(conn_id="hook", conn_type="http", host=hook.url),
         "mail": Connection(conn_id="mail", conn_type="smtp", host="127.0.0.1", port=box.port, extra=to),
     }
-    with planted.either(request, tmp_path) as ledger:
-        week = Week(ledger, hospital)
-        usual_days(week, late_stage=MONDAY + 3 * DAY, late_report=MONDAY + 5 * DAY)
-        for trouble in TROUBLES:
-            trouble(week)
-        week.acts.sort(key=lambda pair: pair[0])
-        found: list[Happening] = []
-        seen: dict[int, tuple[int, bool, int]] = {}
-        now, down, acts = at("Mon 00:00"), (at("Wed 00:00"), at("Thu 00:00")), iter(week.acts)
-        following = next(acts, None)
-        messages = 0
-        while now <= at("Sun 23:50"):
-            while following is not None and following[0] <= now:
-                following[1](week, now)
-                following = next(acts, None)
-            hook.down = down[0] <= now < down[1]
-            messages += sweep(ledger, hospital, Team(airflow="http://airflow.example"), now=now).messages
-            found += happenings(ledger, seen, now)
-            if local(now).minute == 0:
-                assert sweep(ledger, hospital, Team(), now=now).messages == 0, "looking twice tells nothing twice"
-            post(ledger, connections.__getitem__, now=now)
-            now += EVERY
-        with ledger.read() as connection:
-            rows = connection.execute(select(outbox).order_by(outbox.c.id)).all()
-            left = connection.scalar(select(func.count()).select_from(failed_run))
+    week = Week(ledger, hospital)
+    usual_days(week, late_stage=MONDAY + 3 * DAY, late_report=MONDAY + 5 * DAY)
+    for trouble in TROUBLES:
+        trouble(week)
+    week.acts.sort(key=lambda pair: pair[0])
+    found: list[Happening] = []
+    seen: dict[int, tuple[int, bool, int]] = {}
+    now, down, acts = at("Mon 00:00"), (at("Wed 00:00"), at("Thu 00:00")), iter(week.acts)
+    following = next(acts, None)
+    messages = 0
+    while now <= at("Sun 23:50"):
+        while following is not None and following[0] <= now:
+            following[1](week, now)
+            following = next(acts, None)
+        hook.down = down[0] <= now < down[1]
+        messages += sweep(ledger, hospital, Team(airflow="http://airflow.example"), now=now).messages
+        found += happenings(ledger, seen, now)
+        if local(now).minute == 0:
+            assert sweep(ledger, hospital, Team(), now=now).messages == 0, "looking twice tells nothing twice"
+        post(ledger, connections.__getitem__, now=now)
+        now += EVERY
+    with ledger.read() as connection:
+        rows = connection.execute(select(outbox).order_by(outbox.c.id)).all()
+        left = connection.scalar(select(func.count()).select_from(failed_run))
 
     hits = week.expected & set(found)
     precision, recall = len(hits) / len(found), len(hits) / len(week.expected)
     with capsys.disabled():
         print(
-            f"\n{ledger_of}: {len(TROUBLES)} kinds of trouble in a week, {len(week.expected)} openings, updates, "
+            f"\n{ledger.dialect}: {len(TROUBLES)} kinds of trouble in a week, {len(week.expected)} openings, updates, "
             f"closings expected, {len(found)} found: precision {precision:.3f}, recall {recall:.3f}; "
             f"{messages} messages"
         )
@@ -442,11 +436,9 @@ def test_a_week_with_every_trouble_gives_exactly_what_it_must(
         assert secret.encode("unicode_escape") not in wire
 
 
-@pytest.mark.parametrize("ledger_of", ["sqlite"])
 def test_the_team_hears_of_a_channel_that_is_down_on_another_one(
-    ledger_of: str, request: pytest.FixtureRequest, tmp_path: Path, chat: Webhook, hook: Webhook
+    embedded: Ledger, chat: Webhook, hook: Webhook
 ) -> None:
-    request.param = ledger_of
     team = Team(channels=("hook", "chat"))
     connections = {
         "chat": Connection(conn_id="chat", conn_type="wecom", host=chat.url, password="key-1"),
@@ -454,19 +446,18 @@ def test_the_team_hears_of_a_channel_that_is_down_on_another_one(
     }
     hook.down = True
     broken = {"no_such": "hospitals/no_such.toml, key 'cadence': Field required; correct it there"}
-    with planted.either(request, tmp_path) as ledger:
-        now = at("Mon 08:00")
-        for _ in range(20):
-            sweep_fleet(ledger, team, broken, now=now)
-            post(ledger, connections.__getitem__, now=now)
-            now += EVERY
-        told = [payload["markdown"]["content"] for _, payload in chat.posts]
-        assert len(told) == 3, "the broken file, the channel, and the channel again with twice as many waiting"
-        assert "医院配置文件读不出来" in told[0]
-        assert "hook" in told[1]
-        hook.down = False
-        for _ in range(12):
-            sweep_fleet(ledger, team, {}, now=now)
-            post(ledger, connections.__getitem__, now=now)
-            now += EVERY
-        assert any("告警通道已恢复" in payload["markdown"]["content"] for _, payload in chat.posts)
+    now = at("Mon 08:00")
+    for _ in range(20):
+        sweep_fleet(embedded, team, broken, now=now)
+        post(embedded, connections.__getitem__, now=now)
+        now += EVERY
+    told = [payload["markdown"]["content"] for _, payload in chat.posts]
+    assert len(told) == 3, "the broken file, the channel, and the channel again with twice as many waiting"
+    assert "医院配置文件读不出来" in told[0]
+    assert "hook" in told[1]
+    hook.down = False
+    for _ in range(12):
+        sweep_fleet(embedded, team, {}, now=now)
+        post(embedded, connections.__getitem__, now=now)
+        now += EVERY
+    assert any("告警通道已恢复" in payload["markdown"]["content"] for _, payload in chat.posts)

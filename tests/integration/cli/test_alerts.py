@@ -13,6 +13,7 @@ import pytest
 from card_usage.files.shipped import SHIPPED
 from card_usage.windows import DAY, local
 from desk import Desk, one_line, opened, span
+from forked_cli import CommandLine
 from receivers import Mailbox, Webhook
 
 RECENT = local(datetime.now(UTC)).date() - 2 * DAY
@@ -22,8 +23,8 @@ KEY = "f0e1d2c3-0000-4000-8000-canarykey000"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with opened(tmp_path, RECENT) as made:
+def desk(tmp_path: Path, command_line: CommandLine) -> Iterator[Desk]:
+    with opened(tmp_path, command_line, RECENT) as made:
         # One department is not mapped yet.
         aliases = tmp_path / "code_aliases"
         shutil.copytree(SHIPPED / "code_aliases", aliases)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ledgers
 import planted
 import pytest
 from card_usage.ledger.database import Ledger
@@ -16,6 +15,7 @@ from card_usage.quality.approval import options, question
 from card_usage.quality.check import check
 from card_usage.quality.verdicts import DECISIONS, standing_verdicts
 from card_usage.windows import day_window
+from forked_cli import CommandLine
 from planted import DAY, HOSPITAL, NOW, SECRETS
 
 WINDOW = day_window(DAY)
@@ -24,7 +24,7 @@ WINDOW = day_window(DAY)
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A day that the gate holds for its laboratory."""
-    with planted.sqlite(tmp_path) as opened:
+    with ledgers.sqlite(tmp_path) as opened:
         with opened.write() as connection:
             planted.plant(connection, {"ready": 100}, feeds=("registration", "payment"))
             planted.plant(connection, {"ready": 7, "quarantined": 60}, seed=2, feeds=("laboratory",))
@@ -32,42 +32,41 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def decide(tmp_path: Path, *args: str) -> tuple[int, dict[str, Any] | str]:
+def decide(command_line: CommandLine, tmp_path: Path, *args: str) -> tuple[int, dict[str, Any] | str]:
     environment = {
         "PATH": "/usr/bin:/bin",
         "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
-        "CARD_USAGE_KEY": planted.KEY,
+        "CARD_USAGE_KEY": ledgers.KEY,
     }
     days = ["--hospital", HOSPITAL, "--from", str(DAY), "--to", str(DAY), "--json"]
-    command = [sys.executable, "-m", "card_usage", "decide", *args, *days]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = command_line.run(["decide", *args, *days], environment)
     assert "Traceback" not in done.stderr
     text = done.stdout.strip()
     return done.returncode, json.loads(text) if text.startswith("{") else text
 
 
-def test_what_waits_is_shown_decided_once_and_changed_only_on_purpose(ledger, tmp_path):
-    code, told = decide(tmp_path)
+def test_what_waits_is_shown_decided_once_and_changed_only_on_purpose(ledger, tmp_path, command_line):
+    code, told = decide(command_line, tmp_path)
     assert (code, told["decide"][0]["window"], told["decide"][0]["decision"]) == (1, "2026-03-04", "")
     assert "的记录被隔离" in told["decide"][0]["why"]
-    code, told = decide(tmp_path, "--clean", "--by", "王工")
+    code, told = decide(command_line, tmp_path, "--clean", "--by", "王工")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "只放行不受影响的业务", "王工")
-    code, told = decide(tmp_path, "--clean", "--by", "李工")
+    code, told = decide(command_line, tmp_path, "--clean", "--by", "李工")
     assert (code, told["decide"][0]["by"], "not_changed" in told) == (0, "王工", False), "it is decided so already"
-    code, told = decide(tmp_path, "--release", "--by", "李工")
+    code, told = decide(command_line, tmp_path, "--release", "--by", "李工")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (1, "只放行不受影响的业务", "王工")
     assert "--anew" in told["not_changed"]
-    code, told = decide(tmp_path, "--reject", "--by", "李工", "--anew")
+    code, told = decide(command_line, tmp_path, "--reject", "--by", "李工", "--anew")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "不放行", "李工")
     with ledger.read() as connection:
         (kept,) = standing_verdicts(connection, HOSPITAL, WINDOW)
     assert (kept.decision, kept.decided_by) == ("rejected", "李工")
 
 
-def test_nothing_that_waits_is_said_so(tmp_path):
-    with planted.sqlite(tmp_path):
+def test_nothing_that_waits_is_said_so(tmp_path, command_line):
+    with ledgers.sqlite(tmp_path):
         pass
-    assert decide(tmp_path) == (0, "没有等待人工确认的时间窗")
+    assert decide(command_line, tmp_path) == (0, "没有等待人工确认的时间窗")
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

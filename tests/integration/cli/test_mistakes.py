@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from desk import DAY, SPAN, Desk, one_line, opened
+from forked_cli import CommandLine
 from openpyxl import load_workbook
 
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
@@ -25,8 +26,8 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with opened(tmp_path) as made:
+def desk(tmp_path: Path, command_line: CommandLine) -> Iterator[Desk]:
+    with opened(tmp_path, command_line) as made:
         for variable, name in (("CARD_USAGE_ALIASES", "code_aliases"), ("CARD_USAGE_HOSPITALS", "hospitals")):
             made.environment[variable] = str(tmp_path / name)
             source = Path(__file__).resolve().parents[3] / "include" / name

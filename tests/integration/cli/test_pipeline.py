@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 from desk import DAY, SPAN, Desk, one_line, opened
+from forked_cli import CommandLine
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with opened(tmp_path) as made:
+def desk(tmp_path: Path, command_line: CommandLine) -> Iterator[Desk]:
+    with opened(tmp_path, command_line) as made:
         yield made
 
 
@@ -40,6 +41,7 @@ def test_run_does_everything_and_again_sends_nothing(desk: Desk) -> None:
 
 
 def test_each_verb_works_alone_and_in_order(desk: Desk) -> None:
+    desk.command_line = None
     assert desk.json("preview", *SPAN)["preview"]["new"] > 600
     desk.json("stage", *SPAN)
     assert desk.json("check", *SPAN)["check"]["verdict"] in {"pass", "warn"}
@@ -52,6 +54,7 @@ def test_each_verb_works_alone_and_in_order(desk: Desk) -> None:
 
 
 def test_nothing_but_the_result_is_said_when_nobody_watches(desk: Desk) -> None:
+    desk.command_line = None
     done = desk.run("stage", *SPAN)
     assert done.stderr == ""
     assert "registration" in done.stdout
@@ -86,6 +89,8 @@ def test_a_ledger_that_was_never_migrated_says_the_command(desk: Desk) -> None:
     done = desk.run("stage", *SPAN, CARD_USAGE_LEDGER_URL=f"sqlite:///{desk.home}/new.db")
     assert done.returncode == 2
     assert "ledger migrate" in one_line(done)
+    assert desk.run("ledger", "migrate", CARD_USAGE_LEDGER_URL=f"sqlite:///{desk.home}/new.db").returncode == 0
+    assert desk.run("stage", *SPAN, CARD_USAGE_LEDGER_URL=f"sqlite:///{desk.home}/new.db").returncode == 0
 
 
 def test_dates_that_are_none_are_refused_by_name(desk: Desk) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ledgers
 import planted
 import pytest
 from card_usage.code_mapping import workbench
@@ -32,6 +30,7 @@ from card_usage.staging.stage import stage
 from card_usage.standard.alias_files import Choice, changes, write
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import day_window
+from forked_cli import CommandLine
 from openpyxl import load_workbook
 from planted import DAY, HOSPITAL, NOW
 from sqlalchemy import func, select, update
@@ -39,12 +38,6 @@ from sqlalchemy import func, select, update
 TABLES = load_tables()
 DAYS = (DAY - timedelta(days=1), DAY)
 NUMBER, NAME, QR = "11010519491231002X", "金丝雀患者", "CANARY" + "0f" * 29 + ":1"
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -85,7 +78,7 @@ def staged(ledger: Ledger, aliases: Path) -> None:
 def pipeline_of(ledger: Ledger, aliases: Path, tmp_path: Path) -> Pipeline:
     settings = Settings(
         ledger_url=str(ledger.engine.url),
-        keyring=planted.KEYRING,
+        keyring=ledgers.KEYRING,
         hospitals=SHIPPED / "hospitals",
         aliases=aliases,
         reports=tmp_path / "reports",
@@ -393,25 +386,22 @@ def test_lines_as_people_type_them():
 # -- the command line
 
 
-def cli(tmp_path: Path, *args: str) -> tuple[int, dict[str, Any], str]:
-    key = planted.KEYRING
+def cli(command_line: CommandLine, tmp_path: Path, *args: str) -> tuple[int, dict[str, Any], str]:
     environment = {
         "PATH": "/usr/bin:/bin",
         "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
         "CARD_USAGE_ALIASES": str(tmp_path / "code_aliases"),
-        "CARD_USAGE_KEY": planted.KEY,
+        "CARD_USAGE_KEY": ledgers.KEY,
     }
-    assert key is not None
     days = ["--hospital", HOSPITAL, "--from", str(DAYS[0]), "--to", str(DAYS[1]), "--json"]
-    command = [sys.executable, "-m", "card_usage", *args, *days]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = command_line.run([*args, *days], environment)
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}, done.stderr
 
 
-def test_from_quality_over_propose_to_apply_by_command_line(tmp_path, aliases):
-    with planted.sqlite(tmp_path) as ledger:
+def test_from_quality_over_propose_to_apply_by_command_line(tmp_path, aliases, command_line):
+    with ledgers.sqlite(tmp_path) as ledger:
         staged(ledger, aliases)
-    code, told, _ = cli(tmp_path, "quality", "--xlsx", str(tmp_path / "gaps.xlsx"))
+    code, told, _ = cli(command_line, tmp_path, "quality", "--xlsx", str(tmp_path / "gaps.xlsx"))
     assert code == 1
     assert {cause["rule"]: cause["events"] for cause in told["causes"]} == {
         "department.code": 37,
@@ -419,33 +409,33 @@ def test_from_quality_over_propose_to_apply_by_command_line(tmp_path, aliases):
     }
     assert told["gaps"][0]["suggestion"].startswith("1506")
     assert (tmp_path / "gaps.xlsx").stat().st_size > 5_000
-    code, told, _ = cli(tmp_path, "aliases", "propose", "--out", str(tmp_path / "sure.csv"))
+    code, told, _ = cli(command_line, tmp_path, "aliases", "propose", "--out", str(tmp_path / "sure.csv"))
     assert [one["local"] for one in told["open"]] == ["WX9"] or [one["local"] for one in told["open"]] == [
         "21020",
         "WX9",
     ]
     assert code == 1
-    code, told, _ = cli(tmp_path, "aliases", "apply", "--file", str(tmp_path / "sure.csv"))
+    code, told, _ = cli(command_line, tmp_path, "aliases", "apply", "--file", str(tmp_path / "sure.csv"))
     assert (code, "dry_run" in told, told["releases"]["events"] >= 30) == (0, True, True)
-    code, told, _ = cli(tmp_path, "aliases", "apply", "--file", str(tmp_path / "sure.csv"), "--yes")
+    code, told, _ = cli(command_line, tmp_path, "aliases", "apply", "--file", str(tmp_path / "sure.csv"), "--yes")
     assert (code, told["released"] >= 30) == (0, True)
     code, told, errors = cli(
-        tmp_path, "aliases", "apply", "--set", "department:21020=0304", "--set", "channel:WX9=4", "--yes"
+        command_line, tmp_path, "aliases", "apply", "--set", "department:21020=0304", "--set", "channel:WX9=4", "--yes"
     )
     assert (code, told) == (2, {})
     assert "WX9" not in (aliases / HOSPITAL / "channel.csv").read_text()
     args = ("--set", "department:21020=0304", "--set", "channel:WX9=4", "--yes", "--good-rows")
-    code, told, errors = cli(tmp_path, "aliases", "apply", *args)
+    code, told, errors = cli(command_line, tmp_path, "aliases", "apply", *args)
     assert code == 1
     assert "21020,0304" in (aliases / HOSPITAL / "department.csv").read_text()
     assert "cannot be used" in errors
-    code, told, _ = cli(tmp_path, "aliases", "apply", "--set", "department:11010=0302", "--yes")
+    code, told, _ = cli(command_line, tmp_path, "aliases", "apply", "--set", "department:11010=0302", "--yes")
     assert "--replace" in told["not_replaced"]
     assert "11010,0301" in (aliases / HOSPITAL / "department.csv").read_text()
 
 
 def test_nothing_about_a_patient_comes_out_of_the_workbench(tmp_path, aliases):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         staged(ledger, aliases)
         pipeline = pipeline_of(ledger, aliases, tmp_path)
         planned = workbench.plan(pipeline, WINDOW, [Choice("department", "21010", "1506")], now=NOW)

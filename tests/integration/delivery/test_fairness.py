@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import demo_his
+import ledgers
 import platform_sandbox
-import postgres as pg
 import pytest
 from card_usage.config.connections import connection_from_environment
-from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import migrate
 from card_usage.pipeline import Pipeline
 from card_usage.windows import day_window
 from platform_sandbox.settings import App, Config
@@ -60,12 +58,8 @@ class Town:
         return result
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
-    ledger_url = f"sqlite:///{tmp_path}/ledger.db"
-    if request.param == "postgresql":
-        cluster: pg.Cluster = request.getfixturevalue("postgres")
-        ledger_url = cluster.url(cluster.create())
+@pytest.fixture
+def town(tmp_path: Path, ledger_url: str) -> Iterator[Town]:
     demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY], uses_per_day=400, seed=3)
     text = (SHIPPED / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
     (tmp_path / "hospitals").mkdir()
@@ -82,7 +76,7 @@ def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
     with platform_sandbox.serve(Config(apps=(app,), not_live=not_live, quota=QUOTA)) as sandbox:
         environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
             "CARD_USAGE_LEDGER_URL": ledger_url,
-            "CARD_USAGE_KEY": Keyring.new_key("t"),
+            "CARD_USAGE_KEY": ledgers.KEY,
             "CARD_USAGE_HOSPITALS": str(tmp_path / "hospitals"),
             "CARD_USAGE_ALIASES": str(tmp_path / "code_aliases"),
             "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
@@ -90,7 +84,6 @@ def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
             **{f"AIRFLOW_CONN_{hospital.upper()}_PLATFORM": connection(sandbox.url) for hospital in PLATFORM_IDS},
         }
         opened = Town(tmp_path, sandbox, environment)
-        migrate(ledger_url)
         settings, his = (
             Settings.from_environment(environment),
             partial(connection_from_environment, environment=environment),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from card_usage.config.keyring import Keyring
 from card_usage.errors import EvidenceBroken
 from card_usage.evidence.seal import BROKEN, GROWN, Link, links, make, touched_since, verify
-from card_usage.ledger.database import Ledger, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import attempt, event, evidence
 from planted import DAY, HOSPITAL, NOW, SECRETS
 from sqlalchemy import Connection, delete, insert, select, update
@@ -22,12 +22,6 @@ NEXT = DAY + timedelta(days=1)
 MIX = {"delivered": 40, "quarantined": 5, "voided": 4, "rejected": 3}
 SEALED = NOW + timedelta(hours=1)
 LATER = NOW + timedelta(hours=2)
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -326,20 +320,16 @@ def test_packs_hold_no_patient_and_no_key_of_the_his(sealed: tuple[Ledger, Path]
     assert not [secret for secret in SECRETS for text in texts if secret.encode() in text]
 
 
-def test_the_same_day_gives_the_same_pack_on_both_databases(tmp_path: Path, postgres_url: str) -> None:
-    from card_usage.ledger.database import migrate
-
-    migrate(postgres_url)
+def test_the_same_day_gives_the_same_pack_on_both_databases(
+    tmp_path: Path, embedded: Ledger, postgres_ledger: Ledger
+) -> None:
     found = []
-    with planted.sqlite(tmp_path) as embedded:
-        server = open_ledger(postgres_url, planted.KEYRING)
-        for name, one in (("a", embedded), ("b", server)):
-            with one.write() as connection:
-                planted.plant(connection, MIX, marks=0.3)
-            link = make(one, HOSPITAL, DAY, tmp_path / name, now=SEALED)
-            assert link is not None
-            found.append((link.link, link.path(tmp_path / name).read_bytes()))
-        server.close()
+    for name, one in (("a", embedded), ("b", postgres_ledger)):
+        with one.write() as connection:
+            planted.plant(connection, MIX, marks=0.3)
+        link = make(one, HOSPITAL, DAY, tmp_path / name, now=SEALED)
+        assert link is not None
+        found.append((link.link, link.path(tmp_path / name).read_bytes()))
     assert found[0] == found[1]
 
 

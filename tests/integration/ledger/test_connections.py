@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from card_usage.config.keyring import Keyring
 from card_usage.ledger import database
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.executor import ThreadedExecutor
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import OperationalError
@@ -16,11 +13,8 @@ PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture
-def ledger(postgres_url: str) -> Iterator[Ledger]:
-    migrate(postgres_url)
-    opened = open_ledger(postgres_url, Keyring.parse(Keyring.new_key("t")))
-    yield opened
-    opened.close()
+def ledger(postgres_ledger: Ledger) -> Ledger:
+    return postgres_ledger
 
 
 def lose_all_sessions(ledger: Ledger) -> None:

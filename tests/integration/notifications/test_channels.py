@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import planted
 import pytest
 from card_usage.config.connections import Connection
 from card_usage.errors import BadConnection, ChannelRefused, MissingSetting
@@ -25,12 +23,6 @@ from sqlalchemy import select
 
 NOW = datetime(2026, 3, 5, 1, 0, tzinfo=UTC)
 KEY = "693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa"
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def mail(box: Mailbox, **extra: Any) -> Connection:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import demo_his
+import ledgers
 import pytest
 from card_usage.cli.main import main
 from card_usage.config.hospital import load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import migrate
 from card_usage.onboarding.readiness import needs
 from card_usage.source.feeds import SQL
 from card_usage.windows import local
@@ -34,13 +33,12 @@ class Clinic:
         self.file = home / "hospitals" / "demo_hospital.toml"
         self.file.write_text((SHIPPED / "hospitals" / "demo_hospital.toml").read_text("utf-8"), encoding="utf-8")
         self.environment = {
-            "CARD_USAGE_LEDGER_URL": f"sqlite:///{home}/ledger.db",
-            "CARD_USAGE_KEY": Keyring.new_key("t"),
+            "CARD_USAGE_LEDGER_URL": ledgers.sqlite_url(home),
+            "CARD_USAGE_KEY": ledgers.KEY,
             "CARD_USAGE_HOSPITALS": str(self.file.parent),
             "CARD_USAGE_ALIASES": str(SHIPPED / "code_aliases"),
             "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{self.his}",
         }
-        migrate(self.environment["CARD_USAGE_LEDGER_URL"])
 
     def change(self, old: str, new: str) -> None:
         text = self.file.read_text(encoding="utf-8")

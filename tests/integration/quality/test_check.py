@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import ledgers
 import planted
 import pytest
 from card_usage.errors import CheckBroken
@@ -28,12 +28,6 @@ from sqlalchemy import func, select, update
 
 WINDOW = day_window(DAY)
 CODES = {name: table.codes for name, table in load_tables().items()}
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def plant(ledger: Ledger, states: dict[str, int], **options: object) -> None:
@@ -95,7 +89,7 @@ def test_an_empty_window_without_history_is_no_alarm(ledger):
     [(2, "pass"), (3, "warn"), (30, "warn"), (31, "hold")],
 )
 def test_the_quarantined_share_is_held_against_the_hospitals_limits(tmp_path, quarantined, level):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 100 - quarantined, "quarantined": quarantined, "voided": 50}, feeds=("payment",))
         found = check(ledger, planted.hospital(gate={"warn_unmapped_share": 1.0}), WINDOW, now=NOW)
         assert found.verdict == level
@@ -105,7 +99,7 @@ def test_the_quarantined_share_is_held_against_the_hospitals_limits(tmp_path, qu
 
 
 def test_a_handful_of_events_holds_nothing(tmp_path):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 1, "quarantined": FEW - 2})
         assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "warn"
         plant(ledger, {"quarantined": 1}, seed=2)
@@ -137,7 +131,7 @@ def test_unmapped_codes_warn_by_themselves_with_count_and_remedy(ledger):
     ],
 )
 def test_an_event_that_is_due_and_breaks_a_rule_stops_the_window(tmp_path, column, value, rule):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 50, "delivered": 50})
         with ledger.write() as connection:
             some = connection.scalars(select(event.c.id).where(event.c.status == "ready").limit(3)).all()
@@ -172,7 +166,7 @@ def test_a_feed_that_falls_silent_on_its_weekday_is_a_warning(ledger):
 
 
 def test_a_feed_that_was_silent_before_on_this_weekday_is_none(tmp_path):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=1))
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(weeks=3), feeds=("payment",))
         plant(ledger, {"delivered": 100}, day=DAY - timedelta(days=1))
@@ -207,7 +201,7 @@ def test_the_same_verdict_again_keeps_its_decision_and_a_new_one_asks_anew(ledge
 
 
 def test_a_later_look_at_the_whole_day_replaces_those_at_its_hours(tmp_path):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         start = WINDOW.start
         plant(ledger, {"quarantined": 30}, occurred_at=start)
         hour = Window(start, start + timedelta(hours=1))
@@ -231,7 +225,7 @@ def test_nothing_about_a_patient_is_in_verdict_or_ledger_row(ledger):
 
 
 def test_a_check_that_cannot_be_made_concludes_nothing(tmp_path):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 50})
         with ledger.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE event RENAME COLUMN cost_type TO somewhere_else")
@@ -260,7 +254,7 @@ print(check(ledger, planted.hospital(), day_window(planted.DAY), now=planted.NOW
 
 
 def test_the_check_is_silent_leaves_no_file_and_loads_great_expectations_late(tmp_path):
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 50, "quarantined": 50})
     home = tmp_path / "home"
     home.mkdir()

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import ledgers
 import planted
 import pytest
 from card_usage.files.store import Store
@@ -21,7 +22,7 @@ WINDOW = day_window(DAY)
 
 @pytest.fixture
 def page(tmp_path: Path) -> str:
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         with ledger.write() as connection:
             for week in range(1, 5):
                 planted.plant(connection, {"delivered": 400}, day=DAY - timedelta(weeks=week), seed=week)

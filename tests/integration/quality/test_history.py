@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
+import ledgers
 import planted
 import pytest
 from card_usage.ledger.database import Ledger
@@ -25,12 +24,6 @@ from sqlalchemy import delete, func, select, update
 
 WINDOW = day_window(DAY)
 MORNING = WINDOW.start + timedelta(hours=9)
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def plant(ledger: Ledger, states: dict[str, int], **options: Any) -> None:
@@ -204,7 +197,7 @@ def test_an_hourly_hospital_is_held_against_the_same_hour(tmp_path):
     windows = earlier(hour, planted.hospital().calendar).alike
     # Two weeks before was the Spring Festival.
     assert [one.start for one in windows] == [MORNING - timedelta(weeks=n) for n in (1, 3, 4, 5)]
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         for week in range(1, 5):
             shift = timedelta(weeks=week)
             plant(ledger, {"delivered": 100}, seed=week, day=DAY - shift, occurred_at=MORNING - shift)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 
 import planted
-import pytest
 from card_usage.alerts import situation
 from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days
 from card_usage.ledger.database import Ledger
@@ -20,12 +17,6 @@ from planted import HOSPITAL
 HOME = planted.hospital(gate={"warn_unmapped_share": 1.0, "warn_share_shift": 1.0, "warn_health_card_drop": 1.0})
 NATIONAL = date(2026, 10, 1)
 SHARE = {"workday": 400, "weekend": 160, "holiday": 120}
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def lived(ledger: Ledger, day: date, events: int | None = None, status: str = "delivered") -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import planted
@@ -22,12 +20,6 @@ from sqlalchemy import select, update
 
 WINDOW = day_window(DAY)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def plant(ledger: Ledger, states: dict[str, int], **options: Any) -> None:

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 
 import faulty_days
-import planted
+import ledgers
 import pytest
 from card_usage.events import SourceRow
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.reconciliation import minute_ranges, source_checksums
 from card_usage.reconciliation.balance import DIFFERENCES, HOLDERS, NAMED
 from card_usage.reconciliation.comparison import Normalize, recount_day
@@ -42,7 +42,7 @@ def his(tmp_path_factory: pytest.TempPathFactory) -> His:
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    with planted.sqlite(tmp_path_factory.mktemp("ledger")) as ledger:
+    with ledgers.sqlite(tmp_path_factory.mktemp("ledger")) as ledger:
         # A test's ledger need not survive a power cut.
         sqlalchemy_event.listen(ledger.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
         ledger.engine.dispose()
@@ -52,7 +52,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     """Where the HIS is: a SQLAlchemy URL."""
     if kind == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
+        return str(request.getfixturevalue("postgres_ledger_url"))
     if kind == "mariadb":
         port = request.getfixturevalue("maria_server").port
         return f"mysql+pymysql://root@127.0.0.1:{port}/his?charset=utf8mb4"
@@ -73,11 +73,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Led
     with ExitStack() as ends:
         ends.callback(his.close)
         if request.param == "postgresql":
-            migrate(url)
-            ledger = open_ledger(url, planted.KEYRING)
-            ends.callback(ledger.close)
+            ledger = ends.enter_context(ledgers.opened(url))
         else:
-            ledger = ends.enter_context(planted.sqlite(tmp_path))
+            ledger = ends.enter_context(ledgers.sqlite(tmp_path))
         yield ledger, his
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import ledgers
 import planted
 import pytest
 from card_usage.ledger import counts
@@ -21,12 +20,6 @@ from sqlalchemy import delete, func, select, update
 
 MIX = dict(zip(STATES, (60, 7, 5, 3, 4, 300, 6, 2, 12), strict=True))
 HOME = planted.hospital()
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def fill(ledger: Ledger, **options: object) -> planted.Planted:
@@ -128,7 +121,7 @@ def test_warnings_leave_quarantined_events_out(ledger):
 @pytest.mark.parametrize("seed", range(8))
 def test_any_legal_mix_reconciles_without_a_remainder(tmp_path, seed):
     states = {state: (seed * 13 + n * 7) % 31 for n, state in enumerate(STATES)}
-    with planted.sqlite(tmp_path) as ledger:
+    with ledgers.sqlite(tmp_path) as ledger:
         with ledger.write() as connection:
             made = planted.plant(connection, states, seed=seed, marks=0.4)
         result = reconcile_day(ledger, HOME, DAY, true_counts(made), now=NOW)

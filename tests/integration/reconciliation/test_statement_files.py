@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,18 +30,6 @@ BY_ID = {HOME.id: HOME}
 PLATFORM_ID = HOME.platform.hospital_id
 HEAD = ["医院ID", "日期", "小时", "用卡环节代码", "用卡环节", "渠道代码", "渠道", "证件类型", "用卡次数"]
 ROW = [PLATFORM_ID, DAY.isoformat(), "09", "0101012", "当日挂号", "0100", "人工窗口", "01", "5"]
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Ledger]:
-    with planted.sqlite(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 
 import planted
 import pytest
@@ -20,12 +18,6 @@ from sqlalchemy import delete, insert, select
 
 HOME = planted.hospital(his={"feeds": ("payment", "dispensing")})
 D = [DAY + timedelta(days=n) for n in range(10)]
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def staged(ledger: Ledger, feed: str, day: date, status: str = "closed") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,18 +35,6 @@ MIX = dict(zip(STATES, (60, 7, 5, 3, 4, 300, 6, 2, 12), strict=True))
 SETTLED = {"delivered": 300, "voided": 12}
 HOME = planted.hospital()
 LANGUAGES = ["zh", "en"]
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Ledger]:
-    with planted.sqlite(tmp_path) as opened:
-        yield opened
 
 
 def fill(ledger: Ledger, states: dict[str, int], *, late: int = 0, marks: float = 0.0, counted: bool = True) -> None:

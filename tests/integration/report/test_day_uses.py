@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import planted
 import pytest
@@ -25,14 +23,13 @@ NEXT = DAY + timedelta(days=1)
 MIX = {"delivered": 200, "quarantined": 30, "ready": 10, "voided": 15}
 
 
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        with opened.write() as connection:
-            planted.plant(connection, MIX)
-            planted.plant(connection, {"delivered": 50}, seed=2, day=NEXT)
-            connection.execute(update(event).where(event.c.status == "delivered").values(settled_at=planted.NOW))
-        yield opened
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    with ledger.write() as connection:
+        planted.plant(connection, MIX)
+        planted.plant(connection, {"delivered": 50}, seed=2, day=NEXT)
+        connection.execute(update(event).where(event.c.status == "delivered").values(settled_at=planted.NOW))
+    return ledger
 
 
 def rolled(ledger: Ledger, *days) -> None:  # type: ignore[no-untyped-def]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -31,18 +29,6 @@ MIX = {"delivered": 120, "quarantined": 9, "ready": 4, "voided": 6}
 FIRST = date(2026, 3, 1)
 NOW = datetime(2026, 3, 5, 1, 30, tzinfo=UTC)
 DAYS = [FIRST + timedelta(days=n) for n in range(4)]
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Ledger]:
-    with planted.sqlite(tmp_path) as opened:
-        yield opened
 
 
 def lived(ledger: Ledger, store: Store, days: list[date], mix: dict[str, int] = MIX, now: datetime = NOW) -> None:

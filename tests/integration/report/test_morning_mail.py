@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import planted
-import pytest
 from card_usage.config.connections import Connection
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
@@ -23,12 +21,6 @@ from receivers import mailbox
 NOW = datetime(2026, 3, 5, 0, 0, tzinfo=UTC)
 LINK = "https://airflow.example/card-usage/files/_fleet/2026-03-04/card-usage-fleet-2026-03-04.html"
 HOME = planted.hospital()
-
-
-@pytest.fixture(params=planted.DATABASES)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with planted.either(request, tmp_path) as opened:
-        yield opened
 
 
 def fleet(ledger: Ledger, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import demo_his
 import pytest
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Freshness, Hospital, load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.errors import SourceDrift
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, feed_window
 from card_usage.pipeline import Pipeline
 from card_usage.source import freshness
@@ -24,13 +22,13 @@ from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.staging.intake import open_windows
 from card_usage.windows import day_window, instant, local
+from ledgers import KEYRING
 from sqlalchemy import Engine, create_engine, func, select, text, update
 from sqlalchemy import event as engine_event
 
 DAY = day_window(date(2026, 11, 20))
 MORNING = instant(DAY.end + timedelta(hours=3))
 HEARTBEAT = Freshness(probe="heartbeat", table="CARD_USAGE_HEARTBEAT", column="beat_at", grace_minutes=5)
-KEYS = Keyring.parse(Keyring.new_key("t"))
 
 
 def hospital_with(settings: Freshness, **his: Any) -> Hospital:
@@ -74,18 +72,13 @@ def replica(tmp_path: Path) -> Replica:
     return made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, KEYS)
-    yield opened
-    opened.close()
-
-
 def pipeline(ledger: Ledger, replica: Replica, settings: Freshness = HEARTBEAT) -> Pipeline:
     places = Settings(
-        ledger_url="", keyring=KEYS, hospitals=SHIPPED / "hospitals", aliases=SHIPPED / "code_aliases", reports=Path()
+        ledger_url="",
+        keyring=KEYRING,
+        hospitals=SHIPPED / "hospitals",
+        aliases=SHIPPED / "code_aliases",
+        reports=Path(),
     )
     his = Connection(conn_id="demo_his", conn_type="sqlite", schema=str(replica.path))
     return Pipeline(hospital=hospital_with(settings), settings=places, ledger=ledger, connection_of=lambda _: his)

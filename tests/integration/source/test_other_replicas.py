@@ -12,16 +12,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import demo_his
+import ledgers
 import mariadb
 import pytest
 import sqlglot
 from card_usage.config.connections import Connection, connection_from_environment
 from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import migrate, open_ledger
+from card_usage.ledger.database import open_ledger
 from card_usage.ledger.schema import event
 from card_usage.source.database_errors import is_transient, reason
 from card_usage.source.dialect_registry import database_url, dialect_named
@@ -40,7 +40,6 @@ WINDOW = day_window(DAY)
 NOW = datetime(2026, 3, 4, 1, tzinfo=UTC)
 DEMO = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 FEEDS = ("registration", "payment", "dispensing", "examination", "laboratory")
-KEYS = Keyring.parse("t:" + "A" * 43 + "=")
 ORACLE = dialect_named("oracle")
 KINDS = ["postgres", "mysql"]
 
@@ -121,8 +120,7 @@ def read(reading: Source, feed: str) -> list[SourceRow]:
 
 
 def staged(folder: Path, name: str, reading: Source) -> list[tuple[object, ...]]:
-    migrate(f"sqlite:///{folder}/{name}.db")
-    ledger = open_ledger(f"sqlite:///{folder}/{name}.db", KEYS)
+    ledger = open_ledger(ledgers.sqlite_url(folder, name), ledgers.KEYRING)
     tables = load_tables()
     for feed in FEEDS:
         stage(

@@ -19,13 +19,13 @@ from typing import Any
 from uuid import UUID
 
 import demo_his
+import ledgers
 import pytest
 from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.schema import event, feed_window, finding
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
@@ -46,7 +46,6 @@ HOSPITAL = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 FEEDS = ("registration", "payment", "dispensing", "examination", "laboratory")
 TABLES = load_tables()
 ALIASES = load_aliases(SHIPPED / "code_aliases", HOSPITAL.id, TABLES)
-KEYS = Keyring.parse("t:" + "A" * 43 + "=")
 USES, SEED = 1200, 5
 
 
@@ -75,10 +74,8 @@ def _whole(his: Stand) -> Iterator[None]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    migrate(f"sqlite:///{tmp_path}/ledger.db")
-    opened = open_ledger(f"sqlite:///{tmp_path}/ledger.db", KEYS)
-    yield opened
-    opened.close()
+    with ledgers.sqlite(tmp_path) as opened:
+        yield opened
 
 
 def hospital(**changes: Any) -> Hospital:
@@ -120,8 +117,7 @@ def test_a_day_staged_over_the_wire_equals_the_same_day_staged_from_a_file(
     columns = [event.c[name] for name in ("key", "feed", "day", "status", "reason", "request_id", "digest", "scene")]
     contents = []
     for name, url in (("wire", his.reader), ("file", on_sqlite)):
-        migrate(f"sqlite:///{tmp_path}/{name}.db")
-        ledger = open_ledger(f"sqlite:///{tmp_path}/{name}.db", KEYS)
+        ledger = open_ledger(ledgers.sqlite_url(tmp_path, name), ledgers.KEYRING)
         staged = [stage_feed(source(url), ledger, feed) for feed in FEEDS]
         with ledger.read() as connection:
             events = connection.execute(select(*columns).order_by(event.c.key)).all()

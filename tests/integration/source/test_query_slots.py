@@ -6,22 +6,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.errors import ReplicaBusy
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import replica_turn
 from card_usage.source.query_slots import DEAD_AFTER, QuerySlots, avoided_until
 from card_usage.windows import instant
 from hypothesis import given
 from hypothesis import strategies as st
+from ledgers import KEY
 from sqlalchemy import func, insert, select, update
 
 DEMO = load_hospital(SHIPPED / "hospitals", "demo_hospital")
@@ -31,15 +30,6 @@ NOON = datetime(2026, 11, 20, 12)  # noqa: DTZ001 - local
 def allowing(queries: int = 2, avoid: tuple[str, ...] = ()) -> Hospital:
     changes = {"max_parallel_queries": queries, "avoid_hours": avoid}
     return DEMO.model_copy(update={"his": DEMO.his.model_copy(update=changes)})
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, Keyring.parse(Keyring.new_key("t")))
-    yield opened
-    opened.close()
 
 
 def held(ledger: Ledger) -> int:
@@ -166,9 +156,8 @@ def test_a_turn_of_another_host_is_free_only_after_its_beat_stood_still_for_a_mi
             assert DEAD_AFTER <= clock[0] <= DEAD_AFTER + 20
 
 
-def test_a_killed_process_of_this_host_leaves_no_turn_behind(tmp_path: Path) -> None:
-    url, key = f"sqlite:///{tmp_path}/l.db", Keyring.new_key("t")
-    migrate(url)
+def test_a_killed_process_of_this_host_leaves_no_turn_behind(tmp_path: Path, embedded: Ledger) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
     code = (
         "import sys, time\n"
         "from card_usage.config.hospital import load_hospital\n"
@@ -182,16 +171,14 @@ def test_a_killed_process_of_this_host_leaves_no_turn_behind(tmp_path: Path) -> 
         "    print('holding', flush=True)\n"
         "    time.sleep(60)\n"
     )
-    ledger = open_ledger(url, Keyring.parse(key))
-    with subprocess.Popen([sys.executable, "-c", code, url, key], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen([sys.executable, "-c", code, url, KEY], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "holding\n"
-        with pytest.raises(ReplicaBusy), at_noon(ledger, allowing(2), patience=timedelta()).acquire("x"):
+        with pytest.raises(ReplicaBusy), at_noon(embedded, allowing(2), patience=timedelta()).acquire("x"):
             pass
         other.kill()
-    with at_noon(ledger, allowing(2), patience=timedelta()).acquire("x"):
-        assert held(ledger) == 1
-    ledger.close()
+    with at_noon(embedded, allowing(2), patience=timedelta()).acquire("x"):
+        assert held(embedded) == 1
 
 
 def test_no_query_starts_in_hours_to_avoid_and_the_wait_ends_with_them(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -23,27 +23,18 @@ from card_usage.ledger.schema import STATES, attempt, event, metadata
 from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
 from card_usage.staging.intake import REPLACEABLE, Change, Draft, compare, known, take_in
+from ledgers import KEYRING
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 1, tzinfo=UTC)
-KEYS = Keyring.parse(Keyring.new_key("t"))
 SCOPE = Scope("h", DAY, DAY)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, KEYS)
-    yield opened
-    opened.close()
 
 
 def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
     key = event_key("h", "payment", str(number))
-    digest = KEYS.digest(f"{number} {version}")
+    digest = KEYRING.digest(f"{number} {version}")
     use = CardUse(
         occurred_at=datetime(2026, 3, 2, 8, number // 60, number % 60),  # noqa: DTZ001 - local time
         scene="010105",
@@ -65,7 +56,7 @@ def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
         digest=digest,
         request_id=request_id(key, digest, 0),
         findings=(),
-        seal=lambda: None if status == "voided" else KEYS.seal(b"{}", bound_to=key.encode()),
+        seal=lambda: None if status == "voided" else KEYRING.seal(b"{}", bound_to=key.encode()),
     )
 
 
@@ -109,16 +100,16 @@ def test_migrating_again_changes_nothing(ledger: Ledger) -> None:
 
 def test_a_ledger_that_was_never_migrated_says_the_command(tmp_path: Path) -> None:
     with pytest.raises(LedgerBehind, match="ledger migrate"):
-        open_ledger(f"sqlite:///{tmp_path}/new.db", KEYS)
+        open_ledger(f"sqlite:///{tmp_path}/new.db", KEYRING)
 
 
 def test_a_database_that_is_away_is_one_line_without_its_password() -> None:
     with pytest.raises(LedgerUnreachable) as raised:
-        open_ledger("postgresql://u:topsecret@127.0.0.1:1/x", KEYS)
+        open_ledger("postgresql://u:topsecret@127.0.0.1:1/x", KEYRING)
     assert "topsecret" not in str(raised.value)
     assert "\n" not in str(raised.value)
     with pytest.raises(BadLedgerUrl):
-        open_ledger("mysql://x/y", KEYS)
+        open_ledger("mysql://x/y", KEYRING)
 
 
 def test_another_founding_key_is_refused_for_it_would_give_every_event_a_second_id(ledger: Ledger) -> None:
@@ -336,24 +327,20 @@ def test_rows_in_bulk_lie_in_the_database_as_sqlalchemy_would_have_written_them(
     assert said["none"][names.index("occurred_at") - 1] is None
 
 
-def test_two_stagings_of_the_same_rows_at_once_make_one_event_each(postgres_url: str) -> None:
+def test_two_stagings_of_the_same_rows_at_once_make_one_event_each(postgres_ledger: Ledger) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    migrate(postgres_url)
-    opened = open_ledger(postgres_url, KEYS)
     drafts = [draft(n) for n in range(300)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: take(opened, *drafts), range(4)))
-    with opened.read() as connection:
+        list(pool.map(lambda _: take(postgres_ledger, *drafts), range(4)))
+    with postgres_ledger.read() as connection:
         assert connection.scalar(select(func.count()).select_from(event)) == 300
-    opened.close()
 
 
-def test_claimers_at_once_never_share_an_event(postgres_url: str) -> None:
+def test_claimers_at_once_never_share_an_event(postgres_ledger_url: str) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    migrate(postgres_url)
-    opened: Callable[[], Ledger] = lambda: open_ledger(postgres_url, KEYS)  # noqa: E731
+    opened: Callable[[], Ledger] = lambda: open_ledger(postgres_ledger_url, KEYRING)  # noqa: E731
     ledger = opened()
     take(ledger, *(draft(n) for n in range(400)))
     ids = [worker(ledger, n) for n in range(4)]
@@ -375,11 +362,8 @@ def test_a_reply_carries_no_text_of_the_platforms() -> None:
     assert Reply(Answer.BUSY, 10005).detail == ""
 
 
-def test_a_value_that_the_database_refuses_is_an_error_that_does_not_quote_it(postgres_url: str) -> None:
-    migrate(postgres_url)
-    ledger = open_ledger(postgres_url, KEYS)
+def test_a_value_that_the_database_refuses_is_an_error_that_does_not_quote_it(postgres_ledger: Ledger) -> None:
     with pytest.raises(DBAPIError) as raised:
-        take(ledger, draft(1), draft(2)._replace(source_id="SECRETSECRET" * 20))
+        take(postgres_ledger, draft(1), draft(2)._replace(source_id="SECRETSECRET" * 20))
     assert "SECRET" not in str(raised.value)
-    assert take(ledger, draft(1))["new"] == 1
-    ledger.close()
+    assert take(postgres_ledger, draft(1))["new"] == 1

@@ -14,7 +14,7 @@ from card_usage.config.hospital import load_hospital
 from card_usage.config.keyring import Keyring
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
@@ -29,7 +29,6 @@ NOW = datetime(2026, 3, 4, 1, tzinfo=UTC)
 HOSPITAL = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 TABLES = load_tables()
 ALIASES = load_aliases(SHIPPED / "code_aliases", HOSPITAL.id, TABLES)
-KEYS = Keyring.parse(Keyring.new_key("t"))
 
 EVER = [
     (
@@ -58,15 +57,6 @@ EVER = [
     ),
 ]
 """Status, event key, digest, request id."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, KEYS)
-    yield opened
-    opened.close()
 
 
 def run(
@@ -203,9 +193,7 @@ def test_keys_digests_and_request_ids_are_those_of_every_version_before() -> Non
     assert [(draft.status, draft.key, draft.digest, draft.request_id) for draft in drafts] == EVER
 
 
-def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_again(tmp_path: Path) -> None:
-    migrate(f"sqlite:///{tmp_path}/l.db")
-    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", KEYS)
+def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_again(embedded: Ledger) -> None:
 
     def rows(batches: int) -> Iterator[list[SourceRow]]:
         for batch in range(batches):
@@ -216,7 +204,7 @@ def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_ag
 
     def peak(batches: int) -> int:
         tracemalloc.start()
-        run(ledger, rows(batches), "registration", day_window(DAY), at_once=100)
+        run(embedded, rows(batches), "registration", day_window(DAY), at_once=100)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -224,19 +212,16 @@ def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_ag
     peak(2)  # what is loaded once
     few, many = peak(30), peak(90)
     few_again, many_again = peak(30), peak(90)
-    ledger.close()
     # Threads overlap as they will and hours are remembered: a tenth is noise. What grew with the rows would be thrice.
     assert many < few * 1.5
     assert many_again < few_again * 1.5
 
 
-def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(tmp_path: Path) -> None:
+def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(embedded: Ledger) -> None:
     """The driver keeps a hundred that it prepared, each of them megabytes: memory that no Python tool sees."""
-    migrate(f"sqlite:///{tmp_path}/l.db")
-    ledger = open_ledger(f"sqlite:///{tmp_path}/l.db", KEYS)
     inserts = set()
 
-    @sa_event.listens_for(ledger.engine, "before_cursor_execute")
+    @sa_event.listens_for(embedded.engine, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT INTO event "):
             inserts.add(statement)
@@ -244,10 +229,9 @@ def test_sqlite_has_few_statements_to_keep_however_many_rows_come_at_once(tmp_pa
     sizes = range(100, 300, 7)
     for number, size in enumerate(sizes):
         batch = [row(f"{number}-{n}", occurred_at=f"20260302{number % 24:02}:00:00") for n in range(size)]
-        run(ledger, iter([batch]), "registration", day_window(DAY))
-    with ledger.read() as connection:
+        run(embedded, iter([batch]), "registration", day_window(DAY))
+    with embedded.read() as connection:
         assert connection.scalar(select(func.count()).select_from(event)) == sum(sizes)
-    ledger.close()
     assert len(inserts) < 10
 
 

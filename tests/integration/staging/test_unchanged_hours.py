@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+import ledgers
 import pytest
 from card_usage.config.hospital import load_hospital
-from card_usage.config.keyring import Keyring
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger, migrate, open_ledger
+from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.schema import SETTLED_STATES, event, finding, staged_hour
 from card_usage.staging import stage as staging
 from card_usage.staging.stage import Staged, stage
@@ -22,6 +21,7 @@ from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import Window, day_window
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import KEYRING
 from sqlalchemy import delete, func, select, update
 from sqlalchemy import event as sa_event
 
@@ -31,7 +31,6 @@ HOSPITAL = load_hospital(SHIPPED / "hospitals", "demo_hospital")
 TABLES = load_tables()
 ALIASES = load_aliases(SHIPPED / "code_aliases", HOSPITAL.id, TABLES)
 MENDED = {**ALIASES, "department": {**ALIASES["department"], "999": "0300"}}
-KEYS = Keyring.parse(Keyring.new_key("t"))
 FEED = "registration"
 
 Rows = tuple[SourceRow, ...]
@@ -65,15 +64,6 @@ def run(
         backfill=False,
         now=NOW,
     )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path}/l.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url)
-    opened = open_ledger(url, KEYS)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -202,9 +192,7 @@ happenings = st.one_of(
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Ledger]]:
     """Two ledgers that go the same way; the second forgets its hours before each staging."""
     home = tmp_path_factory.mktemp("twins")
-    for name in ("remembers", "forgets"):
-        migrate(f"sqlite:///{home}/{name}.db")
-    remembers, forgets = (open_ledger(f"sqlite:///{home}/{name}.db", KEYS) for name in ("remembers", "forgets"))
+    remembers, forgets = (open_ledger(ledgers.sqlite_url(home, name), KEYRING) for name in ("remembers", "forgets"))
     for one in (remembers, forgets):
         sa_event.listen(one.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
     yield remembers, forgets
