@@ -16,7 +16,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import day_use, event, hold, reconciliation, report_file
 from card_usage.reconciliation.balance import SourceCount
 from card_usage.reconciliation.reconcile import reconcile_day
-from card_usage.report import mail
+from card_usage.report.mail import mail
 from card_usage.report.month import month_of
 from card_usage.report.publish import publish, publish_fleet, publish_month
 from openpyxl import load_workbook
