@@ -36,7 +36,7 @@ from datetime import timedelta
 from airflow.sdk import dag, task
 from card_usage_airflow.alerting import look_and_send as look_and_send_once
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
-from card_usage_airflow.incidents import run_failed
+from card_usage_airflow.notifiers import run_failed
 
 DAG_ID = "alert_card_usage"
 

@@ -7,8 +7,8 @@ so), and an import error would drop every DAG of its file; so the error is raise
 from __future__ import annotations
 
 from card_usage.errors import BadHospitalFile, SettingsError
-from card_usage_airflow import fleet
+from card_usage_airflow import hospital_files
 
-problems = [found for found in map(fleet.read, fleet.ids()) if isinstance(found, BadHospitalFile)]
+problems = [found for found in map(hospital_files.read, hospital_files.ids()) if isinstance(found, BadHospitalFile)]
 if problems:
     raise SettingsError(problem="\n".join(map(str, problems)), remedy="the other hospitals' DAGs are not affected")

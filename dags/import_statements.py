@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from airflow.sdk import dag, task
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
-from card_usage_airflow.incidents import run_failed, run_succeeded
+from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.statements import STATEMENTS, take_in_statements
 
 

@@ -31,10 +31,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from airflow.sdk import TriggerRule, dag, task
-from card_usage_airflow import fleet
+from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, timetable
-from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.links import REPORTS, linked
+from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.publishing import publish_fleet, publish_months
 from card_usage_airflow.runs import is_scheduled, last_days
 
@@ -81,7 +81,7 @@ def all_hospitals(**context: Any) -> list[str]:
     on_success_callback=run_succeeded,
 )
 def publish_card_usage() -> None:
-    months.expand(hospital_id=list(fleet.ids())) >> linked(all_hospitals())
+    months.expand(hospital_id=list(hospital_files.ids())) >> linked(all_hospitals())
 
 
 publish_card_usage()

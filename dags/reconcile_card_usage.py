@@ -36,12 +36,12 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from card_usage_airflow import fleet
+from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
-from card_usage_airflow.incidents import run_failed, run_succeeded
-from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import last_days
-from card_usage_airflow.verbs import publish_window, reconcile_window, seal_days
+from card_usage_airflow.steps import publish_window, reconcile_window, seal_days
+from card_usage_airflow.task_context import hospital_pipeline
 
 
 # Four hospitals at a time: a morning's queries are spread, not fired at once.
@@ -87,7 +87,7 @@ def seal(hospital_id: str) -> list[dict[str, object]]:
     on_success_callback=run_succeeded,
 )
 def reconcile_card_usage() -> None:
-    hospitals = list(fleet.ids())
+    hospitals = list(hospital_files.ids())
     # One hospital's replica that is down must not keep the others' days open.
     recount.expand(hospital_id=hospitals) >> seal.override(trigger_rule="all_done").expand(hospital_id=hospitals)
 

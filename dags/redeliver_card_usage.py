@@ -42,12 +42,11 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from card_usage.windows import Window, day_window
-from card_usage_airflow import fleet
+from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
-from card_usage_airflow.incidents import run_failed, run_succeeded
-from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import present
-from card_usage_airflow.verbs import (
+from card_usage_airflow.steps import (
     check_window,
     deliver_window,
     mend_window,
@@ -57,10 +56,11 @@ from card_usage_airflow.verbs import (
     show_gaps,
     stage_window,
 )
+from card_usage_airflow.task_context import hospital_pipeline
 
 log = logging.getLogger(__name__)
-HOSPITALS = list(fleet.ids())
-FEEDS = sorted({feed for hospital in fleet.hospitals() for feed in hospital.his.feeds})
+HOSPITALS = list(hospital_files.ids())
+FEEDS = sorted({feed for hospital in hospital_files.hospitals() for feed in hospital.his.feeds})
 
 
 def asked_for(params: Any) -> Window:

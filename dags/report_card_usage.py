@@ -90,16 +90,15 @@ from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.config.hospital import Hospital
 from card_usage.errors import BadHospitalFile, GateStopped
-from card_usage_airflow import fleet
+from card_usage_airflow import hospital_files
 from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, start_of, timetable
-from card_usage_airflow.incidents import run_failed, run_succeeded
 from card_usage_airflow.links import REPORTS, linked
-from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import is_backfill, window_from
 from card_usage_airflow.sensors import ReplicaPassed
-from card_usage_airflow.verbs import (
+from card_usage_airflow.steps import (
     check_window,
     deliver_window,
     publish_window,
@@ -107,6 +106,7 @@ from card_usage_airflow.verbs import (
     stage_window,
     withholds_all,
 )
+from card_usage_airflow.task_context import hospital_pipeline
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def publish(hospital_id: str, windows: list[str]) -> list[str]:
 @task(retries=0)
 def read_hospital_file(hospital_id: str) -> None:
     """Fails with file, key and reason for as long as the file is broken."""
-    if isinstance(found := fleet.read(hospital_id), BadHospitalFile):
+    if isinstance(found := hospital_files.read(hospital_id), BadHospitalFile):
         raise found
     log.info("the file is in order again; the DAG takes its usual form at the next parse")
 
@@ -260,9 +260,9 @@ def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
 
 # A task needs its own DAG only; a fleet's other files need not be read for it.
 wanted = get_parsing_context().dag_id
-for hospital_id in fleet.ids():
+for hospital_id in hospital_files.ids():
     if wanted in (None, f"report_card_usage__{hospital_id}"):
-        found = fleet.read(hospital_id)
+        found = hospital_files.read(hospital_id)
         if isinstance(found, Hospital):
             report_card_usage(found)
         else:

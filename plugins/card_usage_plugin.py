@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
-from card_usage_airflow.pages import PREFIX, Pages
 from card_usage_airflow.timetable import LocalIntervals
+from card_usage_airflow.web_app import PREFIX, Pages
 
 
 class CardUsagePlugin(AirflowPlugin):

@@ -134,7 +134,7 @@ class AliasesNotWritable(SettingsError):
 
 
 class CodeTableError(CardUsageError):
-    """A code table or alias file is inconsistent: a code or name twice, a parent or a standard code that does not exist."""
+    """A code table or alias file is inconsistent: a code or name twice, an unknown parent, an unknown standard code."""
 
     message_template = "{path}, line {line}, column '{column}': {problem}; {remedy}"
 

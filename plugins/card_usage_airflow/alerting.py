@@ -12,8 +12,8 @@ from airflow.sdk.configuration import conf
 from card_usage.config.hospital import Hospital
 from card_usage.errors import CardUsageError
 
-from card_usage_airflow.opening import connection_of
 from card_usage_airflow.runs import present
+from card_usage_airflow.task_context import connection_of
 
 log = logging.getLogger(__name__)
 

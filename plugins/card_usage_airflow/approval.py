@@ -16,8 +16,8 @@ from airflow.sdk import Context
 from card_usage.config.hospital import Hospital
 from card_usage.words.catalogue import Words
 
-from card_usage_airflow.opening import hospital_pipeline
 from card_usage_airflow.runs import present, window_from
+from card_usage_airflow.task_context import hospital_pipeline
 
 if TYPE_CHECKING:
     from card_usage.quality.verdicts import Decision

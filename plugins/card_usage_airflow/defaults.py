@@ -11,7 +11,7 @@ from airflow.sdk import Param
 from card_usage.config.hospital import Hospital
 from card_usage.windows import ZONE
 
-from card_usage_airflow.retries import RETRY_BY_MEANING
+from card_usage_airflow.retry_policy import RETRY_BY_MEANING
 from card_usage_airflow.timetable import LocalIntervals
 
 OWNER: Final = "card-usage"

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import Asset, BaseOperatorLink
 from airflow.sdk.configuration import conf
 
-from card_usage_airflow.pages import FILES, WRITTEN
+from card_usage_airflow.web_app import FILES, WRITTEN
 
 REPORTS: Final = Asset("card_usage_reports", group="card-usage")
 """Changes with every report of a day that a run has written; the event names the files. Schedule on it what follows."""

@@ -7,17 +7,17 @@ from datetime import date
 
 from airflow.sdk.configuration import conf
 
-from card_usage_airflow import fleet, opening
-from card_usage_airflow.pages import FILES
+from card_usage_airflow import hospital_files, task_context
 from card_usage_airflow.runs import present
-from card_usage_airflow.verbs import tell_written
+from card_usage_airflow.steps import tell_written
+from card_usage_airflow.web_app import FILES
 
 log = logging.getLogger(__name__)
 
 
 def publish_months(hospital_id: str, months: list[date]) -> list[str]:
     """Write one hospital's reports of these months; returns the files' names."""
-    with opening.hospital_pipeline(hospital_id) as pipeline:
+    with task_context.hospital_pipeline(hospital_id) as pipeline:
         names = [name for month in months for name in pipeline.publish_month(month, now=present())]
         for name in names:
             log.info("report %s", pipeline.settings.store.place(name))
@@ -33,8 +33,8 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
     from card_usage.report.morning_mail import send_morning
     from card_usage.report.publish import publish_fleet as write
 
-    settings = opening.settings()
-    read = {name: fleet.read(name) for name in fleet.ids()}
+    settings = task_context.settings()
+    read = {name: hospital_files.read(name) for name in hospital_files.ids()}
     hospitals = [found for found in read.values() if isinstance(found, Hospital)]
     broken = {name: str(found) for name, found in read.items() if isinstance(found, BadHospitalFile)}
     ledger = open_ledger(settings.ledger_url, settings.keyring)

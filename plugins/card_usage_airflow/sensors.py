@@ -8,9 +8,9 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from card_usage_airflow.look_back import windows_of_run
-from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.readiness import look
 from card_usage_airflow.runs import present, window_from
-from card_usage_airflow.waiting import look
+from card_usage_airflow.task_context import hospital_pipeline
 
 
 class ReplicaPassed(BaseOperator):

@@ -11,10 +11,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from card_usage.config.connections import Connection
 from card_usage.errors import BadHospitalFile, CardUsageError
 
-from card_usage_airflow import fleet
-from card_usage_airflow.opening import awaited_connection_of, hospital_pipeline
+from card_usage_airflow import hospital_files
+from card_usage_airflow.readiness import Look, look
 from card_usage_airflow.runs import present, window_from
-from card_usage_airflow.waiting import Look, look
+from card_usage_airflow.task_context import awaited_connection_of, hospital_pipeline
 
 _PATIENCE: Final = timedelta(seconds=30)
 
@@ -53,7 +53,7 @@ class ReplicaPasses(BaseTrigger):
 
     async def _look(self) -> Look:
         # Connections are asked for here, on the triggerer's loop; databases in a thread, where they may block.
-        hospital = fleet.read(self.hospital_id)
+        hospital = hospital_files.read(self.hospital_id)
         if isinstance(hospital, BadHospitalFile):
             raise hospital
         connection = await awaited_connection_of(hospital.his.connection)

@@ -20,7 +20,7 @@ from airflow.utils.types import DagRunType
 from card_usage import errors
 from card_usage.windows import DAY, ZONE, local
 from card_usage_airflow.defaults import Tag, timetable
-from card_usage_airflow.retries import RETRY_BY_MEANING
+from card_usage_airflow.retry_policy import RETRY_BY_MEANING
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSPITAL_FILE = ROOT / "include" / "hospitals" / "demo_hospital.toml"

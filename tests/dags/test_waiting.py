@@ -24,10 +24,10 @@ from card_usage.staging.intake import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
 from card_usage_airflow.look_back import windows_of_run
-from card_usage_airflow.opening import hospital_pipeline
+from card_usage_airflow.readiness import look
 from card_usage_airflow.sensors import ReplicaPassed
+from card_usage_airflow.task_context import hospital_pipeline
 from card_usage_airflow.triggers import ReplicaPasses
-from card_usage_airflow.waiting import look
 
 DAY = day_window(date(2026, 11, 23))
 PROBE = """probe = "heartbeat"

@@ -31,7 +31,7 @@ STEM = f"{HOSPITAL}/{DAY}/card-usage-{DAY}"
 A_TASK_THAT_WRITES = f"""
 from airflow.sdk import DAG, task
 from card_usage_airflow.links import REPORTS, linked
-from card_usage_airflow.verbs import tell_written
+from card_usage_airflow.steps import tell_written
 
 with DAG("written", schedule=None):
 

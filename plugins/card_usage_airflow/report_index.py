@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from card_usage_airflow import fleet, opening
+from card_usage_airflow import hospital_files, task_context
 
 if TYPE_CHECKING:
     from card_usage.files.store import Store
@@ -30,7 +30,7 @@ def listing(may_see: Callable[[str], bool], prefix: str) -> str:
     from card_usage.report.publish import FLEET
     from card_usage.words.catalogue import Words
 
-    settings = opening.settings()
+    settings = task_context.settings()
     words = Words(settings.language)
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
@@ -38,7 +38,7 @@ def listing(may_see: Callable[[str], bool], prefix: str) -> str:
             whole = _entries(connection, FLEET, words)[:MOST_DAYS] if may_see("") else []
             hospitals = [
                 {"name": found.label, "entries": _entries(connection, found.id, words)[:MOST_DAYS]}
-                for found in fleet.hospitals()
+                for found in hospital_files.hospitals()
                 if may_see(found.id)
             ]
     finally:
@@ -51,7 +51,7 @@ def of_run(names: Iterable[str], prefix: str) -> str:
     """The page of one run's files, by their names in the store."""
     from card_usage.words.catalogue import Words
 
-    words = Words(opening.settings().language)
+    words = Words(task_context.settings().language)
     places: dict[str, Files] = {}
     for name in names:
         folder, _, file = name.rpartition("/")
@@ -112,4 +112,4 @@ def _rendered(words: Words, prefix: str, **found: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("listing.html.jinja").render(w=words, prefix=prefix, **found)
+    return environment.get_template("report_index.html.jinja").render(w=words, prefix=prefix, **found)

@@ -53,8 +53,8 @@ def application() -> Any:
     from card_usage.errors import BadStorePath, CardUsageError
     from fastapi import Depends, FastAPI, HTTPException, Response
 
-    from card_usage_airflow import opening
-    from card_usage_airflow.listing import listing, of_run
+    from card_usage_airflow import task_context
+    from card_usage_airflow.report_index import listing, of_run
 
     made = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -80,7 +80,7 @@ def application() -> Any:
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         hospital_id = PurePosixPath(name).parts[0] if name else ""
         try:
-            store = opening.settings().store
+            store = task_context.settings().store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
             if media_type is None or any(part.startswith(".") for part in name.split("/")):
                 raise FileNotFoundError
@@ -98,10 +98,10 @@ def application() -> Any:
 
 def may_see(user: Any, hospital_id: str) -> bool:
     """Whether Airflow lets the user see the hospital's DAG; what belongs to no hospital is for who sees them all."""
-    from card_usage_airflow import fleet
+    from card_usage_airflow import hospital_files
 
     return may_see_dag(
-        user, f"report_card_usage__{hospital_id}" if hospital_id in fleet.ids() else "reconcile_card_usage"
+        user, f"report_card_usage__{hospital_id}" if hospital_id in hospital_files.ids() else "reconcile_card_usage"
     )
 
 

@@ -9,8 +9,8 @@ from airflow.sdk import get_current_context
 from card_usage.errors import PlatformError, PlatformUnreachable
 
 from card_usage_airflow.links import REPORTS
-from card_usage_airflow.pages import WRITTEN
 from card_usage_airflow.runs import present
+from card_usage_airflow.web_app import WRITTEN
 
 if TYPE_CHECKING:
     from card_usage.pipeline import Pipeline
