@@ -40,7 +40,7 @@ from card_usage.config.keyring import Keyring  # noqa: E402
 from card_usage.events import event_key  # noqa: E402
 from card_usage.files.shipped import SHIPPED  # noqa: E402
 from card_usage.ledger.database import migrate, open_ledger  # noqa: E402
-from card_usage.reconciliation.comparison import note, recount_day  # noqa: E402
+from card_usage.reconciliation.comparison import record_checksums, recount_day  # noqa: E402
 from card_usage.source.reader import Source  # noqa: E402
 from card_usage.source.replica import connect  # noqa: E402
 from card_usage.staging.stage import Drafter, stage  # noqa: E402
@@ -247,7 +247,7 @@ def staged(place: Place, home: Hospital, feed: str, day: date) -> None:
     """The real staging, and its mark of how the HIS looked before."""
     ledger = open_ledger(place.ledger, KEY)
     his, window = source(place, home), day_window(day)
-    note(ledger, his, home.id, feed, window, now=NOW)
+    record_checksums(ledger, his, home.id, feed, window, now=NOW)
     tables = load_tables()
     stage(
         his.rows(feed, window.start, window.end),
@@ -370,7 +370,7 @@ def fleet(hospitals: int, looked_at: int, events: int) -> None:
         for home in homes:
             for feed in FEEDS:
                 for day in days:
-                    note(ledger, sources[home.id], home.id, feed, day_window(day), now=NOW)
+                    record_checksums(ledger, sources[home.id], home.id, feed, day_window(day), now=NOW)
             sa.event.listen(sources[home.id].engine, "before_cursor_execute", counted)
         drafts = {feed: drafter(homes[0], feed).draft for feed in FEEDS}
         began, cpu, server = perf_counter(), process_time(), stand.postgresql_cpu(cluster)

@@ -23,10 +23,11 @@ from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import attempt, event, verdict
 from card_usage.reconciliation import statement_store
-from card_usage.reconciliation.balance import HOLDERS, Reconciliation
-from card_usage.reconciliation.comparison import note, recount_day
+from card_usage.reconciliation.balance import Reconciliation
+from card_usage.reconciliation.classes import HOLDERS
+from card_usage.reconciliation.comparison import record_checksums, recount_day
 from card_usage.reconciliation.differences import Named, named
-from card_usage.reconciliation.statement_match import Slot
+from card_usage.reconciliation.statement_match import Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.source.reader import Source
 from card_usage.staging.stage import Drafter, stage
@@ -214,7 +215,7 @@ class Day:
     told_apart: tuple[str, ...]
     missing: int = 0
     surplus: int = 0
-    stated: Counter[Slot] = field(default_factory=Counter)
+    stated: Counter[Bucket] = field(default_factory=Counter)
 
     def expected(self) -> Counter[tuple[str, str, str, str]]:
         """(class, feed, key of the HIS, what it goes by) of every difference."""
@@ -265,12 +266,12 @@ def make(seed: int, ledger: Ledger, his: His) -> Day:
         _earlier(connection, his, records)
     # The ledger was level with the HIS as it stood then: as staging and earlier reconciliations write it down.
     for feed in FEEDS:
-        note(ledger, his.source(hospital), hospital.id, feed, day_window(DAY), now=NOON)
+        record_checksums(ledger, his.source(hospital), hospital.id, feed, day_window(DAY), now=NOON)
     with his.change() as connection:
         _last_word(connection, his, records)
     _state(draw, day)
     with ledger.write() as connection:
-        statement_store.keep(connection, [_statement(day)], now=MORNING)
+        statement_store.save(connection, [_statement(day)], now=MORNING)
     return day
 
 
@@ -392,14 +393,14 @@ def _last_word(connection: Connection, his: His, records: list[Record]) -> None:
 def _state(draw: random.Random, day: Day) -> None:
     """What the platform shows: what it answered for, some of what it never answered, and planted gaps."""
 
-    def slot(one: Record) -> Slot:
-        return Slot(one.at.hour, FEEDS[one.feed], one.channel, one.card_type).only(day.told_apart)
+    def bucket(one: Record) -> Bucket:
+        return Bucket(one.at.hour, FEEDS[one.feed], one.channel, one.card_type).only(day.told_apart)
 
     doubtful = {"unknown", "in_flight", "unconfirmed"}
-    unsure = {slot(one) for one in day.records if one.fate.state in doubtful}
+    unsure = {bucket(one) for one in day.records if one.fate.state in doubtful}
     for one in day.records:
         if one.fate.state == "delivered" or (one.fate.state in doubtful and draw.random() < 0.5):
-            day.stated[slot(one)] += 1
+            day.stated[bucket(one)] += 1
     # Where the platform may have taken more than it answered, a gap could hide; where it cannot, it must be found.
     certain = sorted((one for one in day.stated if one not in unsure), key=str)
     short = {one for one in certain if draw.random() < 0.3}
@@ -413,7 +414,7 @@ def _state(draw: random.Random, day: Day) -> None:
             day.stated[one] += more
             day.surplus += more
     if day.told_apart and draw.random() < 0.3:
-        strange = Slot(3, "010104", "0402", "11").only(day.told_apart)
+        strange = Bucket(3, "010104", "0402", "11").only(day.told_apart)
         day.stated[strange] += 2
         day.surplus += 2
 
@@ -423,7 +424,7 @@ def _statement(day: Day) -> Statement:
         hospital=day.hospital.id,
         day=DAY,
         as_of=MORNING,
-        told_apart=day.told_apart,
+        dimensions=day.told_apart,
         counts=+day.stated,
         layout="test",
         file="test.csv",

@@ -38,8 +38,9 @@ from card_usage.quality.data_docs import publish as publish_docs
 from card_usage.quality.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.balance import Reconciliation
-from card_usage.reconciliation.comparison import Normalize, note, recount_day
+from card_usage.reconciliation.comparison import record_checksums, recount_day
 from card_usage.reconciliation.differences import Named, named
+from card_usage.reconciliation.records import Normalize
 from card_usage.reconciliation.watermark import Mark
 from card_usage.report.publish import publish_days, publish_month_of
 from card_usage.source import freshness
@@ -74,7 +75,7 @@ class Pipeline(Context):
             open_window(connection, hospital=self.hospital.id, feed=feed, start=window.start, end=window.end)
         with self.source() as source:
             passed = self._passed(source, window, now=now)
-            note(self.ledger, source, self.hospital.id, feed, window, now=now)
+            record_checksums(self.ledger, source, self.hospital.id, feed, window, now=now)
             return stage(
                 _heard(source.rows(feed, window.start, window.end), on_rows),
                 hospital=self.hospital,

@@ -26,13 +26,13 @@ def take_in_statements() -> list[dict[str, object]]:
     from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
     from card_usage.reconciliation.statement_files import Reader
-    from card_usage.reconciliation.statement_import import take_in
+    from card_usage.reconciliation.statement_import import import_folder
 
     settings = Settings.from_environment(os.environ)
     hospitals = {one.id: one for one in load_hospitals(settings.hospitals)}
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
-        taken = take_in(ledger, Reader.of(settings), hospitals, settings.statements, now=present())
+        taken = import_folder(ledger, Reader.of(settings), hospitals, settings.statements, now=present())
     finally:
         ledger.close()
     imported = [one.summary() for one in taken.imported]

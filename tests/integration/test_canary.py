@@ -31,8 +31,9 @@ from card_usage.ledger.database import migrate
 from card_usage.notifications.dispatch import post
 from card_usage.onboarding.readiness import survey
 from card_usage.pipeline import Pipeline
-from card_usage.reconciliation.statement_files import Given, Reader, import_files
-from card_usage.report import mail
+from card_usage.reconciliation.statement_files import ImportOptions, Reader
+from card_usage.reconciliation.statement_import import import_files
+from card_usage.report.mail import mail
 from card_usage.report.publish import publish_fleet
 from card_usage.standard.alias_files import Choice
 from card_usage.windows import Window, day_window, instant
@@ -166,7 +167,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
             Reader.of(pipeline.settings),
             {pipeline.hospital.id: pipeline.hospital},
             [statement],
-            Given(as_of=now),
+            ImportOptions(as_of=now),
             now=now,
         )
         said += [verify(pipeline.ledger, pipeline.hospital.id, pipeline.settings.evidence)]

@@ -11,7 +11,7 @@ from card_usage.cli.arguments import Call, Result, Verbs, day, for_days, for_hos
 from card_usage.config.hospital import load_hospital
 from card_usage.evidence import seal as chain
 from card_usage.reconciliation import watermark
-from card_usage.reconciliation.balance import DIFFERENCES, NAMED
+from card_usage.reconciliation.classes import DIFFERENCES, NAMED
 from card_usage.windows import day_windows
 
 

@@ -61,7 +61,7 @@ def _usage(call: Call) -> Result:
         days = day_uses.by_day(connection, ids, args.first, args.last)
     issued = [one.report.issued_cards for one in wanted]
     told = figures.usage(found, words, issued_cards=None if None in issued else sum(filter(None, issued)) or None)
-    apart = figures.told_apart(found, load_tables(call.settings.code_tables), words)
+    apart = figures.by_dimension(found, load_tables(call.settings.code_tables), words)
     scope: Told = {"hospitals": len(wanted), "hospital_days": len(days), "first": args.first, "last": args.last}
     if args.csv:
         return {"said": comma_separated(_sheet(found, apart, words)).rstrip("\r\n")}, True

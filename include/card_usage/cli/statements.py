@@ -9,15 +9,15 @@ from pathlib import Path
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
 from card_usage.config.hospital import load_hospitals
 from card_usage.errors import FileUnusable
-from card_usage.reconciliation.statement_files import Given, Reader, import_files
-from card_usage.reconciliation.statement_import import take_in
+from card_usage.reconciliation.statement_files import ImportOptions, Reader
+from card_usage.reconciliation.statement_import import import_files, import_folder
 from card_usage.windows import instant
 
 
 def _import(call: Call) -> Result:
     args = call.args
     hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
-    given = Given(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
+    given = ImportOptions(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
     with call.ledger() as ledger:
         found = import_files(ledger, Reader.of(call.settings), hospitals, args.files, given, now=call.now)
     return {"statement": [one.summary() for one in found]}, all(one.against.clean for one in found)
@@ -29,7 +29,7 @@ def _take(call: Call) -> Result:
     if call.args.folder and not folder.is_dir():
         raise FileUnusable(path=folder.as_posix(), reason="no such folder")
     with call.ledger() as ledger:
-        taken = take_in(ledger, Reader.of(call.settings), hospitals, folder, now=call.now)
+        taken = import_folder(ledger, Reader.of(call.settings), hospitals, folder, now=call.now)
     told = {"statement": [one.summary() for one in taken.imported] or "nothing to import"}
     if taken.refused:
         raise Stopped(told | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])

@@ -6,7 +6,6 @@ sealed field, source id or key is ever selected, so nothing that comes out of he
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -284,19 +283,10 @@ def delays(connection: Connection, hospital: str, first: date, last: date) -> li
 
 
 def uses(connection: Connection, hospital: str, first: date, last: date) -> list[UseCount]:
-    """Valid uses by scene, channel, card type and department at once; roll up with `rolled_up`."""
+    """Valid uses by scene, channel, card type and department at once."""
     groups = (event.c.scene, event.c.channel, event.c.card_type, event.c.department)
     query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
     return [UseCount._make(row) for row in connection.execute(query)]
-
-
-def rolled_up(found: Iterable[UseCount], by: str) -> dict[str | None, int]:
-    """Uses by one of the fields of `UseCount`, the most frequent first, the unknown last."""
-    sums: dict[str | None, int] = {}
-    for one in found:
-        value = getattr(one, by)
-        sums[value] = sums.get(value, 0) + one.events
-    return dict(sorted(sums.items(), key=lambda pair: (pair[0] is None, -pair[1], pair[0] or "")))
 
 
 def refusals(connection: Connection, hospital: str, first: date, last: date) -> list[RefusalCount]:

@@ -2,7 +2,7 @@
 
     HIS          = staged + late + moved here - vanished
     staged       = sum of the states
-    records      = sum of the classes (each record of HIS or ledger stands in one: `class_of`)
+    records      = sum of the classes (each record of HIS or ledger stands in one: `classes.class_of`)
     quarantined  = sum of its causes
     refused      = sum of the platform's codes
     delivered    = answers of the platform that prove it
@@ -21,57 +21,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from card_usage.ledger.counts import Cell
-from card_usage.ledger.schema import STATES
+from card_usage.reconciliation.classes import (
+    CLASSES,
+    DIFFERENCES,
+    HOLDERS,
+    NAMED,
+    OPEN_CLASSES,
+    STATE_CLASSES,
+    class_of,
+    standing_class,
+)
 from card_usage.reconciliation.statement_match import PlatformDay
-
-OPEN_CLASSES: Final = ("due", "held", "in_flight", "unknown")
-"""Where an event still moves by itself."""
-
-STATE_CLASSES: Final[Mapping[str, str]] = MappingProxyType({state: state for state in STATES} | {"ready": "due"})
-"""State in the ledger -> where it stands, as long as nothing holds the day back."""
-
-CLASSES: Final = (
-    "delivered",
-    "quarantined",
-    "rejected",
-    "unconfirmed",
-    "due",
-    "held",
-    "in_flight",
-    "unknown",
-    "voided",
-)
-"""Where a staged event can stand; each stands in exactly one."""
-
-DIFFERENCES: Final = (
-    "late_in_source",
-    "provisional_window",
-    "moved_here",
-    "vanished_from_source",
-    "refunds_not_staged",
-    "voided_after_delivery",
-    "changed_after_delivery",
-    "platform_missing",
-    "platform_surplus",
-)
-"""What sets the three legs apart: the HIS now, the ledger, the platform."""
-
-NAMED: Final = (*CLASSES, *(name for name in DIFFERENCES if not name.startswith("platform_")))
-"""Every class that a record of a feed's day can have; each record has exactly one. The two of the platform's statement
-count beside these: a statement has no records, only counts, and no feeds."""
-
-AGREED: Final = ("delivered", "voided")
-"""Classes that are no difference: all legs say the same."""
-
-HOLDERS: Final = ("quota", "pause", "approval", "misconfigured")
-"""What holds events back: the day's quota, a person's pause or drain, the quality gate, a refusal of our settings."""
-
-SENT: Final = ("delivered", "unconfirmed", "unknown", "in_flight")
-"""States in which the platform was, or may have been, told of an event."""
 
 
 class SourceCount(NamedTuple):
@@ -79,27 +42,6 @@ class SourceCount(NamedTuple):
 
     events: int
     voided: int | None = None
-
-
-def class_of(cell: Cell, held_by: str | None = None) -> str:
-    """The one class of an event. `held_by`: what holds the ready events of its day back (one of HOLDERS).
-
-    The first that applies: what the HIS no longer has, needs no mending; what is under way or without a clear answer,
-    has to come to its end first; then what the HIS took back or changed after the platform had it; else its state.
-    """
-    if cell.status not in STATE_CLASSES:
-        raise ValueError(f"no class for the state {cell.status}")
-    if cell.vanished:
-        return "vanished_from_source"
-    if cell.status == "delivered" and cell.voided:
-        return "voided_after_delivery"
-    if cell.status == "delivered" and cell.changed:
-        return "changed_after_delivery"
-    return _standing(cell.status, held_by)
-
-
-def _standing(status: str, held_by: str | None) -> str:
-    return "held" if status == "ready" and held_by else STATE_CLASSES[status]
 
 
 class Difference(NamedTuple):
@@ -202,35 +144,35 @@ class FeedDay:
     @property
     def classes(self) -> Mapping[str, int]:
         """Staged events by where they stand, all of CLASSES, zeros included."""
-        found = dict.fromkeys(CLASSES, 0)
+        classes = dict.fromkeys(CLASSES, 0)
         for cell, events in self.cells.items():
             if cell.status in STATE_CLASSES:
-                found[_standing(cell.status, self.held_by)] += events
-        return found
+                classes[standing_class(cell.status, self.held_by)] += events
+        return classes
 
     @property
     def held(self) -> Mapping[str, int]:
         """Held events by what holds them, all of HOLDERS; they add up to `classes["held"]`."""
-        found = dict.fromkeys(HOLDERS, 0)
-        found["quota"] += self._sum(status="held")
+        held = dict.fromkeys(HOLDERS, 0)
+        held["quota"] += self._sum(status="held")
         if self.held_by:
-            found[self.held_by] += self._sum(status="ready")
-        return found
+            held[self.held_by] += self._sum(status="ready")
+        return held
 
     @property
     def named(self) -> Mapping[str, int]:
         """Every record of HIS and ledger by its one class, all of NAMED, zeros included."""
-        found = dict.fromkeys(NAMED, 0)
+        named = dict.fromkeys(NAMED, 0)
         for cell, events in self.cells.items():
             if cell.status in STATE_CLASSES:
-                found[class_of(cell, self.held_by)] += events
+                named[class_of(cell, self.held_by)] += events
         difference = self.difference
-        found["provisional_window" if self.provisional else "late_in_source"] += difference.late
-        found["moved_here"] += difference.moved_here
-        refunds = min(difference.refunds or 0, found["voided"])
-        found["voided"] -= refunds
-        found["refunds_not_staged"] += refunds
-        return found
+        named["provisional_window" if self.provisional else "late_in_source"] += difference.late
+        named["moved_here"] += difference.moved_here
+        refunds = min(difference.refunds or 0, named["voided"])
+        named["voided"] -= refunds
+        named["refunds_not_staged"] += refunds
+        return named
 
     @property
     def differences(self) -> Mapping[str, int]:
@@ -253,7 +195,7 @@ class FeedDay:
         """What must hold. The first is left out where the HIS was not counted."""
         late, vanished, moved_here = self.difference[:3]
         classes = self.classes
-        found = [
+        equations = [
             Equation("states", self.staged, sum(classes.values())),
             Equation("named", sum(classes.values()) + late + moved_here, sum(self.named.values())),
             Equation("causes", classes["quarantined"], sum(self.causes.values())),
@@ -262,8 +204,8 @@ class FeedDay:
             Equation("voided", classes["voided"], self._sum(status="voided", voided=True)),
         ]
         if self.source is not None:
-            found.insert(0, Equation("source", self.source.events, self.staged + late + moved_here - vanished))
-        return tuple(found)
+            equations.insert(0, Equation("source", self.source.events, self.staged + late + moved_here - vanished))
+        return tuple(equations)
 
     @property
     def remainders(self) -> Mapping[str, int]:
@@ -317,12 +259,12 @@ class Reconciliation:
     @classmethod
     def of(cls, several: Iterable[Reconciliation]) -> Reconciliation:
         """Days of one hospital as one. Raises ValueError for none, or for more than one hospital."""
-        found = tuple(several)
-        (hospital,) = {one.hospital for one in found}
+        days = tuple(several)
+        (hospital,) = {reconciled.hospital for reconciled in days}
         return cls(
             hospital=hospital,
-            parts=tuple(part for one in found for part in one.parts),
-            platform=tuple(day for one in found for day in one.platform),
+            parts=tuple(part for reconciled in days for part in reconciled.parts),
+            platform=tuple(day for reconciled in days for day in reconciled.platform),
         )
 
     @property
@@ -358,11 +300,11 @@ class Reconciliation:
     @property
     def named(self) -> Mapping[str, int]:
         """Every record by its one class."""
-        found = dict.fromkeys(NAMED, 0)
+        named = dict.fromkeys(NAMED, 0)
         for part in self.parts:
             for name, events in part.named.items():
-                found[name] += events
-        return found
+                named[name] += events
+        return named
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -372,18 +314,18 @@ class Reconciliation:
     @property
     def differences(self) -> Mapping[str, int]:
         """Records by difference."""
-        found = {name: sum(part.differences[name] for part in self.parts) for name in DIFFERENCES}
-        found["platform_missing"] = sum(day.missing for day in self.platform)
-        found["platform_surplus"] = sum(day.surplus for day in self.platform)
-        return found
+        differences = {name: sum(part.differences[name] for part in self.parts) for name in DIFFERENCES}
+        differences["platform_missing"] = sum(day.missing for day in self.platform)
+        differences["platform_surplus"] = sum(day.surplus for day in self.platform)
+        return differences
 
     @property
     def equations(self) -> tuple[tuple[str, int, int, int], ...]:
         """Each equation over all feeds and days: name, left, right, gap. A gap of one is never hidden by another's."""
         totals: dict[str, list[int]] = {}
-        everyone = [one for part in self.parts for one in part.equations]
-        everyone += [Equation("platform", day.stated, day.accounted) for day in self.platform]
-        for equation in everyone:
+        equations = [equation for part in self.parts for equation in part.equations]
+        equations += [Equation("platform", day.stated, day.accounted) for day in self.platform]
+        for equation in equations:
             total = totals.setdefault(equation.name, [0, 0, 0])
             for at, figure in enumerate((equation.left, equation.right, abs(equation.gap))):
                 total[at] += figure
@@ -398,7 +340,7 @@ class Reconciliation:
     def source_voided(self) -> int | None:
         """Refunded records of the HIS; None unless every feed says."""
         voided = [part.source.voided if part.source else None for part in self.parts]
-        return None if None in voided else sum(one for one in voided if one is not None)
+        return None if None in voided else sum(refunds for refunds in voided if refunds is not None)
 
     @property
     def staged(self) -> int:

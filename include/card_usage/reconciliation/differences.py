@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, not_, or_, select
 from card_usage.ledger import counts
 from card_usage.ledger.counts import Cell
 from card_usage.ledger.schema import absent, event
-from card_usage.reconciliation.balance import AGREED, class_of
+from card_usage.reconciliation.classes import AGREED, class_of
 from card_usage.reconciliation.reconcile import held_back
 from card_usage.windows import day_window
 

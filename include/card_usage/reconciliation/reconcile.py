@@ -25,14 +25,14 @@ from card_usage.ledger.upsert import upsert
 from card_usage.quality.verdicts import withheld
 from card_usage.reconciliation import statement_match, statement_store
 from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
-from card_usage.reconciliation.statement_match import Ours, PlatformDay, Slot
+from card_usage.reconciliation.statement_match import Bucket, Ours, PlatformDay
 from card_usage.standard import rules
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
 
 EVERY_FEED: Final = "*"
-"""Under this name a day is kept as a whole, against the platform's statement."""
+"""The feed under which a day is stored as a whole, against the platform's statement."""
 
 _HOLDERS: Final = {"pause": "pause", "drain": "pause", "quota": "quota", "misconfigured": "misconfigured"}
 
@@ -54,7 +54,7 @@ def reconcile_day(
     with ledger.read() as connection:
         result = weigh_day(connection, hospital, day, source_counts, now=now, compared=compared or {})
     with ledger.write() as connection:
-        keep(connection, result, now)
+        save(connection, result, now)
     return result
 
 
@@ -73,7 +73,7 @@ def weigh_day(
     return weigh(hospital, day, read, source_counts, now=now, compared=compared, moved_here=moved_here)
 
 
-class Read(NamedTuple):
+class LedgerDay(NamedTuple):
     """All that the ledger counts of one day, in one view of it."""
 
     cells: list[counts.CellCount]
@@ -89,9 +89,9 @@ class Read(NamedTuple):
         return sum(one.events for one in self.cells if one.feed == feed)
 
 
-def read_day(connection: Connection, hospital: Hospital, day: date, *, now: datetime) -> Read:
+def read_day(connection: Connection, hospital: Hospital, day: date, *, now: datetime) -> LedgerDay:
     """Count the ledger's day, a grouped query each."""
-    return Read(
+    return LedgerDay(
         cells=counts.cells(connection, hospital.id, day, day),
         acknowledged=counts.acknowledged(connection, hospital.id, day, day),
         causes=counts.causes(connection, hospital.id, day, day),
@@ -105,7 +105,7 @@ def read_day(connection: Connection, hospital: Hospital, day: date, *, now: date
 def weigh(
     hospital: Hospital,
     day: date,
-    read: Read,
+    read: LedgerDay,
     source_counts: Mapping[str, SourceCount],
     *,
     now: datetime,
@@ -169,21 +169,23 @@ def held_back(connection: Connection, hospital: str, day: date, now: datetime) -
 
 def against_statement(connection: Connection, hospital: Hospital, day: date) -> PlatformDay | None:
     """The day against the platform's own statement; None: nobody imported one."""
-    kept = statement_store.find(connection, hospital.id, day)
-    if kept is None:
+    statement = statement_store.load(connection, hospital.id, day)
+    if statement is None:
         return None
-    ours: dict[Slot, Ours] = {}
-    for told in counts.told(connection, hospital.id, day, kept.as_of):
-        slot = _as_sent(hospital, Slot(told.hour, told.scene, told.channel, told.card_type, told.department))
-        before = ours.get(slot, Ours(0, 0))
-        ours[slot] = Ours(before.proved + told.proved, before.open + told.open)
+    ours: dict[Bucket, Ours] = {}
+    for answered in counts.told(connection, hospital.id, day, statement.as_of):
+        bucket = _as_sent(
+            hospital, Bucket(answered.hour, answered.scene, answered.channel, answered.card_type, answered.department)
+        )
+        before = ours.get(bucket, Ours(0, 0))
+        ours[bucket] = Ours(before.proved + answered.proved, before.open + answered.open)
     return statement_match.compare(
         hospital.id,
         day,
-        as_of=kept.as_of,
-        uses=kept.uses,
-        told_apart=kept.told_apart,
-        stated=kept.counts,
+        as_of=statement.as_of,
+        uses=statement.uses,
+        dimensions=statement.dimensions,
+        stated=statement.counts,
         ours=ours,
     )
 
@@ -195,30 +197,30 @@ def weigh_statement(ledger: Ledger, hospital: Hospital, day: date, *, now: datet
     if found is None:
         raise ValueError(f"{hospital.id} has no statement of {day}")
     with ledger.write() as connection:
-        _keep_platform(connection, found, now)
+        _save_platform(connection, found, now)
     return found
 
 
-def _as_sent(hospital: Hospital, slot: Slot) -> Slot:
+def _as_sent(hospital: Hospital, bucket: Bucket) -> Bucket:
     """A department that was not sent is none for the platform."""
-    if slot.department is None:
-        return slot
+    if bucket.department is None:
+        return bucket
     use = CardUse(
         occurred_at=None,
-        scene=slot.scene,
-        department=slot.department,
-        card_type=slot.card_type,
-        channel=slot.channel,
+        scene=bucket.scene,
+        department=bucket.department,
+        card_type=bucket.card_type,
+        channel=bucket.channel,
         cost_type=None,
         id_number=None,
         name=None,
         qr_code_text=None,
     )
     sent = rules.required_fields(use, hospital.platform.profile)
-    return slot if "department" in sent else slot._replace(department=None)
+    return bucket if "department" in sent else bucket._replace(department=None)
 
 
-class Kept(NamedTuple):
+class StoredCounts(NamedTuple):
     """What was last counted at the source of one day: by feed, and when (the oldest count of the day)."""
 
     source: Mapping[str, SourceCount]
@@ -226,7 +228,7 @@ class Kept(NamedTuple):
     at: datetime | None
 
 
-def last_counts(connection: Connection, hospital: str, day: date) -> Kept:
+def last_counts(connection: Connection, hospital: str, day: date) -> StoredCounts:
     """The source's counts that the last reconciliation of this day stood on."""
     query = select(reconciliation.c.feed, reconciliation.c.counts, reconciliation.c.at).where(
         reconciliation.c.hospital == hospital, reconciliation.c.day == day, reconciliation.c.feed != EVERY_FEED
@@ -240,26 +242,26 @@ def last_counts(connection: Connection, hospital: str, day: date) -> Kept:
         if figures["source"] is not None:
             found[feed] = SourceCount(figures["source"], figures["source_voided"])
             at.append(counted_at)
-    return Kept(found, moved_here, min(at, default=None))
+    return StoredCounts(found, moved_here, min(at, default=None))
 
 
-def keep(connection: Connection, result: Reconciliation, now: datetime) -> None:
+def save(connection: Connection, result: Reconciliation, now: datetime) -> None:
     """Write down what a reconciliation came to, a row for each feed and day, and one for each statement's day."""
     for part in result.parts:
         figures = {**part.summary(), "causes": dict(part.causes), "named": dict(part.named)}
         marks = {"remainder": part.remainder, "provisional": part.provisional, "clean": part.clean}
-        _keep(connection, (part.hospital, part.feed, part.day), figures, marks, now)
+        _save(connection, (part.hospital, part.feed, part.day), figures, marks, now)
     for day in result.platform:
-        _keep_platform(connection, day, now)
+        _save_platform(connection, day, now)
 
 
-def _keep_platform(connection: Connection, day: PlatformDay, now: datetime) -> None:
+def _save_platform(connection: Connection, day: PlatformDay, now: datetime) -> None:
     marks = {"remainder": abs(day.remainder), "provisional": False, "clean": day.clean}
     # `source` null: a statement is not the HIS.
-    _keep(connection, (day.hospital, EVERY_FEED, day.day), {"source": None, **day.summary()}, marks, now)
+    _save(connection, (day.hospital, EVERY_FEED, day.day), {"source": None, **day.summary()}, marks, now)
 
 
-def _keep(
+def _save(
     connection: Connection,
     of: tuple[str, str, date],
     figures: Mapping[str, object],

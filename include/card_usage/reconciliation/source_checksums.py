@@ -1,4 +1,4 @@
-"""Marks of the HIS: what its hours counted and checked up to when the ledger was level with them.
+"""Source checksums: what each hour of the HIS counted and summed up to when the ledger was level with it.
 
 As long as the HIS's own checksum stays the same, nothing behind it has changed, so counts are enough. An hour has one
 mark, a busy one has one for each of its minutes, so that a change leads to few rows.
@@ -76,7 +76,7 @@ class Marker:
         return found
 
 
-def find(connection: Connection, hospital: str, feed: str, day: date) -> dict[int, Mark]:
+def load(connection: Connection, hospital: str, feed: str, day: date) -> dict[int, Mark]:
     """Marks by hour."""
     text = connection.scalar(
         select(source_mark.c.hours).where(
@@ -86,7 +86,7 @@ def find(connection: Connection, hospital: str, feed: str, day: date) -> dict[in
     return {} if text is None else {int(hour): kept for hour, kept in json.loads(text).items()}
 
 
-def keep(
+def save(
     connection: Connection,
     hospital: str,
     feed: str,
@@ -97,7 +97,7 @@ def keep(
     now: datetime,
 ) -> None:
     """Write the marks of these hours down; hours without one are forgotten, others stay as they are."""
-    before = find(connection, hospital, feed, day)
+    before = load(connection, hospital, feed, day)
     found = {hour: mark for hour, mark in before.items() if hour not in hours}
     found |= {hour: marks[hour] for hour in hours if hour in marks}
     if found == before:

@@ -1,4 +1,4 @@
-"""Statement: what the platform's website says it holds, as CSV or XLSX, into the ledger.
+"""Statement files: what the platform's website says it holds, as CSV or XLSX, into the ledger.
 
 The platform has no query interface; its website shows a daily statement that people export. Which column holds what is
 a layout (include/statement_layouts/<name>.toml). Promises: a file is imported whole or not at all, and an error names
@@ -27,10 +27,7 @@ from card_usage.config.settings import Settings
 from card_usage.errors import StatementError
 from card_usage.files.delimited import decoded, separator
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.database import Ledger
-from card_usage.reconciliation import statement_store, watermark
-from card_usage.reconciliation.reconcile import weigh_statement
-from card_usage.reconciliation.statement_match import FIELDS, PlatformDay, Slot
+from card_usage.reconciliation.statement_match import FIELDS, Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.standard.code_tables import CodeTable, fold, load_tables
 
@@ -91,7 +88,7 @@ class Layout(BaseModel):
         return {field: heading for field, heading in self.columns.model_dump().items() if heading}
 
     @property
-    def told_apart(self) -> tuple[str, ...]:
+    def dimensions(self) -> tuple[str, ...]:
         """The fields that its counts are told apart by."""
         return tuple(field for field in FIELDS if field in self.headings)
 
@@ -166,7 +163,7 @@ def _wrong(path: Path, line: int, field: str, problem: str) -> StatementError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Given:
+class ImportOptions:
     """What the caller says about files that do not say it themselves."""
 
     layout: str | None = None
@@ -194,7 +191,7 @@ class Reader:
         layouts = load_layouts(settings.statement_layouts)
         return cls(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
 
-    def read(self, path: Path, given: Given, *, now: datetime) -> list[Statement]:
+    def read(self, path: Path, options: ImportOptions, *, now: datetime) -> list[Statement]:
         """All statements of a file, one a hospital and day. Raises StatementError and reads nothing half."""
         try:
             size, changed = path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -203,15 +200,15 @@ class Reader:
             raise _wrong(path, 1, "(file)", f"cannot be read: {error.strerror}") from None
         if path.suffix.lower() not in ENDINGS or size > LARGEST:
             raise _wrong(path, 1, "(file)", f"is no {' or '.join(ENDINGS)} file of at most {LARGEST:,} bytes")
-        if given.hospital is not None and given.hospital not in self._ids:
-            raise _wrong(path, 1, "hospital", f"there is no hospital '{given.hospital}'")
-        layout, head, lines = self._opened(path, content, given.layout)
+        if options.hospital is not None and options.hospital not in self._ids:
+            raise _wrong(path, 1, "hospital", f"there is no hospital '{options.hospital}'")
+        layout, head, lines = self._opened(path, content, options.layout)
         at = {field: head.cells.index(heading) for field, heading in layout.headings.items()}
-        for field, said in (("hospital", given.hospital), ("day", given.day)):
+        for field, said in (("hospital", options.hospital), ("day", options.day)):
             if field not in at and said is None:
                 raise _wrong(path, head.number, field, f"the file does not say it: name it with --{field}")
-        counts: dict[tuple[str, date], Counter[Slot]] = {}
-        first_at: dict[tuple[str, date, Slot], int] = {}
+        counts: dict[tuple[str, date], Counter[Bucket]] = {}
+        first_at: dict[tuple[str, date, Bucket], int] = {}
         for line in lines:
             cells = {field: line.cells[n] if n < len(line.cells) else None for field, n in at.items()}
             first = next(str(cell).strip() for cell in line.cells if cell is not None and str(cell).strip())
@@ -223,27 +220,27 @@ class Reader:
                         path, line.number, "uses", f"the total says {uses}, the rows above it add up to {total}"
                     )
                 continue
-            hospital = given.hospital if "hospital" not in at else self._hospital(path, line.number, cells, given)
-            day = given.day if "day" not in at else self._day(path, line.number, cells["day"])
+            hospital = options.hospital if "hospital" not in at else self._hospital(path, line.number, cells, options)
+            day = options.day if "day" not in at else self._day(path, line.number, cells["day"])
             assert hospital is not None  # noqa: S101 - demanded above
             assert day is not None  # noqa: S101
-            slot = self._slot(path, line.number, {field: cells[field] for field in layout.told_apart})
-            before = first_at.setdefault((hospital, day, slot), line.number)
+            bucket = self._bucket(path, line.number, {field: cells[field] for field in layout.dimensions})
+            before = first_at.setdefault((hospital, day, bucket), line.number)
             if before != line.number and not layout.rows.add_up:
                 raise _wrong(path, line.number, "uses", f"the same count stands in line {before} already")
-            counts.setdefault((hospital, day), Counter())[slot] += uses
+            counts.setdefault((hospital, day), Counter())[bucket] += uses
         if not counts:
-            if given.hospital is None or given.day is None:
+            if options.hospital is None or options.day is None:
                 raise _wrong(
                     path, head.number, "uses", "there is no count: of a day without uses say --hospital and --day"
                 )
-            counts[given.hospital, given.day] = Counter()
+            counts[options.hospital, options.day] = Counter()
         return [
             Statement(
                 hospital=hospital,
                 day=day,
-                as_of=given.as_of or min(changed, now),
-                told_apart=layout.told_apart,
+                as_of=options.as_of or min(changed, now),
+                dimensions=layout.dimensions,
                 counts=of_day,
                 layout=layout.name,
                 file=path.name[:200],
@@ -273,13 +270,13 @@ class Reader:
             path, 1, "(headings)", f"no layout fits ({', '.join(self._layouts)}): add one to statement_layouts"
         )
 
-    def _hospital(self, path: Path, line: int, cells: Mapping[str, Any], given: Given) -> str:
+    def _hospital(self, path: Path, line: int, cells: Mapping[str, Any], options: ImportOptions) -> str:
         said = _plain(cells["hospital"])
         ids = self._by_platform_id.get(said, [])
-        if given.hospital is not None:
-            if given.hospital not in ids:
-                raise _wrong(path, line, "hospital", f"'{said[:40]}' is not {given.hospital}")
-            return given.hospital
+        if options.hospital is not None:
+            if options.hospital not in ids:
+                raise _wrong(path, line, "hospital", f"'{said[:40]}' is not {options.hospital}")
+            return options.hospital
         if len(ids) != 1:
             problem = "no hospital's file has this platform id" if not ids else f"{', '.join(ids)} share it: --hospital"
             raise _wrong(path, line, "hospital", f"'{said[:40]}': {problem}")
@@ -305,18 +302,18 @@ class Reader:
             raise _wrong(path, line, "uses", f"'{_plain(said)[:40]}' is no count")
         return int(text)
 
-    def _slot(self, path: Path, line: int, cells: Mapping[str, Any]) -> Slot:
-        slot: dict[str, Any] = {}
+    def _bucket(self, path: Path, line: int, cells: Mapping[str, Any]) -> Bucket:
+        bucket: dict[str, Any] = {}
         for field, said in cells.items():
             text = _plain(said)
             if field != "hour":
-                slot[field] = self._code(path, line, field, text)
+                bucket[field] = self._code(path, line, field, text)
                 continue
             match = _HOUR.fullmatch(text)
             if not match or int(match[1]) > 23:
                 raise _wrong(path, line, "hour", f"'{text[:40]}' is no hour of a day")
-            slot["hour"] = int(match[1])
-        return Slot(**slot)
+            bucket["hour"] = int(match[1])
+        return Bucket(**bucket)
 
     def _code(self, path: Path, line: int, field: str, text: str) -> str | None:
         """A standard code, from itself or its name; spreadsheets turn "0100" into 100."""
@@ -337,57 +334,3 @@ def _plain(said: Any) -> str:
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     return "" if said is None else str(said).strip()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Imported:
-    """One statement that was imported, and how it stands against the answers."""
-
-    file: str
-    layout: str
-    hospital: str
-    day: date
-    uses: int
-    against: PlatformDay
-
-    def summary(self) -> dict[str, object]:
-        """Counts only, fit for logs and XCom."""
-        return {
-            "file": self.file,
-            "layout": self.layout,
-            "hospital": self.hospital,
-            "day": self.day.isoformat(),
-            "uses": self.uses,
-            "proved": self.against.proved,
-            "missing": self.against.missing,
-            "surplus": self.against.surplus,
-        }
-
-
-def import_files(
-    ledger: Ledger,
-    reader: Reader,
-    hospitals: Mapping[str, Hospital],
-    paths: Iterable[Path],
-    given: Given,
-    *,
-    now: datetime,
-) -> list[Imported]:
-    """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
-    found = [one for path in paths for one in reader.read(path, given, now=now)]
-    with ledger.write() as connection:
-        statement_store.keep(connection, found, now=now)
-    imported = [
-        Imported(
-            file=one.file,
-            layout=one.layout,
-            hospital=one.hospital,
-            day=one.day,
-            uses=one.uses,
-            against=weigh_statement(ledger, hospitals[one.hospital], one.day, now=now),
-        )
-        for one in found
-    ]
-    for hospital in sorted({one.hospital for one in found}):
-        watermark.advance(ledger, hospitals[hospital], now=now)
-    return imported

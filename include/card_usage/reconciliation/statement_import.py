@@ -1,27 +1,84 @@
-"""Drop folder: where people lay the platform's statements, and where they go from there."""
+"""Statement import: files, or a drop folder of them, into the ledger, each day weighed against the answers at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from card_usage.config.hospital import Hospital
 from card_usage.errors import StatementError
 from card_usage.ledger.database import Ledger
-from card_usage.reconciliation.statement_files import ENDINGS, Given, Imported, Reader, import_files
+from card_usage.reconciliation import statement_store, watermark
+from card_usage.reconciliation.reconcile import weigh_statement
+from card_usage.reconciliation.statement_files import ENDINGS, ImportOptions, Reader
+from card_usage.reconciliation.statement_match import PlatformDay
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class Imported:
+    """One statement that was imported, and how it stands against the answers."""
+
+    file: str
+    layout: str
+    hospital: str
+    day: date
+    uses: int
+    against: PlatformDay
+
+    def summary(self) -> dict[str, object]:
+        """Counts only, fit for logs and XCom."""
+        return {
+            "file": self.file,
+            "layout": self.layout,
+            "hospital": self.hospital,
+            "day": self.day.isoformat(),
+            "uses": self.uses,
+            "proved": self.against.proved,
+            "missing": self.against.missing,
+            "surplus": self.against.surplus,
+        }
+
+
+def import_files(
+    ledger: Ledger,
+    reader: Reader,
+    hospitals: Mapping[str, Hospital],
+    paths: Iterable[Path],
+    options: ImportOptions,
+    *,
+    now: datetime,
+) -> list[Imported]:
+    """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
+    found = [one for path in paths for one in reader.read(path, options, now=now)]
+    with ledger.write() as connection:
+        statement_store.save(connection, found, now=now)
+    imported = [
+        Imported(
+            file=one.file,
+            layout=one.layout,
+            hospital=one.hospital,
+            day=one.day,
+            uses=one.uses,
+            against=weigh_statement(ledger, hospitals[one.hospital], one.day, now=now),
+        )
+        for one in found
+    ]
+    for hospital in sorted({one.hospital for one in found}):
+        watermark.advance(ledger, hospitals[hospital], now=now)
+    return imported
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderImport:
     """What came of a drop folder: statements imported, and the first problem of each file that was refused."""
 
     imported: tuple[Imported, ...]
     refused: tuple[StatementError, ...]
 
 
-def take_in(
+def import_folder(
     ledger: Ledger,
     reader: Reader,
     hospitals: Mapping[str, Hospital],
@@ -29,7 +86,7 @@ def take_in(
     *,
     now: datetime,
     settle_seconds: float = 5,
-) -> Taken:
+) -> FolderImport:
     """Import every file of a drop folder. Each goes to imported/, or to refused/ with its problem in a text beside it.
 
     Files that were written less than `settle_seconds` ago wait for the next time: somebody may still be writing.
@@ -38,14 +95,14 @@ def take_in(
     refused: list[StatementError] = []
     for path in waiting(folder, now=now, settle_seconds=settle_seconds):
         try:
-            imported += import_files(ledger, reader, hospitals, [path], Given(), now=now)
+            imported += import_files(ledger, reader, hospitals, [path], ImportOptions(), now=now)
         except StatementError as problem:
             refused.append(problem)
             moved = _move(path, folder / "refused", now)
             moved.with_name(f"{moved.name}.txt").write_text(f"{problem}\n", encoding="utf-8")
         else:
             _move(path, folder / "imported", now)
-    return Taken(imported=tuple(imported), refused=tuple(refused))
+    return FolderImport(imported=tuple(imported), refused=tuple(refused))
 
 
 def waiting(folder: Path, *, now: datetime, settle_seconds: float = 5) -> list[Path]:

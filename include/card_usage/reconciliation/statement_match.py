@@ -1,7 +1,7 @@
 """Platform leg: what the platform's statement counts, against what its answers prove. Pure; nothing here reads.
 
 A statement has no records, only counts, told apart as far as it goes (hour, scene, channel, card type, department). In
-each slot:
+each bucket:
 
     stated < proved           missing: answers prove more than the statement shows
     stated > proved + open    surplus: the statement shows more than we ever sent
@@ -23,7 +23,7 @@ FIELDS: Final = ("hour", "scene", "channel", "card_type", "department")
 """What statements may tell apart, beside hospital and day."""
 
 
-class Slot(NamedTuple):
+class Bucket(NamedTuple):
     """What is counted together. None: the statement does not tell it apart, or has no such code."""
 
     hour: int | None = None
@@ -32,22 +32,22 @@ class Slot(NamedTuple):
     card_type: str | None = None
     department: str | None = None
 
-    def only(self, fields: tuple[str, ...]) -> Slot:
+    def only(self, fields: tuple[str, ...]) -> Bucket:
         """The same with every other field left out."""
-        return Slot(**{name: getattr(self, name) for name in fields})
+        return Bucket(**{name: getattr(self, name) for name in fields})
 
 
 class Ours(NamedTuple):
-    """What the ledger has of a slot: proved by an answer, and what the platform may have taken besides."""
+    """What the ledger has of a bucket: proved by an answer, and what the platform may have taken besides."""
 
     proved: int
     open: int
 
 
 class Gap(NamedTuple):
-    """A slot in which the statement and the answers differ: negative is missing, positive surplus."""
+    """A bucket in which the statement and the answers differ: negative is missing, positive surplus."""
 
-    slot: Slot
+    bucket: Bucket
     stated: int
     proved: int
     gap: int
@@ -55,12 +55,12 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformDay:
-    """A hospital's day on the platform. `uses`: the statement's own total. `told_apart`: the fields it goes down to."""
+    """A hospital's day on the platform. `uses`: the statement's own total. `dimensions`: the fields it goes down to."""
 
     hospital: str
     day: date
     as_of: datetime
-    told_apart: tuple[str, ...]
+    dimensions: tuple[str, ...]
     stated: int
     proved: int
     missing: int
@@ -87,7 +87,7 @@ class PlatformDay:
         """Missing and surplus by one of the fields that the statement tells apart."""
         found: dict[str | int | None, tuple[int, int]] = {}
         for one in self.gaps:
-            value = getattr(one.slot, field)
+            value = getattr(one.bucket, field)
             missing, surplus = found.get(value, (0, 0))
             found[value] = (missing + max(0, -one.gap), surplus + max(0, one.gap))
         return dict(sorted(found.items(), key=lambda pair: (pair[0] is None, str(pair[0]).zfill(2))))
@@ -97,7 +97,7 @@ class PlatformDay:
         return {
             "day": self.day.isoformat(),
             "as_of": self.as_of.isoformat(),
-            "told_apart": list(self.told_apart),
+            "told_apart": list(self.dimensions),
             "stated": self.stated,
             "proved": self.proved,
             "unanswered": self.unanswered,
@@ -110,7 +110,7 @@ class PlatformDay:
                     "" if value is None else str(value): {"missing": missing, "surplus": surplus}
                     for value, (missing, surplus) in self.by(name).items()
                 }
-                for name in self.told_apart
+                for name in self.dimensions
                 if self.gaps
             },
         }
@@ -122,35 +122,35 @@ def compare(
     *,
     as_of: datetime,
     uses: int,
-    told_apart: tuple[str, ...],
-    stated: Mapping[Slot, int],
-    ours: Mapping[Slot, Ours],
+    dimensions: tuple[str, ...],
+    stated: Mapping[Bucket, int],
+    ours: Mapping[Bucket, Ours],
 ) -> PlatformDay:
-    """A statement's day against the ledger's. Slots of either side are first brought to what the statement goes to."""
-    theirs: Counter[Slot] = Counter()
-    for slot, count in stated.items():
-        theirs[slot.only(told_apart)] += count
-    proved: Counter[Slot] = Counter()
-    doubtful: Counter[Slot] = Counter()
-    for slot, (sure, maybe) in ours.items():
-        proved[slot.only(told_apart)] += sure
-        doubtful[slot.only(told_apart)] += maybe
+    """A statement's day against the ledger's. Buckets of both sides are first brought to its dimensions."""
+    theirs: Counter[Bucket] = Counter()
+    for bucket, count in stated.items():
+        theirs[bucket.only(dimensions)] += count
+    proved: Counter[Bucket] = Counter()
+    doubtful: Counter[Bucket] = Counter()
+    for bucket, (sure, maybe) in ours.items():
+        proved[bucket.only(dimensions)] += sure
+        doubtful[bucket.only(dimensions)] += maybe
     gaps = []
     missing = surplus = unanswered = 0
-    for slot in sorted({*theirs, *proved}, key=lambda one: tuple(map(str, one))):
-        more = theirs[slot] - proved[slot]
-        explained = min(max(more, 0), doubtful[slot])
+    for bucket in sorted({*theirs, *proved}, key=lambda one: tuple(map(str, one))):
+        more = theirs[bucket] - proved[bucket]
+        explained = min(max(more, 0), doubtful[bucket])
         unanswered += explained
         gap = more - explained
         if gap:
-            gaps.append(Gap(slot, theirs[slot], proved[slot], gap))
+            gaps.append(Gap(bucket, theirs[bucket], proved[bucket], gap))
             missing += max(0, -gap)
             surplus += max(0, gap)
     return PlatformDay(
         hospital=hospital,
         day=day,
         as_of=as_of,
-        told_apart=told_apart,
+        dimensions=dimensions,
         stated=uses,
         proved=proved.total(),
         missing=missing,

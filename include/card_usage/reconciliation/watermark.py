@@ -1,4 +1,4 @@
-"""Verification: up to which moment everything of a feed is accounted for, without a gap (verified_through).
+"""Watermark: up to which moment everything of a feed is accounted for, without a gap (verified_through).
 
 It goes on over a day only when all of it holds: the day was reconciled and came out clean (counted at the HIS, nothing
 late, nothing under way, no remainder), its windows are closed and cover it, and no statement of the platform says
@@ -11,7 +11,7 @@ reason (table `verified_move`, which only grows); it goes on again by itself onc
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
@@ -81,13 +81,24 @@ def marks(connection: Connection, hospital: Hospital) -> tuple[Mark, ...]:
     return tuple(_look(connection, hospital, feed)[0] for feed in hospital.his.feeds)
 
 
+def verified_edges(connection: Connection, hospitals: Iterable[Hospital]) -> Mapping[str, datetime | None]:
+    """By hospital: up to when (local, outside) everything of all feeds is accounted for; None: a feed is nowhere."""
+    listed = list(hospitals)
+    query = select(verified.c.hospital, verified.c.feed, verified.c.through)
+    rows = connection.execute(query.where(verified.c.hospital.in_([hospital.id for hospital in listed])))
+    through: dict[tuple[str, str], datetime] = {(row.hospital, row.feed): row.through for row in rows}
+    edges: dict[str, datetime | None] = {}
+    for hospital in listed:
+        of_feeds = [through.get((hospital.id, feed)) for feed in hospital.his.feeds]
+        reached = [edge for edge in of_feeds if edge is not None]
+        edges[hospital.id] = min(reached) if reached and len(reached) == len(of_feeds) else None
+    return edges
+
+
 def verified_through(connection: Connection, hospital: Hospital) -> date | None:
     """The last day that is verified for every feed; None: there is none."""
-    query = select(verified.c.feed, verified.c.through).where(verified.c.hospital == hospital.id)
-    through = {row.feed: row.through for row in connection.execute(query)}
-    edges = [through.get(feed) for feed in hospital.his.feeds]
-    known = [edge for edge in edges if edge is not None]
-    return min(known).date() - DAY if known and len(known) == len(edges) else None
+    edge = verified_edges(connection, [hospital])[hospital.id]
+    return None if edge is None else edge.date() - DAY
 
 
 def verified_days(connection: Connection, hospital: Hospital) -> tuple[date, date] | None:

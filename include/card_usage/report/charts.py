@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from card_usage.reconciliation.balance import CLASSES
+from card_usage.reconciliation.classes import CLASSES
 from card_usage.report import svg
-from card_usage.report.svg import NARROW, PALETTE, REST, TONES, WIDE, Node, Series, Share, Slot
+from card_usage.report.svg import NARROW, PALETTE, REST, TONES, WIDE, Category, Node, Series, Share
 from card_usage.report.usage import delay_name
 from card_usage.standard.code_tables import load_tables
 from card_usage.words.catalogue import Words
@@ -97,8 +97,8 @@ def trend(days: list[Figures], words: Words, label: str, every: int = 2) -> Mark
     if sum(day["staged"] is not None for day in days) < 2:
         return None
     dates = [date.fromisoformat(day["day"]) for day in days]
-    slots = [
-        Slot(
+    categories = [
+        Category(
             words.day(day),
             _tick(day) if (len(days) - 1 - at) % every == 0 else "",
             (len(days) - 1 - at) % 7 == 0,
@@ -114,7 +114,7 @@ def trend(days: list[Figures], words: Words, label: str, every: int = 2) -> Mark
         )
     ]
     series = [one for one in series if any(one.values)]
-    drawn = _both(lambda width: svg.columns(series, slots, words, width=width, label=label))
+    drawn = _both(lambda width: svg.columns(series, categories, words, width=width, label=label))
     return svg.legend(series, words) + drawn
 
 

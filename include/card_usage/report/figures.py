@@ -6,10 +6,8 @@ source id; all figures are read in one consistent view of the ledger; the same l
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -17,14 +15,15 @@ from sqlalchemy import Connection
 from card_usage.config.hospital import Hospital
 from card_usage.evidence import seal
 from card_usage.ledger import counts
-from card_usage.platform.outcome import RESULT_CODES
+from card_usage.platform.outcome import meanings
 from card_usage.quality.verdicts import LEVELS, Given, standing_verdicts
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
+from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report.actions import actions, quarantine_of
 from card_usage.report.day_uses import Use, of_day
 from card_usage.report.status import level, verdict
-from card_usage.report.totals import named_hospital, stamp, totals_of, trend, verified_through
-from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.report.totals import named_hospital, stamp, totals_of, trend, verified_text
+from card_usage.report.usage import by_dimension, by_hour, delays, usage
 from card_usage.standard.code_tables import CodeTable, load_tables
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import day_window
@@ -66,7 +65,7 @@ def figures(
         "day": day.isoformat(),
         "made_at": stamp(now),
         "counted_at": None if kept.at is None else stamp(kept.at),
-        "verified_through": verified_through(connection, hospital),
+        "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
@@ -120,30 +119,23 @@ def _platform(weighed: Reconciliation, tables: Mapping[str, CodeTable], words: W
 
     return {
         "as_of": stamp(day.as_of),
-        "told_apart": list(day.told_apart),
+        "told_apart": list(day.dimensions),
         "stated": day.stated,
         "proved": day.proved,
         "unanswered": day.unanswered,
         "missing": day.missing,
         "surplus": day.surplus,
         "by": {
-            field: [gap(field, value, *figures) for value, figures in day.by(field).items()] for field in day.told_apart
+            field: [gap(field, value, *figures) for value, figures in day.by(field).items()] for field in day.dimensions
         },
     }
-
-
-@cache
-def _meanings() -> Mapping[int, str]:
-    """Result code -> what the document says (3.2.12), in Chinese."""
-    with RESULT_CODES.open(encoding="utf-8", newline="") as lines:
-        return {int(row["code"]): row["meaning"] for row in csv.DictReader(lines)}
 
 
 def _refusals(found: list[counts.RefusalCount]) -> list[Figures]:
     return [
         {
             "result_code": one.result_code,
-            "meaning": _meanings().get(one.result_code) if one.result_code is not None else None,
+            "meaning": meanings().get(one.result_code) if one.result_code is not None else None,
             "events": one.events,
         }
         for one in found
@@ -171,7 +163,7 @@ def _uses(connection: Connection, hospital_id: str, day: date, found: list[Use],
         "events": sum(hour["events"] for hour in hours) + unknown,
         "hours": listed,
         "hour_unknown": unknown,
-        **told_apart(found, load_tables(), words),
+        **by_dimension(found, load_tables(), words),
     }
 
 

@@ -15,15 +15,16 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from card_usage.config.hospital import Hospital
-from card_usage.ledger.schema import hold, report_file, verified
+from card_usage.ledger.schema import hold, report_file
 from card_usage.quality.verdicts import standing_verdicts
+from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report import day_uses
 from card_usage.report.actions import BY_ITSELF, actions
 from card_usage.report.day_uses import Sum
 from card_usage.report.month import kept_causes, refusals_of
 from card_usage.report.status import GOOD, LEVELS, Level, level, verdict
-from card_usage.report.totals import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day
-from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.report.totals import TREND_DAYS, Kept, Standing, kept, stamp, totals_of, trend_day, verified_text
+from card_usage.report.usage import by_dimension, by_hour, delays, usage
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import DAY, day_window
 from card_usage.words.catalogue import Language, Words
@@ -64,7 +65,7 @@ def figures(
             today[of] = rows
     used = day_uses.by_day(connection, ids, first, day)
     holds = _holds(connection, now)
-    through = _verified(connection)
+    edges = verified_edges(connection, hospitals)
     newest = _newest_reports(connection)
     listed = []
     acts = []
@@ -75,7 +76,7 @@ def figures(
             **_hospital(hospital, rows, standing, _withheld(connection, hospital, day, standing), language),
             "open_days": open_days[hospital.id],
             "uses": used[hospital.id, day].events if (hospital.id, day) in used else None,
-            "verified_through": _through(through.get(hospital.id, {}), hospital),
+            "verified_through": verified_text(edges[hospital.id]),
             "holds": sorted({*holds.get(FLEET, ()), *holds.get(hospital.id, ())}),
             "newest_report": newest.get(hospital.id),
         }
@@ -113,7 +114,7 @@ def figures(
             "events": sum(hour["events"] for hour in hours) + unknown,
             "hours": hours,
             "hour_unknown": unknown,
-            **told_apart(found, load_tables(), words),
+            **by_dimension(found, load_tables(), words),
         },
         "usage": usage(found, words, issued_cards=None if None in issued else sum(filter(None, issued)) or None),
         "delays": delays(found),
@@ -230,19 +231,6 @@ def _holds(connection: Connection, now: datetime) -> dict[str, set[str]]:
         if until is None or until > now:
             found.setdefault(hospital, set()).add(kind)
     return found
-
-
-def _verified(connection: Connection) -> dict[str, dict[str, datetime]]:
-    found: dict[str, dict[str, datetime]] = {}
-    for hospital, feed, through in connection.execute(select(verified.c.hospital, verified.c.feed, verified.c.through)):
-        found.setdefault(hospital, {})[feed] = through
-    return found
-
-
-def _through(feeds: Mapping[str, datetime], hospital: Hospital) -> str | None:
-    if not set(hospital.his.feeds) <= feeds.keys():
-        return None
-    return min(feeds[feed] for feed in hospital.his.feeds).isoformat(timespec="minutes")
 
 
 def _all_through(listed: list[Figures]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from card_usage.reconciliation.balance import CLASSES, DIFFERENCES
+from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
 from card_usage.report import charts
 from card_usage.report.charts import HALF, MOST_BARS, Figures
 from card_usage.report.fleet import named

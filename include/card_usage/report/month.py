@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from card_usage.config.hospital import Hospital
 from card_usage.ledger.counts import CauseCount
+from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report import day_uses
 from card_usage.report.actions import actions, quarantine_of
 from card_usage.report.status import Level, level, verdict
@@ -24,9 +25,9 @@ from card_usage.report.totals import (
     stamp,
     totals_of,
     trend_day,
-    verified_through,
+    verified_text,
 )
-from card_usage.report.usage import by_hour, delays, told_apart, usage
+from card_usage.report.usage import by_dimension, by_hour, delays, usage
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import DAY, local
 from card_usage.words.catalogue import Language, Words
@@ -76,7 +77,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
         "last": max(last, first).isoformat(),
         "made_at": stamp(now),
         "counted_at": None if standing.counted_at is None else stamp(standing.counted_at),
-        "verified_through": verified_through(connection, hospital),
+        "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "verdict": verdict(word, "month.", totals, words, days=len(by_day), missing=len(missing)),
         "totals": totals,
         "classes": dict(standing.classes),
@@ -90,7 +91,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
             "events": sum(hour["events"] for hour in hours) + unknown,
             "hours": hours,
             "hour_unknown": unknown,
-            **told_apart(found, load_tables(), words),
+            **by_dimension(found, load_tables(), words),
         },
         "usage": usage(found, words, issued_cards=hospital.report.issued_cards),
         "delays": delays(found),

@@ -43,7 +43,7 @@ class Series(NamedTuple):
     tone: str = ""
 
 
-class Slot(NamedTuple):
+class Category(NamedTuple):
     """A column of a chart: its name in full, and what stands below it (nothing: no room, or not needed)."""
 
     name: str
@@ -61,29 +61,31 @@ class Share(NamedTuple):
 
 def hours(series: Sequence[Series], words: Words, *, width: int, label: str) -> Markup:
     """Uses by hour, stacked. `series` from the bottom up; at most as many as the palette has, and one for the rest."""
-    slots = [Slot(words.hour(hour), str(hour), hour % 3 == 0) for hour in range(24)]
-    return columns(series, slots, words, width=width, label=label)
+    categories = [Category(words.hour(hour), str(hour), hour % 3 == 0) for hour in range(24)]
+    return columns(series, categories, words, width=width, label=label)
 
 
-def columns(series: Sequence[Series], slots: Sequence[Slot], words: Words, *, width: int, label: str) -> Markup:
-    """Standing columns, stacked from the bottom up; a figure for each slot. The highest says its sum."""
+def columns(
+    series: Sequence[Series], categories: Sequence[Category], words: Words, *, width: int, label: str
+) -> Markup:
+    """Standing columns, stacked from the bottom up; a figure for each category. The highest says its sum."""
     left, right, top, bottom = 50, 6, 22, 26
     roomy = width > 500
     height = 270 if roomy else 230
     plot_width, plot_height = width - left - right, height - top - bottom
-    totals = [sum(one.values[at] for one in series) for at in range(len(slots))]
+    totals = [sum(one.values[at] for one in series) for at in range(len(categories))]
     peak = max(totals, default=0)
     step = _step(peak)
     ceiling = max(step, -(-peak // step) * step)
     scale = plot_height / ceiling
-    room = plot_width / max(len(slots), 1)
+    room = plot_width / max(len(categories), 1)
     bar = room * 0.74
     parts = []
     for tick in range(0, ceiling + 1, step):
         y = top + plot_height - tick * scale
         parts.append(_tag("line", x1=left, x2=width - right, y1=y, y2=y, class_="grid" if tick else "axis"))
         parts.append(_text(words.number(tick), x=left - 7, y=y + 4, anchor="end", class_="tick"))
-    for at, slot in enumerate(slots):
+    for at, category in enumerate(categories):
         x = left + at * room + (room - bar) / 2
         base = float(top + plot_height)
         inside = []
@@ -96,11 +98,11 @@ def columns(series: Sequence[Series], slots: Sequence[Slot], words: Words, *, wi
             drawn = max(size - (0.8 if size > 3 else 0), 0.3)
             inside.append(_tag("rect", x=x, y=base, width=bar, height=drawn, fill=_colour(position, one)))
         if inside:
-            lines = [f"{slot.name}: {words.number(totals[at])}"]
+            lines = [f"{category.name}: {words.number(totals[at])}"]
             lines += [f"{one.name} {words.number(one.values[at])}" for one in series if one.values[at]]
             parts.append(_tag("g", _tag("title", escape("\n".join(lines))), *inside))
-        if slot.tick and (roomy or slot.narrow):
-            parts.append(_text(slot.tick, x=x + bar / 2, y=height - 9, anchor="middle", class_="tick"))
+        if category.tick and (roomy or category.narrow):
+            parts.append(_text(category.tick, x=x + bar / 2, y=height - 9, anchor="middle", class_="tick"))
         if peak and totals[at] == peak and totals.index(peak) == at:
             # Kept inside the picture at either end.
             middle = min(max(x + bar / 2, left + 18), width - right - 18)

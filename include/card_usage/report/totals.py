@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from sqlalchemy import Connection, select
 
 from card_usage.config.hospital import Hospital
-from card_usage.ledger.schema import reconciliation, verified
-from card_usage.reconciliation.balance import CLASSES, DIFFERENCES, HOLDERS
+from card_usage.ledger.schema import reconciliation
+from card_usage.reconciliation.classes import CLASSES, DIFFERENCES, HOLDERS
 from card_usage.reconciliation.reconcile import EVERY_FEED
 from card_usage.report import day_uses
 from card_usage.windows import DAY, local
@@ -214,13 +214,9 @@ def named_hospital(hospital: Hospital, language: Language) -> Figures:
     }
 
 
-def verified_through(connection: Connection, hospital: Hospital) -> str | None:
-    """Up to when (local, outside) everything of all feeds is accounted for without a gap; None: a feed is nowhere."""
-    query = select(verified.c.feed, verified.c.through).where(verified.c.hospital == hospital.id)
-    found: dict[str, datetime] = {feed: through for feed, through in connection.execute(query)}
-    if not set(hospital.his.feeds) <= found.keys():
-        return None
-    return min(found[feed] for feed in hospital.his.feeds).isoformat(timespec="minutes")
+def verified_text(edge: datetime | None) -> str | None:
+    """A local time up to which all is verified, as the JSON says it; None stays None."""
+    return None if edge is None else edge.isoformat(timespec="minutes")
 
 
 def stamp(instant: datetime) -> str:

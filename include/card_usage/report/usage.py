@@ -133,7 +133,7 @@ def usage(uses: Iterable[Use], words: Words, *, issued_cards: int | None) -> dic
     }
 
 
-def told_apart(uses: Iterable[Use], tables: Mapping[str, CodeTable], words: Words) -> dict[str, list[dict[str, Any]]]:
+def by_dimension(uses: Iterable[Use], tables: Mapping[str, CodeTable], words: Words) -> dict[str, list[dict[str, Any]]]:
     """Uses by each coded dimension, `<dimension>s`, the most frequent first, the unknown last."""
     found = list(uses)
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from card_usage.files.xlsx import Column, Sheet, Value, workbook
-from card_usage.reconciliation.balance import CLASSES, DIFFERENCES
+from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
 from card_usage.report.day_uses import CODED
 from card_usage.report.usage import delay_name
 from card_usage.words.catalogue import Words

@@ -18,8 +18,9 @@ import pytest
 from card_usage.events import SourceRow
 from card_usage.ledger.database import Ledger
 from card_usage.reconciliation import minute_ranges, source_checksums
-from card_usage.reconciliation.balance import DIFFERENCES, HOLDERS, NAMED
-from card_usage.reconciliation.comparison import Normalize, recount_day
+from card_usage.reconciliation.classes import DIFFERENCES, HOLDERS, NAMED
+from card_usage.reconciliation.comparison import recount_day
+from card_usage.reconciliation.records import Normalize
 from card_usage.source.tallies import MinuteTally
 from card_usage.staging.intake import Draft
 from card_usage.staging.stage import Drafter

@@ -11,7 +11,8 @@ import pytest
 from card_usage.ledger import counts
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import STATES, attempt, event, finding, reconciliation
-from card_usage.reconciliation.balance import CLASSES, STATE_CLASSES, Difference, SourceCount
+from card_usage.reconciliation.balance import Difference, SourceCount
+from card_usage.reconciliation.classes import CLASSES, STATE_CLASSES
 from card_usage.reconciliation.reconcile import last_counts, reconcile_day, weigh_day
 from card_usage.staging.intake import record_window
 from card_usage.windows import day_window
@@ -72,6 +73,14 @@ def test_unmapped_codes_come_with_their_local_names_and_other_causes_without(led
         assert (one.code is None) or one.rule in counts.CODE_RULES
 
 
+def summed_by(uses: list[counts.UseCount], field: str) -> dict[str | None, int]:
+    sums: dict[str | None, int] = {}
+    for use in uses:
+        code = getattr(use, field)
+        sums[code] = sums.get(code, 0) + use.events
+    return sums
+
+
 def test_uses_add_up_alike_however_they_are_told_apart(ledger):
     made = fill(ledger)
     with ledger.read() as connection:
@@ -84,11 +93,11 @@ def test_uses_add_up_alike_however_they_are_told_apart(ledger):
     assert sum(one.events for one in hours) == valid
     assert {one.hour for one in hours} <= set(range(24))
     for field in ("scene", "channel", "card_type", "department"):
-        assert sum(counts.rolled_up(uses, field).values()) == valid
+        assert sum(summed_by(uses, field).values()) == valid
     by_scene: dict[str | None, int] = {}
     for one in hours:
         by_scene[one.scene] = by_scene.get(one.scene, 0) + one.events
-    assert counts.rolled_up(uses, "scene") == by_scene
+    assert summed_by(uses, "scene") == by_scene
 
 
 def test_days_are_inclusive_and_told_apart(ledger):

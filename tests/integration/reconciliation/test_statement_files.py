@@ -16,9 +16,9 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation, statement, statement_count
 from card_usage.reconciliation import statement_store
 from card_usage.reconciliation.reconcile import EVERY_FEED, weigh_day
-from card_usage.reconciliation.statement_files import LAYOUTS, Given, Reader, import_files, load_layouts
-from card_usage.reconciliation.statement_import import take_in
-from card_usage.reconciliation.statement_match import Slot
+from card_usage.reconciliation.statement_files import LAYOUTS, ImportOptions, Reader, load_layouts
+from card_usage.reconciliation.statement_import import import_files, import_folder
+from card_usage.reconciliation.statement_match import Bucket
 from card_usage.standard.code_tables import load_tables
 from openpyxl import Workbook
 from planted import DAY, HOSPITAL, NOW
@@ -66,10 +66,10 @@ def test_the_sandboxs_own_statement_is_read_to_the_last_use(reader: Reader, tmp_
         accepted.add(record)
     path = tmp_path / "statement.csv"
     path.write_text(accepted.statement(PLATFORM_ID, DAY.isoformat()), encoding="utf-8")
-    (one,) = reader.read(path, Given(), now=NOW)
+    (one,) = reader.read(path, ImportOptions(), now=NOW)
     assert (one.layout, one.hospital, one.day, one.uses) == ("sandbox", HOSPITAL, DAY, 60)
-    assert one.told_apart == ("hour", "scene", "channel", "card_type")
-    assert one.counts[Slot(3, "0101012", "0100", "01")] == 3
+    assert one.dimensions == ("hour", "scene", "channel", "card_type")
+    assert one.counts[Bucket(3, "0101012", "0100", "01")] == 3
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -77,7 +77,7 @@ def test_csv_is_read_as_editors_write_it(reader: Reader, tmp_path: Path, encodin
     path = written(
         tmp_path / "s.csv", [["用卡统计"], [], HEAD, ROW, changed(hour="10:00-11:00", uses="1,200")], encoding
     )
-    (one,) = reader.read(path, Given(), now=NOW)
+    (one,) = reader.read(path, ImportOptions(), now=NOW)
     assert one.uses == 1205
     assert {slot.hour for slot in one.counts} == {9, 10}
 
@@ -86,8 +86,8 @@ def test_a_workbook_gives_back_what_it_made_of_codes_and_dates(reader: Reader, t
     row = changed(day=datetime.combine(DAY, datetime.min.time()), hour=9, channel=100, card_type=1, uses=5.0)
     row[0] = int(PLATFORM_ID)
     plain = written(tmp_path / "s.csv", [HEAD, ROW])
-    (from_book,) = reader.read(workbook(tmp_path / "s.xlsx", [HEAD, row]), Given(), now=NOW)
-    (from_text,) = reader.read(plain, Given(), now=NOW)
+    (from_book,) = reader.read(workbook(tmp_path / "s.xlsx", [HEAD, row]), ImportOptions(), now=NOW)
+    (from_text,) = reader.read(plain, ImportOptions(), now=NOW)
     assert from_book.counts == from_text.counts
 
 
@@ -95,11 +95,11 @@ def test_names_stand_for_codes_and_a_total_is_held_against_its_rows(reader: Read
     head = ["医院ID", "统计日期", "用卡环节", "用卡量"]
     name = load_tables()["scene"].names["0101051"]
     rows = [head, [PLATFORM_ID, "2026年3月4日", name, "7"], ["合计", "", "", "7"]]
-    (one,) = reader.read(written(tmp_path / "s.csv", rows), Given(), now=NOW)
-    assert (one.layout, dict(one.counts)) == ("daily_totals", {Slot(scene="0101051"): 7})
+    (one,) = reader.read(written(tmp_path / "s.csv", rows), ImportOptions(), now=NOW)
+    assert (one.layout, dict(one.counts)) == ("daily_totals", {Bucket(scene="0101051"): 7})
     rows[-1][-1] = "8"
     with pytest.raises(StatementError, match=r"s\.csv, line 3, field 'uses': the total says 8, .* add up to 7"):
-        reader.read(written(tmp_path / "s.csv", rows), Given(), now=NOW)
+        reader.read(written(tmp_path / "s.csv", rows), ImportOptions(), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_error_names_file_line_and_field_and_nothing_is_imported(
     good = written(tmp_path / "good.csv", [HEAD, changed(hour="11")])
     bad = written(tmp_path / "bad.csv", [HEAD, ROW, row])
     with pytest.raises(StatementError) as raised:
-        import_files(embedded, reader, BY_ID, [good, bad], Given(), now=NOW)
+        import_files(embedded, reader, BY_ID, [good, bad], ImportOptions(), now=NOW)
     assert raised.value.details["path"] == "bad.csv"
     assert raised.value.details["line"] == 3
     assert raised.value.details["field"] == field
@@ -144,13 +144,13 @@ def test_an_error_names_file_line_and_field_and_nothing_is_imported(
 def test_what_is_no_statement_is_refused_in_one_line(reader: Reader, tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(StatementError) as raised:
-        reader.read(tmp_path / name, Given(), now=NOW)
+        reader.read(tmp_path / name, ImportOptions(), now=NOW)
     assert "\n" not in str(raised.value)
 
 
 def test_a_file_that_is_not_there_says_so(reader: Reader, tmp_path: Path) -> None:
     with pytest.raises(StatementError, match="cannot be read: No such file"):
-        reader.read(tmp_path / "gone.csv", Given(), now=NOW)
+        reader.read(tmp_path / "gone.csv", ImportOptions(), now=NOW)
 
 
 def test_a_layout_that_is_wrong_says_where(tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def test_every_layout_that_ships_can_be_read() -> None:
 def test_a_day_without_uses_is_imported_when_it_is_named(ledger: Ledger, reader: Reader, tmp_path: Path) -> None:
     path = written(tmp_path / "s.csv", [HEAD])
     with pytest.raises(StatementError, match="say --hospital and --day"):
-        reader.read(path, Given(), now=NOW)
+        reader.read(path, ImportOptions(), now=NOW)
     with ledger.write() as connection:
         planted.plant(connection, {"delivered": 4}, settled_at=NOW - timedelta(hours=2))
-    (one,) = import_files(ledger, reader, BY_ID, [path], Given(hospital=HOSPITAL, day=DAY, as_of=NOW), now=NOW)
+    (one,) = import_files(ledger, reader, BY_ID, [path], ImportOptions(hospital=HOSPITAL, day=DAY, as_of=NOW), now=NOW)
     assert (one.uses, one.against.missing, one.against.clean) == (0, 4, False)
 
 
@@ -201,7 +201,7 @@ def test_missing_and_surplus_are_told_by_hour_scene_channel_and_card_type(
             connection, {"delivered": 80, "unknown": 5, "quarantined": 5}, settled_at=NOW - timedelta(hours=1)
         )
     rows = true_rows(ledger)
-    given = Given(as_of=NOW)
+    given = ImportOptions(as_of=NOW)
     (even,) = import_files(ledger, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, *rows])], given, now=NOW)
     assert (even.uses, even.against.clean) == (80, True)
     short = next(row for row in rows if int(row[-1]) >= 2)
@@ -231,10 +231,10 @@ def test_what_was_answered_after_the_statement_was_made_is_not_missing(
     path = written(tmp_path / "s.csv", [HEAD, *true_rows(embedded)])
     with embedded.write() as connection:
         planted.plant(connection, {"delivered": 7, "in_flight": 4}, seed=2, settled_at=NOW - timedelta(hours=1))
-    given = Given(as_of=NOW - timedelta(hours=3))
+    given = ImportOptions(as_of=NOW - timedelta(hours=3))
     (one,) = import_files(embedded, reader, BY_ID, [path], given, now=NOW)
     assert (one.against.clean, one.against.missing) == (True, 0)
-    (late,) = import_files(embedded, reader, BY_ID, [path], Given(as_of=NOW), now=NOW)
+    (late,) = import_files(embedded, reader, BY_ID, [path], ImportOptions(as_of=NOW), now=NOW)
     assert late.against.missing == 7
 
 
@@ -242,18 +242,18 @@ def test_a_files_own_time_says_when_it_was_made(reader: Reader, tmp_path: Path) 
     path = written(tmp_path / "s.csv", [HEAD, ROW])
     made = datetime(2026, 3, 5, 0, 30, tzinfo=UTC)
     os.utime(path, (made.timestamp(), made.timestamp()))
-    (one,) = reader.read(path, Given(), now=NOW)
+    (one,) = reader.read(path, ImportOptions(), now=NOW)
     assert one.as_of == made
 
 
 def test_importing_again_replaces_a_day_and_leaves_others(ledger: Ledger, reader: Reader, tmp_path: Path) -> None:
     other = DAY - timedelta(days=1)
     both = written(tmp_path / "both.csv", [HEAD, ROW, changed(day=other.isoformat(), uses="9")])
-    assert len(import_files(ledger, reader, BY_ID, [both], Given(), now=NOW)) == 2
+    assert len(import_files(ledger, reader, BY_ID, [both], ImportOptions(), now=NOW)) == 2
     again = written(tmp_path / "again.csv", [HEAD, changed(hour="10", uses="2")])
-    import_files(ledger, reader, BY_ID, [again], Given(), now=NOW)
+    import_files(ledger, reader, BY_ID, [again], ImportOptions(), now=NOW)
     with ledger.read() as connection:
-        kept = {day: statement_store.find(connection, HOSPITAL, day) for day in (DAY, other)}
+        kept = {day: statement_store.load(connection, HOSPITAL, day) for day in (DAY, other)}
         rows = connection.scalar(select(func.count()).select_from(statement_count))
     assert {day: one.uses for day, one in kept.items() if one} == {DAY: 2, other: 9}
     assert rows == 2
@@ -262,7 +262,7 @@ def test_importing_again_replaces_a_day_and_leaves_others(ledger: Ledger, reader
 def test_a_statement_whose_rows_were_changed_in_the_ledger_is_a_remainder(
     embedded: Ledger, reader: Reader, tmp_path: Path
 ) -> None:
-    import_files(embedded, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, ROW])], Given(), now=NOW)
+    import_files(embedded, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, ROW])], ImportOptions(), now=NOW)
     with embedded.write() as connection:
         connection.execute(update(statement_count).values(uses=4))
         weighed = weigh_day(connection, HOME, DAY, {}, now=NOW)
@@ -280,11 +280,11 @@ def test_the_drop_folder_is_emptied_good_and_bad_apart(embedded: Ledger, reader:
     for name in ("good.csv", "bad.csv"):
         os.utime(folder / name, (old, old))
     os.utime(folder / "being_written.csv", (NOW.timestamp(), NOW.timestamp()))
-    taken = take_in(embedded, reader, BY_ID, folder, now=NOW)
+    taken = import_folder(embedded, reader, BY_ID, folder, now=NOW)
     assert [one.file for one in taken.imported] == ["good.csv"]
     assert [problem.details["field"] for problem in taken.refused] == ["hour"]
     left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     wanted = ["being_written.csv", "imported/good.csv", "notes.txt", "refused/bad.csv", "refused/bad.csv.txt"]
     assert left == wanted
     assert "line 2, field 'hour'" in (folder / "refused" / "bad.csv.txt").read_text()
-    assert take_in(embedded, reader, BY_ID, folder, now=NOW).imported == ()
+    assert import_folder(embedded, reader, BY_ID, folder, now=NOW).imported == ()

@@ -19,9 +19,10 @@ from card_usage.ledger.schema import STATES, attempt, event, report_file
 from card_usage.platform.outcome import result_classes
 from card_usage.quality.check import check
 from card_usage.reconciliation import statement_store
-from card_usage.reconciliation.balance import CLASSES, SourceCount
+from card_usage.reconciliation.balance import SourceCount
+from card_usage.reconciliation.classes import CLASSES
 from card_usage.reconciliation.reconcile import reconcile_day
-from card_usage.reconciliation.statement_match import Slot
+from card_usage.reconciliation.statement_match import Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.report.publish import publish
 from card_usage.windows import day_window
@@ -290,18 +291,18 @@ def test_the_json_is_what_its_published_schema_says_and_no_key_more(embedded, tm
         connection.execute(planted.finding.insert(), rows)
         first = connection.scalar(select(event.c.id).where(event.c.status == "delivered"))
         connection.execute(delete(attempt).where(attempt.c.event_id == first))
-        stated = {Slot(9, "0101012"): 3}
+        stated = {Bucket(9, "0101012"): 3}
         one = Statement(
             hospital=HOSPITAL,
             day=DAY,
             as_of=NOW,
-            told_apart=("hour", "scene"),
+            dimensions=("hour", "scene"),
             counts=stated,
             layout="t",
             file="t.csv",
             sha256="",
         )
-        statement_store.keep(connection, [one], now=NOW)
+        statement_store.save(connection, [one], now=NOW)
     check(embedded, HOME, day_window(DAY), now=NOW)
     make_evidence(embedded, HOSPITAL, DAY, tmp_path / "evidence", now=NOW)
     _, figures = published(embedded, tmp_path)

@@ -7,17 +7,14 @@ from datetime import date
 import pytest
 from card_usage.ledger.counts import Cell
 from card_usage.ledger.schema import STATES
-from card_usage.reconciliation.balance import (
+from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
+from card_usage.reconciliation.classes import (
     CLASSES,
     DIFFERENCES,
     HOLDERS,
     NAMED,
     OPEN_CLASSES,
     STATE_CLASSES,
-    Difference,
-    FeedDay,
-    Reconciliation,
-    SourceCount,
     class_of,
 )
 from hypothesis import given

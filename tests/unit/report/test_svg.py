@@ -6,7 +6,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from card_usage.reconciliation.balance import CLASSES
+from card_usage.reconciliation.classes import CLASSES
 from card_usage.report import svg
 from card_usage.report.svg import NARROW, PALETTE, TONES, WIDE, Node, Series, Share
 from card_usage.words.catalogue import Words

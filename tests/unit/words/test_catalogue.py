@@ -10,7 +10,7 @@ import pytest
 from card_usage.events import CODE_TABLES
 from card_usage.files.shipped import SHIPPED
 from card_usage.platform.outcome import Answer
-from card_usage.reconciliation.balance import CLASSES, DIFFERENCES
+from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
 from card_usage.report.html import HERE
 from card_usage.standard import rules
 from card_usage.standard.code_tables import load_tables
