@@ -28,7 +28,7 @@ from card_usage.config.keyring import Keyring  # noqa: E402
 from card_usage.files.shipped import SHIPPED  # noqa: E402
 from card_usage.ledger.database import Ledger, migrate, open_ledger  # noqa: E402
 from card_usage.ledger.schema import event, finding  # noqa: E402
-from card_usage.staging.intake import record_window  # noqa: E402
+from card_usage.staging.coverage import record_window  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
 from sqlalchemy import insert, text  # noqa: E402
 

@@ -43,7 +43,8 @@ from card_usage.ledger.database import migrate, open_ledger  # noqa: E402
 from card_usage.reconciliation.comparison import record_checksums, recount_day  # noqa: E402
 from card_usage.source.reader import Source  # noqa: E402
 from card_usage.source.replica import connect  # noqa: E402
-from card_usage.staging.stage import Drafter, stage  # noqa: E402
+from card_usage.staging.drafts import Drafter  # noqa: E402
+from card_usage.staging.stage import stage  # noqa: E402
 from card_usage.standard.code_tables import load_aliases, load_tables  # noqa: E402
 from card_usage.windows import day_window, instant  # noqa: E402
 

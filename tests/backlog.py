@@ -22,8 +22,9 @@ from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.scope import LIVE
-from card_usage.staging.intake import record_window, take_in
-from card_usage.staging.stage import Drafter
+from card_usage.staging.coverage import record_window
+from card_usage.staging.drafts import Drafter
+from card_usage.staging.intake import take_in
 from card_usage.standard import rules
 from card_usage.standard.code_tables import CodeTable, load_aliases, load_tables
 from card_usage.standard.id_numbers import check_digit

@@ -46,9 +46,9 @@ from card_usage.report.publish import publish_days, publish_month_of
 from card_usage.source import freshness
 from card_usage.source.freshness import Reading
 from card_usage.source.reader import Source
-from card_usage.staging.coverage import Unstaged, unstaged
-from card_usage.staging.intake import open_window, open_windows, reopen_windows
-from card_usage.staging.stage import Drafter, Staged, stage
+from card_usage.staging.coverage import Unstaged, open_window, open_windows, reopen_windows, unstaged
+from card_usage.staging.drafts import Drafter
+from card_usage.staging.stage import Staged, stage
 from card_usage.windows import Window, day_window, local
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from card_usage.config.hospital import Platform
 from card_usage.delivery import quota
 from card_usage.events import SourceRow
 from card_usage.ledger.schema import OPEN, deliverer, event
-from card_usage.staging.intake import Change, compare, known
-from card_usage.staging.stage import Drafter
+from card_usage.staging.changes import Change, compare, known
+from card_usage.staging.drafts import Drafter
 from card_usage.windows import Window
 
 # Calls a second assumed of a hospital without a limit of its own and without a delivery on record.

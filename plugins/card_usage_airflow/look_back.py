@@ -39,7 +39,7 @@ def windows_of_run(pipeline: Pipeline, context: Mapping[str, Any]) -> tuple[Wind
 
 def _never_closed(pipeline: Pipeline, own: Window) -> set[Window]:
     """Windows of the month before `own` that some feed has not closed."""
-    from card_usage.staging.intake import open_windows
+    from card_usage.staging.coverage import open_windows
 
     with pipeline.ledger.read() as connection:
         found = open_windows(connection, pipeline.hospital.id, own.start - MONTH, own.start)

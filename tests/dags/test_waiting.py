@@ -20,7 +20,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from card_usage.errors import SourceDrift
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
-from card_usage.staging.intake import open_window, record_window
+from card_usage.staging.coverage import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
 from card_usage_airflow.look_back import windows_of_run

@@ -12,7 +12,7 @@ import pytest
 from card_usage.config.hospital import load_hospital
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import open_ledger
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.runs import is_backfill, last_days, window_from, window_of

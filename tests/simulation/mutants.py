@@ -16,7 +16,7 @@ from card_usage.delivery import claims, deliverer, membership, outcome_buffer, q
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
 from card_usage.platform.outcome import TABLE, Answer, Outcome, Past, Step
-from card_usage.staging import intake
+from card_usage.staging import changes, intake
 from sqlalchemy import text, update
 
 from simulation.__main__ import play, settle_in
@@ -132,9 +132,9 @@ def _keep_the_queue() -> None:
 
 
 def _replace_also(*states: str) -> None:
-    intake.REPLACEABLE = intake.REPLACEABLE | set(states)  # type: ignore[misc]
-    wider = update(event).where(event.c.id == intake.bindparam("of_id"))
-    intake._update_replaced = wider.values(dict(intake._update_replaced._values))  # type: ignore[attr-defined]
+    changes.REPLACEABLE = changes.REPLACEABLE | set(states)  # type: ignore[misc]
+    wider = update(event).where(event.c.id == intake.bindparam("event_id"))
+    intake._UPDATE_REPLACED = wider.values(dict(intake._UPDATE_REPLACED._values))  # type: ignore[misc]
 
 
 def _keep_patients() -> None:

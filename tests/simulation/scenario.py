@@ -24,7 +24,8 @@ from card_usage.events import CardUse, event_key, request_id
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
-from card_usage.staging.intake import Draft, take_in
+from card_usage.staging.drafts import Draft
+from card_usage.staging.intake import take_in
 from sqlalchemy import select
 
 from simulation.loop import VirtualLoop

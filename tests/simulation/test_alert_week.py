@@ -25,7 +25,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, failed_run, feed_window, finding, outbox, reconciliation, report_file
 from card_usage.notifications.dispatch import post
 from card_usage.quality.verdicts import Reason, Verdict, decide, keep, standing_verdicts
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import DAY, day_window, instant, local
 from receivers import Mailbox, Webhook, webhook
 from sqlalchemy import delete, func, insert, select, update

@@ -11,7 +11,8 @@ import pytest
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.preview import forecast
-from card_usage.staging.intake import Draft, take_in
+from card_usage.staging.drafts import Draft
+from card_usage.staging.intake import take_in
 from card_usage.windows import local
 from sqlalchemy import func, select
 

@@ -23,8 +23,8 @@ from card_usage.config.keyring import Sealed
 from card_usage.events import SourceRow
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
-from card_usage.staging.intake import Draft, take_in
-from card_usage.staging.stage import Drafter
+from card_usage.staging.drafts import Draft, Drafter
+from card_usage.staging.intake import take_in
 from card_usage.standard.code_tables import Aliases, CodeTable
 from card_usage.windows import day_window
 

@@ -24,7 +24,7 @@ from card_usage.preview import forecast
 from card_usage.source import freshness
 from card_usage.source.feeds import SQL
 from card_usage.source.reader import Source
-from card_usage.staging.stage import Drafter
+from card_usage.staging.drafts import Drafter
 from card_usage.windows import DAY, Window, day_window, local
 from card_usage.words.catalogue import Words
 

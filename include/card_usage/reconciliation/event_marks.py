@@ -15,7 +15,8 @@ from sqlalchemy import Connection, and_, delete, insert, update
 from card_usage.ledger.schema import absent, event
 from card_usage.reconciliation.records import BATCH, CONTENT_CHANGES, SOURCE_ID, ContentChange, FeedOfDay, Found
 from card_usage.staging import unchanged_hours
-from card_usage.staging.intake import VOIDABLE, void
+from card_usage.staging.changes import VOIDABLE
+from card_usage.staging.intake import void
 from card_usage.windows import HOUR
 
 MOST_LISTED: Final = 10_000

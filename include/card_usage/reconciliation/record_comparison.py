@@ -26,7 +26,8 @@ from card_usage.reconciliation.records import (
     Found,
     LedgerRow,
 )
-from card_usage.staging.intake import Draft, compare, known
+from card_usage.staging.changes import compare, known
+from card_usage.staging.drafts import Draft
 
 
 def compare_records(of_day: FeedOfDay, windows: Sequence[Part], minutes: frozenset[int]) -> Found:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol
 from card_usage.events import SourceRow
 from card_usage.ledger.database import Ledger
 from card_usage.source.tallies import MinuteTally, SourceKey
-from card_usage.staging.intake import Change, Draft, Known, compare
+from card_usage.staging.changes import Change, Known, compare
+from card_usage.staging.drafts import Draft
 from card_usage.windows import Window
 
 BATCH: Final = 5_000

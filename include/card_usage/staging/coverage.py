@@ -1,15 +1,79 @@
-"""Unstaged: what of a window was never read from the HIS. Nobody can say of it that all is well."""
+"""Coverage: which windows of a feed were staged, which of them are closed, and which time was never read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, insert, select, update
 
 from card_usage.ledger.schema import feed_window
+from card_usage.ledger.upsert import insert_into
 from card_usage.windows import Window, gaps
+
+WindowStatus = Literal["provisional", "closed"]
+"""Provisional while the HIS can still add to the window."""
+
+
+def open_window(connection: Connection, *, hospital: str, feed: str, start: datetime, end: datetime) -> None:
+    """Note that a feed's window is being staged: it stays open, seen by everybody, if that fails."""
+    window = {"hospital": hospital, "feed": feed, "start": start, "end": end, "status": "open"}
+    connection.execute(insert_into(connection, feed_window).values(window).on_conflict_do_nothing())
+
+
+def record_window(
+    connection: Connection,
+    *,
+    hospital: str,
+    feed: str,
+    start: datetime,
+    end: datetime,
+    status: WindowStatus,
+    source_rows: int,
+    now: datetime,
+    repeated_rows: int = 0,
+) -> None:
+    """Note that a feed's window was staged, and whether the HIS can still add to it.
+
+    A closed window closes the parts of it that were open (the hours of a day).
+    """
+    of_feed = and_(feed_window.c.hospital == hospital, feed_window.c.feed == feed)
+    same = and_(of_feed, feed_window.c.start == start, feed_window.c.end == end)
+    closed_at = now if status == "closed" else None
+    counts = {"source_rows": source_rows, "repeated_rows": repeated_rows}
+    values = {"status": status, **counts, "staged_at": now, "closed_at": closed_at}
+    if connection.execute(update(feed_window).where(same).values(values)).rowcount == 0:
+        window = {"hospital": hospital, "feed": feed, "start": start, "end": end}
+        connection.execute(insert(feed_window).values(**window, **values))
+    if status == "closed":
+        inside = and_(of_feed, feed_window.c.start >= start, feed_window.c.end <= end, feed_window.c.status != "closed")
+        connection.execute(update(feed_window).where(inside).values(status="closed", closed_at=now))
+
+
+def reopen_windows(connection: Connection, hospital: str, start: datetime, end: datetime) -> int:
+    """Make closed windows that touch this time provisional again: the replica has fallen behind what it once showed."""
+    touching = and_(feed_window.c.start < end, feed_window.c.end > start, feed_window.c.status == "closed")
+    query = update(feed_window).where(feed_window.c.hospital == hospital, touching)
+    return connection.execute(query.values(status="provisional", closed_at=None)).rowcount
+
+
+class OpenWindow(NamedTuple):
+    """A feed's window that is not closed (local edges)."""
+
+    feed: str
+    start: datetime
+    end: datetime
+    status: str
+
+
+def open_windows(connection: Connection, hospital: str, start: datetime, end: datetime) -> list[OpenWindow]:
+    """Windows that touch this time and are not closed: staged too early, or not to the end. Oldest first."""
+    columns = feed_window.c
+    query = select(columns.feed, columns.start, columns.end, columns.status).where(
+        columns.hospital == hospital, columns.start < end, columns.end > start, columns.status != "closed"
+    )
+    return [OpenWindow._make(row) for row in connection.execute(query.order_by(columns.start, columns.feed))]
 
 
 class Unstaged(NamedTuple):
@@ -29,12 +93,12 @@ def unstaged(connection: Connection, hospital: str, feeds: Sequence[str], window
         columns.end > window.start,
         columns.staged_at.is_not(None),
     )
-    read: dict[str, list[tuple[datetime, datetime]]] = {feed: [] for feed in feeds}
+    staged: dict[str, list[tuple[datetime, datetime]]] = {feed: [] for feed in feeds}
     for feed, start, end in connection.execute(query.order_by(columns.start)):
-        if feed in read:
-            read[feed].append((start, end))
-    lacking: dict[tuple[datetime, datetime], list[str]] = {}
-    for feed, stretches in read.items():
-        for part in gaps(window, stretches):
-            lacking.setdefault(part, []).append(feed)
-    return [Unstaged(start, end, tuple(of)) for (start, end), of in sorted(lacking.items())]
+        if feed in staged:
+            staged[feed].append((start, end))
+    missing: dict[tuple[datetime, datetime], list[str]] = {}
+    for feed, intervals in staged.items():
+        for interval in gaps(window, intervals):
+            missing.setdefault(interval, []).append(feed)
+    return [Unstaged(start, end, tuple(feeds_of)) for (start, end), feeds_of in sorted(missing.items())]

@@ -1,9 +1,9 @@
-"""Hours that were staged before: what the HIS said of each, as a digest, so that the same again needs no second look.
+"""Unchanged hours: a digest of what the HIS said of each staged hour, so that the same rows are not processed again.
 
 Promises: a digest stands only while the ledger holds every row of it as staging would write it now. It is written in
-the transaction that took these rows in, and whoever changes an event to something else than the HIS said forgets the
-hour that the event was in (`forget`), in the transaction of the change. Moves of a delivery need not: what staging
-compares stays as it is.
+the transaction that took these rows in. Whoever changes an event to something else than the HIS said forgets the hour
+that the event was in (`forget`), in the transaction of the change. State transitions of a delivery need not: what
+staging compares stays as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from card_usage.windows import Window
 Part = tuple[datetime, int]
 """A local hour, and which of its parts."""
 
-KEPT = timedelta(days=100)
+RETENTION = timedelta(days=100)
 """How long before a staged window hours are remembered: longer than any look-back."""
 
 
@@ -60,17 +60,17 @@ def remember(connection: Connection, hospital: str, feed: str, digests: Mapping[
 
 
 def forget(connection: Connection, hospital: str, feed: str, hours: Collection[datetime]) -> None:
-    """Staging shall look at every row of these hours again."""
+    """Let staging process every row of these hours again."""
     if hours:
-        which = staged_hour.c.hour == bindparam("in_hour")
+        in_hour = staged_hour.c.hour == bindparam("in_hour")
         connection.execute(
-            delete(staged_hour).where(_of(hospital, feed), which), [{"in_hour": hour} for hour in sorted(set(hours))]
+            delete(staged_hour).where(_of(hospital, feed), in_hour), [{"in_hour": hour} for hour in sorted(set(hours))]
         )
 
 
-def tidy(connection: Connection, hospital: str, feed: str, before: datetime) -> None:
-    """Drop what no look-back will ask for."""
-    connection.execute(delete(staged_hour).where(_of(hospital, feed), staged_hour.c.hour < before - KEPT))
+def purge(connection: Connection, hospital: str, feed: str, before: datetime) -> None:
+    """Delete what no look-back will ask for."""
+    connection.execute(delete(staged_hour).where(_of(hospital, feed), staged_hour.c.hour < before - RETENTION))
 
 
 def _of(hospital: str, feed: str) -> ColumnElement[bool]:

@@ -201,7 +201,7 @@ class _Plan(NamedTuple):
     fields: frozenset[str]
     values: Callable[[CardUse], tuple[Any, ...]]
     asked: tuple[tuple[Finding, tuple[_Test, ...]], ...]
-    spotless: Callable[[CardUse], bool]
+    passes_all: Callable[[CardUse], bool]
 
 
 @lru_cache(maxsize=4096)
@@ -216,7 +216,7 @@ def _plan(scene: str | None, card_type: str | None, profile: str, his_department
             tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
             asked[rule.field] = (rule.finding(), tests)
     fields = frozenset(rule.field for rule in applying if rule.kind == "required")
-    return _Plan(fields, attrgetter(*asked), tuple(asked.values()), _spotless(asked.values()))
+    return _Plan(fields, attrgetter(*asked), tuple(asked.values()), _passes_all(asked.values()))
 
 
 def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
@@ -271,7 +271,7 @@ def check(
     return tuple(findings)
 
 
-def spotless(
+def passes_all(
     codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
 ) -> Callable[[CardUse], bool] | None:
     """A quick answer for all events with these codes: whether `check` would find nothing, windows aside.
@@ -285,10 +285,10 @@ def spotless(
     for (missing, _), value in zip(plan.asked, plan.values(codes), strict=True):
         if value is None and missing.field in CODE_TABLES:
             return None
-    return plan.spotless
+    return plan.passes_all
 
 
-def _spotless(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
+def _passes_all(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
     """Whether everything is there and as it should be in the fields that hold no code."""
     demands = [
         (CardUse._fields.index(missing.field), tuple(holds for _, holds in tests))
@@ -296,7 +296,7 @@ def _spotless(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[C
         if missing.field not in CODE_TABLES
     ]
 
-    def is_spotless(card_use: CardUse) -> bool:
+    def is_passes_all(card_use: CardUse) -> bool:
         for position, of_field in demands:
             value: Any = card_use[position]
             if value is None:
@@ -306,7 +306,7 @@ def _spotless(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[C
                     return False
         return True
 
-    return is_spotless
+    return is_passes_all
 
 
 def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ from card_usage.quality import profiles
 from card_usage.quality.baseline import earlier, limits
 from card_usage.quality.check import check
 from card_usage.quality.verdicts import Verdict
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import Window, day_window
 from card_usage.words.catalogue import LANGUAGES, TEXTS
 from hypothesis import given

@@ -10,7 +10,7 @@ from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days
 from card_usage.ledger.database import Ledger
 from card_usage.quality.check import check
 from card_usage.quality.verdicts import Verdict
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import DAY, day_window
 from planted import HOSPITAL
 

@@ -22,8 +22,7 @@ from card_usage.reconciliation.classes import DIFFERENCES, HOLDERS, NAMED
 from card_usage.reconciliation.comparison import recount_day
 from card_usage.reconciliation.records import Normalize
 from card_usage.source.tallies import MinuteTally
-from card_usage.staging.intake import Draft
-from card_usage.staging.stage import Drafter
+from card_usage.staging.drafts import Draft, Drafter
 from card_usage.windows import Window
 from faulty_days import DAY, FATES, MORNING, NEXT, Day, His, Record, listed, make, reconcile
 from sqlalchemy import event as sqlalchemy_event

@@ -14,7 +14,7 @@ from card_usage.ledger.schema import STATES, attempt, event, finding, reconcilia
 from card_usage.reconciliation.balance import Difference, SourceCount
 from card_usage.reconciliation.classes import CLASSES, STATE_CLASSES
 from card_usage.reconciliation.reconcile import last_counts, reconcile_day, weigh_day
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import day_window
 from planted import DAY, FEEDS, HOSPITAL, NOW
 from sqlalchemy import delete, func, select, update

@@ -11,7 +11,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation, verified_move
 from card_usage.reconciliation.reconcile import EVERY_FEED
 from card_usage.reconciliation.watermark import advance, marks, moves, verified_days, verified_through
-from card_usage.staging.intake import record_window
+from card_usage.staging.coverage import record_window
 from card_usage.windows import HOUR, day_window
 from planted import DAY, HOSPITAL, NOW
 from sqlalchemy import delete, insert, select

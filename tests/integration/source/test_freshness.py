@@ -20,7 +20,7 @@ from card_usage.pipeline import Pipeline
 from card_usage.source import freshness
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
-from card_usage.staging.intake import open_windows
+from card_usage.staging.coverage import open_windows
 from card_usage.windows import day_window, instant, local
 from ledgers import KEYRING
 from sqlalchemy import Engine, create_engine, func, select, text, update

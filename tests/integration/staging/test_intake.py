@@ -22,7 +22,9 @@ from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import STATES, attempt, event, metadata
 from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
-from card_usage.staging.intake import REPLACEABLE, Change, Draft, compare, known, take_in
+from card_usage.staging.changes import REPLACEABLE, Change, compare, known
+from card_usage.staging.drafts import Draft
+from card_usage.staging.intake import take_in
 from ledgers import KEYRING
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError

@@ -18,7 +18,8 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
-from card_usage.staging.stage import Drafter, Staged, stage
+from card_usage.staging.drafts import Drafter
+from card_usage.staging.stage import Staged, stage
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import Window, day_window
 from sqlalchemy import event as sa_event
@@ -60,11 +61,11 @@ EVER = [
 
 
 def run(
-    ledger: Ledger, batches: Iterator[list[SourceRow]], feed: str, window: Window, *, at_once: int = 5000
+    ledger: Ledger, batches: Iterator[list[SourceRow]], feed: str, window: Window, *, batch_size: int = 5000
 ) -> Staged:
     return stage(
         batches,
-        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": at_once})}),
+        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": batch_size})}),
         feed=feed,
         window=window,
         ledger=ledger,
@@ -204,7 +205,7 @@ def test_staging_three_times_the_rows_takes_no_more_memory_the_first_time_and_ag
 
     def peak(batches: int) -> int:
         tracemalloc.start()
-        run(embedded, rows(batches), "registration", day_window(DAY), at_once=100)
+        run(embedded, rows(batches), "registration", day_window(DAY), batch_size=100)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import ledgers
 import pytest
 from card_usage.config.hospital import load_hospital
 from card_usage.events import SourceRow
-from card_usage.files.shipped import SHIPPED
+from card_usage.files.shipped import PACKAGE, SHIPPED
 from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.ledger.schema import SETTLED_STATES, event, finding, staged_hour
-from card_usage.staging import stage as staging
+from card_usage.staging import hour_chunks as hour_chunks_module
+from card_usage.staging.drafts import Draft, Drafter
+from card_usage.staging.hour_chunks import MAX_ROWS, fingerprint, hour_chunks, row_text
 from card_usage.staging.stage import Staged, stage
-from card_usage.staging.stretches import LONGEST, stretches, text
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.windows import Window, day_window
 from hypothesis import given, settings
@@ -46,7 +49,7 @@ def row(
 
 
 def run(
-    ledger: Ledger, rows: Rows, window: Window | None = None, *, mended: bool = False, at_once: int = 5000
+    ledger: Ledger, rows: Rows, window: Window | None = None, *, mended: bool = False, batch_size: int = 5000
 ) -> Staged:
     window = window or day_window(DAY)
     start, end = (moment.strftime("%Y%m%d%H:%M:%S") for moment in (window.start, window.end))
@@ -54,8 +57,8 @@ def run(
         (r for r in rows if start <= str(r.occurred_at) < end), key=lambda r: (r.occurred_at, r.source_id)
     )
     return stage(
-        [of_window[n : n + at_once] for n in range(0, len(of_window), at_once)],
-        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": at_once})}),
+        [of_window[n : n + batch_size] for n in range(0, len(of_window), batch_size)],
+        hospital=HOSPITAL.model_copy(update={"his": HOSPITAL.his.model_copy(update={"fetch_size": batch_size})}),
         feed=FEED,
         window=window,
         ledger=ledger,
@@ -70,13 +73,13 @@ def run(
 def drafted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each row was looked at, by its own key."""
     counted: Counter[str] = Counter()
-    draft = staging.Drafter.draft
+    draft = Drafter.draft
 
-    def count(self: staging.Drafter, one: SourceRow, window: Window) -> staging.Draft:
+    def count(self: Drafter, one: SourceRow, window: Window) -> Draft:
         counted[one.source_id] += 1
         return draft(self, one, window)
 
-    monkeypatch.setattr(staging.Drafter, "draft", count)
+    monkeypatch.setattr(Drafter, "draft", count)
     return counted
 
 
@@ -104,10 +107,10 @@ def test_a_mended_mapping_lets_everything_be_looked_at_again(ledger: Ledger) -> 
 
 
 def test_a_busy_hour_is_remembered_in_parts(ledger: Ledger, drafted: Counter[str]) -> None:
-    rows = tuple(row(60 * n, name=f"患者{n}") for n in range(2 * LONGEST + 5))
-    run(ledger, rows, at_once=700)
+    rows = tuple(row(60 * n, name=f"患者{n}") for n in range(2 * MAX_ROWS + 5))
+    run(ledger, rows, batch_size=700)
     last = max(rows, key=lambda r: r.source_id)
-    run(ledger, (*(r for r in rows if r is not last), last._replace(name="李四")), at_once=700)
+    run(ledger, (*(r for r in rows if r is not last), last._replace(name="李四")), batch_size=700)
     assert sum(times > 1 for times in drafted.values()) == 5
 
 
@@ -146,17 +149,35 @@ def test_a_time_that_says_no_hour_is_never_passed_over(ledger: Ledger, drafted: 
 
 
 def test_a_digest_tells_nothing_without_the_key_and_differs_between_values_of_other_types() -> None:
-    texts = [text([row(1)._replace(source_id=value)]) for value in ("1", 1, 1.0, True, None, b"1")]  # type: ignore[arg-type]
+    texts = [row_text([row(1)._replace(source_id=value)]) for value in ("1", 1, 1.0, True, None, b"1")]  # type: ignore[arg-type]
     assert len(set(texts)) == len(texts)
-    assert text([row(1)._replace(source_id=object())]) is None  # type: ignore[arg-type]
+    assert row_text([row(1)._replace(source_id=object())]) is None  # type: ignore[arg-type]
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=5))
-def test_cutting_into_stretches_keeps_every_row_in_its_place(batches: list[list[int]]) -> None:
+def test_cutting_into_chunks_keeps_every_row_in_its_place(batches: list[list[int]]) -> None:
     made = [[row(n, hour=hour) for n, hour in enumerate(batch)] for batch in batches]
-    found = list(stretches(made))
+    found = list(hour_chunks(made))
     assert [r for one in found for r in one.rows] == [r for batch in made for r in batch]
     assert len({(one.hour, one.part) for one in found}) == len(found)
+
+
+def test_a_changed_file_in_any_package_changes_what_hours_are_remembered_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {path.name for path in PACKAGE.iterdir()} >= {"staging", "standard", "source", "events.py", "ledger"}
+    copy = shutil.copytree(PACKAGE, tmp_path / "card_usage", ignore=shutil.ignore_patterns("__pycache__"))
+    source_digest = hour_chunks_module.source_digest.__wrapped__
+    assert source_digest(copy) == source_digest()
+    seen = {source_digest(copy)}
+    one_a_folder = {file.parent: file for file in sorted(copy.rglob("*.py"))}
+    for file in one_a_folder.values():
+        file.write_text(file.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+        seen.add(source_digest(copy))
+    assert len(seen) == len(one_a_folder) + 1
+    before = fingerprint(HOSPITAL, TABLES, ALIASES)
+    monkeypatch.setattr(hour_chunks_module, "source_digest", lambda: source_digest(copy))
+    assert fingerprint(HOSPITAL, TABLES, ALIASES) != before
 
 
 people = st.builds(
@@ -231,7 +252,7 @@ class World:
         with forgets.write() as connection:
             connection.execute(delete(staged_hour))
         rows = tuple(self.his.values())
-        one, other = (run(ledger, rows, window, mended=self.mended, at_once=2) for ledger in self.twins)
+        one, other = (run(ledger, rows, window, mended=self.mended, batch_size=2) for ledger in self.twins)
         if not self.twice:
             assert _counts(one) == _counts(other)
             assert _events(remembers) == _events(forgets)

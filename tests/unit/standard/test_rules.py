@@ -220,8 +220,8 @@ def test_an_event_without_critical_findings_has_every_field_that_its_payload_nee
 def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name):
     of_hospital = {"profile": profile, "department_format": department_format, "department_name": name}
     codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
-    spotless = rules.spotless(codes, **of_hospital)
-    assert (spotless is not None and spotless(use)) == (check(use, **of_hospital) == ())
+    passes_all = rules.passes_all(codes, **of_hospital)
+    assert (passes_all is not None and passes_all(use)) == (check(use, **of_hospital) == ())
 
 
 def test_the_row_check_and_normalization_agree_on_who_speaks():

@@ -1,0 +1,116 @@
+"""Changes: what a draft means for the ledger, compared with the event that the ledger holds. Nothing is written here.
+
+    held as                  the HIS now says
+                             the same   changed                 voided
+    (not held)               --         new row                 new row, voided
+    ready held quarantined   --         replaced, due anew      voided: never sent
+    rejected                 --         replaced, due anew      marked
+    in_flight unknown        --         marked, sent unchanged  marked
+    delivered unconfirmed    --         marked                  marked
+    voided                   --         replaced, due anew      --
+
+A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from card_usage.ledger.bulk import among
+from card_usage.ledger.schema import event
+from card_usage.staging.drafts import Draft
+
+REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
+VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
+
+
+class Known(NamedTuple):
+    """What the ledger holds of an event that staging meets again. `plain`: values of `PLAIN_COLUMNS`."""
+
+    id: int
+    key: str
+    status: str
+    digest: str
+    occurred_at: datetime | None
+    voided: bool
+    changed: bool
+    plain: tuple[Any, ...]
+
+
+PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "channel", "cost_type")
+"""Columns in plain text. Not all of them are sent, so equal digests do not say that these are equal."""
+
+
+def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
+    """The events of these keys that the ledger has."""
+    columns = (
+        event.c.id,
+        event.c.key,
+        event.c.status,
+        event.c.digest,
+        event.c.occurred_at,
+        event.c.voided_at,
+        event.c.changed_at,
+    )
+    events: dict[str, Known] = {}
+    query = select(*columns, *(event.c[name] for name in PLAIN_COLUMNS)).where(among(connection, event.c.key, keys))
+    for event_id, key, status, digest, occurred_at, voided_at, changed_at, *plain in connection.execute(query):
+        marks = (voided_at is not None, changed_at is not None)
+        events[key] = Known(event_id, key, status, digest, occurred_at, *marks, tuple(plain))
+    return events
+
+
+class Change(StrEnum):
+    """What one draft means for the ledger."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    REPLACED = "replaced"
+    VOIDED = "voided"
+    VOIDED_LATE = "voided_late"  # after it was sent: marked
+    CHANGED_LATE = "changed_late"  # after it was sent: marked
+    UNVOIDED = "unvoided"  # the refund was itself taken back: the mark is no longer true
+    RESTORED = "restored"  # the change was itself taken back
+    UNVOIDED_CHANGED = "unvoided_changed"
+    UNVOIDED_RESTORED = "unvoided_restored"
+
+
+class Mark(NamedTuple):
+    """A mark to set (`present`) or to remove."""
+
+    column: Literal["voided_at", "changed_at"]
+    present: bool
+
+
+MARKS: Final[Mapping[Change, tuple[Mark, ...]]] = {
+    Change.VOIDED_LATE: (Mark("voided_at", True),),
+    Change.CHANGED_LATE: (Mark("changed_at", True),),
+    Change.UNVOIDED: (Mark("voided_at", False),),
+    Change.RESTORED: (Mark("changed_at", False),),
+    Change.UNVOIDED_CHANGED: (Mark("voided_at", False), Mark("changed_at", True)),
+    Change.UNVOIDED_RESTORED: (Mark("voided_at", False), Mark("changed_at", False)),
+}
+"""The marks of the changes that only mark."""
+
+
+def compare(held: Known | None, draft: Draft) -> Change:
+    """The table at the top of this file."""
+    if held is None:
+        return Change.NEW
+    if draft.status == "voided":
+        if held.status in VOIDABLE:
+            return Change.VOIDED
+        return Change.UNCHANGED if held.status == "voided" or held.voided else Change.VOIDED_LATE
+    if held.status == "voided" or (draft.digest != held.digest and held.status in REPLACEABLE):
+        return Change.REPLACED
+    differs = draft.digest != held.digest
+    if differs == held.changed:
+        return Change.UNVOIDED if held.voided else Change.UNCHANGED
+    if differs:
+        return Change.UNVOIDED_CHANGED if held.voided else Change.CHANGED_LATE
+    return Change.UNVOIDED_RESTORED if held.voided else Change.RESTORED

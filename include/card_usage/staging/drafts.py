@@ -1,0 +1,209 @@
+"""Drafts: a row of the HIS in standard form, judged by the rules, as the ledger is to hold it; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from functools import lru_cache, partial
+from json import JSONEncoder
+from json.encoder import encode_basestring
+from typing import Any, Final, Literal, NamedTuple
+
+from card_usage.config.hospital import Hospital
+from card_usage.config.keyring import Keyring, Sealed
+from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
+from card_usage.standard import rules
+from card_usage.standard.code_tables import Aliases, CodeTable
+from card_usage.standard.normalize import Codes, Normalizer
+from card_usage.windows import Window
+
+# Widths of the ledger's columns; the event key covers the whole of a longer id.
+_SOURCE_ID: Final = 128
+_DEPARTMENT_NAME: Final = 128
+
+
+class Draft(NamedTuple):
+    """One card use as staging sees it now. `seal` makes its sealed part, called only if it has to be written."""
+
+    key: str
+    source_id: str
+    day: date
+    card_use: CardUse
+    department_name: str | None
+    status: Literal["ready", "quarantined", "voided"]
+    digest: str
+    request_id: str
+    findings: tuple[Finding, ...]
+    seal: Callable[[], Sealed | None]
+
+
+_new_draft: Final = maker(Draft)
+
+
+class _CodeGroup(NamedTuple):
+    """What rows with the same codes have in common: the standard codes, those of them that are sent, as the digest has
+    them, which of the patient fields are sent, and a quick test whether the rules find nothing."""
+
+    codes: Codes
+    department_name: str | None
+    passes_all: Callable[[CardUse], bool]
+    sent: str
+    sends_number: bool
+    sends_name: bool
+    sends_qr: bool
+
+
+class Drafter:
+    """Turns source rows of one hospital and feed into drafts for the ledger.
+
+    Remembers what rows with the same codes have in common, so it lives as long as tables and aliases: one a task.
+    """
+
+    def __init__(
+        self, hospital: Hospital, feed: str, tables: Mapping[str, CodeTable], aliases: Aliases, keyring: Keyring
+    ) -> None:
+        self._normalizer = Normalizer(tables, aliases, upgrade_15_digit_ids=hospital.normalize.upgrade_15_digit_ids)
+        self._hospital = hospital
+        self._feed = feed
+        self._keyring = keyring
+        self._profile = hospital.platform.profile
+        self._format = hospital.platform.department_format
+        self._groups: dict[tuple[object, ...], _CodeGroup] = {}
+
+    def draft(self, row: SourceRow, window: Window) -> Draft:
+        """One row in standard form, judged by the rules; a voided one is not judged, for it will not be sent.
+
+        Text that no encoding can write (half of a surrogate pair, from bytes that a driver could not decode) is left
+        out, so that the field counts as absent or damaged and the row is kept.
+        """
+        try:
+            return self._draft(row, window)
+        except UnicodeEncodeError:
+            return self._draft(SourceRow._make(map(_writable, row)), window)
+
+    def _draft(self, row: SourceRow, window: Window) -> Draft:
+        group = self._groups.get(row[2:8]) or self._look_up(row)
+        use, unreadable = self._normalizer.with_codes(row, group.codes)
+        moment = use.occurred_at
+        findings: tuple[Finding, ...] = ()
+        status: Literal["ready", "quarantined", "voided"] = "ready"
+        if row.voided:
+            status = "voided"
+        elif moment is None or not window.start <= moment < window.end or not group.passes_all(use):
+            findings = rules.check(
+                use,
+                profile=self._profile,
+                window=window,
+                department_format=self._format,
+                department_name=group.codes.department_name,
+                found=unreadable,
+                every_code=self._hospital.normalize.quarantine_every_unknown_code,
+            )
+            if any(finding.severity == "critical" for finding in findings):
+                status = "quarantined"
+        source_id = str(row.source_id).strip()
+        key = event_key(self._hospital.id, self._feed, source_id)
+        digest = self._keyring.digest(_content(use, group, findings))
+        return _new_draft(
+            (
+                key,
+                source_id[:_SOURCE_ID],
+                moment.date() if moment else window.day,
+                use,
+                group.department_name,
+                status,
+                digest,
+                request_id(key, digest, 0),
+                findings,
+                self._seal(row, use, status, key),
+            )
+        )
+
+    def _seal(self, row: SourceRow, use: CardUse, status: str, key: str) -> Callable[[], Sealed | None]:
+        """Seals what has to be kept of the patient until the event is settled."""
+        if status == "voided":
+            return _no_seal
+        if status == "quarantined":
+            # All of the row, so that it can be normalized again once the mapping is mended.
+            sealed = _encode(list(map(_writable, row)))
+        else:
+            number, name, qr = _quoted(use.id_number), _quoted(use.name), _quoted(use.qr_code_text)
+            sealed = f'{{"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}}}'
+        return partial(self._keyring.seal, sealed.encode(), bound_to=key.encode())
+
+    def _look_up(self, row: SourceRow) -> _CodeGroup:
+        """What applies to all rows with these codes, remembered as long as the normalizer remembers the codes."""
+        codes = self._normalizer.codes(row)
+        of_tables = (codes.scene, codes.department, codes.card_type, codes.channel, codes.cost_type)
+        use = CardUse(None, *of_tables, None, None, None)
+        passes_all = None
+        if not codes.found:
+            passes_all = rules.passes_all(
+                use,
+                profile=self._profile,
+                department_format=self._format,
+                department_name=codes.department_name,
+            )
+        sent = rules.required_fields(use, self._profile)
+        values = dict(zip(CODE_TABLES, of_tables, strict=True))
+        if self._format == "his_name":
+            values["department"] = codes.department_name
+        coded = [(value if table in sent else "") or "" for table, value in values.items()]
+        group = _CodeGroup(
+            codes,
+            codes.department_name and codes.department_name[:_DEPARTMENT_NAME],
+            passes_all or _fails,
+            "\x1f".join(coded),
+            *(field in sent for field in PATIENT_FIELDS),
+        )
+        if self._normalizer.remembers(row):
+            self._groups[row[2:8]] = group
+        return group
+
+
+def _content(use: CardUse, group: _CodeGroup, findings: Iterable[Finding]) -> str:
+    """The text that the digest covers: what would be sent, and what stands against sending it.
+
+    Only sent fields count: a request id must not change because a column changed that the platform never sees.
+    """
+    number = use.id_number if group.sends_number else ""
+    name = use.name if group.sends_name else ""
+    qr = use.qr_code_text if group.sends_qr else ""
+    content = f"{_time_text(use.occurred_at)}\x1f{group.sent}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
+    for finding in findings:
+        if finding.severity == "critical":
+            content += f"\x1f!{finding.rule} {finding.code or ''}"
+    return content
+
+
+@lru_cache(maxsize=1_000)
+def _time_text(moment: datetime | None) -> str:
+    """Cached, for rows come in the order of time: at a busy hospital many share a second."""
+    return str(moment or "")
+
+
+def _fails(_: CardUse) -> bool:
+    return False
+
+
+_encode: Final = JSONEncoder(ensure_ascii=False, default=lambda value: _as_text(value)).encode
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
+
+
+def _no_seal() -> None:
+    return None
+
+
+def _writable(value: Any) -> Any:
+    """The same without what UTF-8 cannot write."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> str:
+    """What JSON does not know, as text that normalization reads again."""
+    if isinstance(value, bytes):
+        return value.decode("gb18030", "ignore")
+    return value.isoformat(" ") if isinstance(value, datetime) else str(value)
