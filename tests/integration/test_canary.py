@@ -29,7 +29,7 @@ from card_usage.evidence.seal import verify
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
 from card_usage.notifications.dispatch import post
-from card_usage.onboarding.readiness import survey
+from card_usage.onboarding.readiness import check_readiness
 from card_usage.pipeline import Pipeline
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
 from card_usage.reconciliation.statement_import import import_files
@@ -185,7 +185,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         said += [fleet, figures, mail(figures, link="https://airflow.example/")]
         said += bench_of(pipeline, window, now)
         # `hospital check` looks at rows of the HIS itself.
-        found = survey(pipeline, now=instant(window.end), days=1)
+        found = check_readiness(pipeline, now=instant(window.end), days=1)
         assert {"codes", "rules"} <= {one.check for one in found}
         said += found
         said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))

@@ -30,7 +30,7 @@ _NAMED: Final = 8
 def compared_days(hospital: Hospital, now: datetime) -> frozenset[date]:
     """The days whose volumes `assess` needs: yesterday, and those that it is compared with."""
     day = local(now).date() - DAY
-    alike, ordinary = hospital.calendar.alike(day)
+    alike, ordinary = hospital.calendar.comparable(day)
     return frozenset((day, *alike, *ordinary))
 
 
@@ -226,7 +226,7 @@ def _missing_field(situation: Situation, hospital: Hospital, now: datetime) -> I
 
 def _volume_drop(situation: Situation, hospital: Hospital, now: datetime) -> Iterator[Trouble]:
     day = local(now).date() - DAY
-    alike, ordinary = hospital.calendar.alike(day)
+    alike, ordinary = hospital.calendar.comparable(day)
     drop = hospital.alerts.drop_share
     if hospital.calendar.is_holiday(day):
         drop = max(drop, hospital.gate.holiday_drop)

@@ -22,7 +22,7 @@ def causes() -> str:
             zh(f"alert.{cause.name}.title"),
             en(f"who.{cause.owner}"),
             cause.part or "-",
-            _span(cause.calm),
+            _span(cause.closes_after),
             ", ".join(f"`{name}`" for name in cause.explained_by) or "-",
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -6,7 +6,7 @@ incidents that are known and says what changed. Missing a look loses nothing, lo
 open     a trouble is present, and no cause that explains it is open
 worse    its count is WORSE times what was last said, its severity rose, or it has a part (a code, a feed, a day) that
          was not named before
-close    it was absent for the cause's calm, which doubles each time the trouble came back (up to LONGEST_CALM)
+close    it was absent for the cause's `closes_after`, doubled each time the trouble came back (up to LONGEST_CALM)
 return   it is back within RETURNS of being closed: the same incident again, not a new one
 
 Pure: nothing here reads or writes, and nothing knows a patient. `sample` holds event keys.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from card_usage.config.alert_causes import CAUSES, SEVERITIES, SHORT_CALM, Severity
+from card_usage.config.alert_causes import CAUSES, SEVERITIES, SHORT_ABSENCE, Severity
 
 Happened = Literal["opened", "returned", "worse", "closed", "changed"]
 TOLD: Final[tuple[Happened, ...]] = ("opened", "returned", "worse", "closed")
@@ -98,10 +98,10 @@ class Incident:
     @property
     def calm(self) -> timedelta:
         """How long its trouble must be absent before it is over."""
-        calm = CAUSES[self.cause].calm
+        calm = CAUSES[self.cause].closes_after
         if not self.returns:
             return calm
-        return max(calm, min(LONGEST_CALM, (calm or SHORT_CALM) * (1 << min(8, self.returns))))
+        return max(calm, min(LONGEST_CALM, (calm or SHORT_ABSENCE) * (1 << min(8, self.returns))))
 
 
 class Change(NamedTuple):

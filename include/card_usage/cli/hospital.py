@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from card_usage.cli.arguments import Call, Result, Verbs, whole
 from card_usage.config.settings import hospitals_directory
-from card_usage.onboarding.new_hospital import enrol
-from card_usage.onboarding.readiness import survey
+from card_usage.onboarding.new_hospital import create_hospital
+from card_usage.onboarding.readiness import check_readiness
 from card_usage.source.feeds import SQL
 from card_usage.words.catalogue import Words
 
@@ -18,19 +18,19 @@ _MARKS = {"ok": "+", "warn": "!", "missing": "x"}
 def _check(call: Call) -> Result:
     call.args.hospital = call.args.hospital or call.args.named
     with call.pipeline() as pipeline:
-        found = survey(pipeline, now=call.now, days=call.args.days)
+        results = check_readiness(pipeline, now=call.now, days=call.args.days)
         words = Words(pipeline.hospital.report.language)
-    missing = sum(one.state == "missing" for one in found)
+    missing = sum(result.state == "missing" for result in results)
     if call.args.json:
-        return {"checks": [one._asdict() for one in found]}, not missing
-    lines = [f"{_MARKS[one.state]} {words(f'survey.mark.{one.state}')}  {one.says}" for one in found]
+        return {"checks": [result.summary() for result in results]}, not missing
+    lines = [f"{_MARKS[result.state]} {words(f'survey.mark.{result.state}')}  {result.text}" for result in results]
     lines.append(words("survey.bad", count=missing) if missing else words("survey.good"))
     return {"said": "\n".join(lines)}, not missing
 
 
 def _new(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
     hospitals = hospitals_directory(environment)
-    written = enrol(args.id, shape=args.shape, name=args.name, hospitals=hospitals, environment=environment)
+    written = create_hospital(args.id, shape=args.shape, name=args.name, hospitals=hospitals, environment=environment)
     variables = " and ".join(f"AIRFLOW_CONN_{args.id.upper()}_{of}" for of in ("HIS", "PLATFORM"))
     command = f"python -m card_usage hospital check {args.id}"
     lines = [f"written: {path.as_posix()}" for path in written]

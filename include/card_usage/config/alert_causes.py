@@ -1,6 +1,6 @@
-"""The causes of incidents: what each is called, who mends it, when it is over, and which other cause explains it.
+"""Alert causes: for each its name, who resolves it, how long it must be absent, and which causes explain it.
 
-Declared below hospital files and alerts, because both check against it: a hospital's route may name causes.
+Declared in this package, below hospital files and alerts, because both use it: a hospital's route may name causes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ Severity = Literal["info", "warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 
 AT_ONCE: Final = timedelta(0)
-SHORT_CALM: Final = timedelta(minutes=30)
+SHORT_ABSENCE: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A kind of trouble. `owner`: who mends it (`who.*` of the catalogue); `part`: what its parts are;
-    `explained_by`: causes that bring it about, so that it is not opened beside them."""
+    """A kind of incident.
+
+    `owner`: who resolves it (`who.*` of the catalogue). `part`: what its parts are (feeds, days, codes; "" for none).
+    `closes_after`: how long the condition must be absent before the incident closes. `explained_by`: causes that bring
+    it about; while one of them is open, no incident of this cause is opened.
+    """
 
     name: str
     owner: str
     part: str
-    calm: timedelta = AT_ONCE
+    closes_after: timedelta = AT_ONCE
     explained_by: tuple[str, ...] = ()
 
 
@@ -34,25 +38,25 @@ CAUSES: Final[Mapping[str, Cause]] = MappingProxyType(
     {
         cause.name: cause
         for cause in (
-            # In the order in which they explain each other.
+            # A cause comes after the causes that explain it, as far as they do not explain each other.
             Cause("misconfiguration", "engineer", ""),
             Cause("token_contested", "engineer", "", timedelta(hours=1)),
             Cause("dag_failed", "engineer", "", AT_ONCE, ("misconfiguration", "gate_held", "replica_late")),
             Cause("gate_held", "his", "day"),
-            Cause("replica_late", "his", "feed", SHORT_CALM, ("dag_failed",)),
-            Cause("provisional_window", "his", "feed", SHORT_CALM, ("replica_late", "dag_failed")),
+            Cause("replica_late", "his", "feed", SHORT_ABSENCE, ("dag_failed",)),
+            Cause("provisional_window", "his", "feed", SHORT_ABSENCE, ("replica_late", "dag_failed")),
             Cause("unmapped_code", "mapping", "code"),
             Cause("missing_field", "his", "feed"),
             Cause("volume_drop", "his", "feed", AT_ONCE, ("gate_held", "replica_late", "dag_failed")),
             Cause("platform_refuses", "engineer", ""),
             Cause("unconfirmed", "engineer", ""),
-            # A hospital that is not yet live meets its limit every day: over when a whole day went without.
+            # A hospital that is not live yet reaches its quota every day: closed after a whole day in which it did not.
             Cause("quota_exhausted", "automatic", "", timedelta(hours=26)),
             Cause(
                 "delivery_behind",
                 "engineer",
                 "",
-                SHORT_CALM,
+                SHORT_ABSENCE,
                 ("misconfiguration", "token_contested", "quota_exhausted", "dag_failed", "replica_late"),
             ),
             Cause(
@@ -63,7 +67,7 @@ CAUSES: Final[Mapping[str, Cause]] = MappingProxyType(
                 ("misconfiguration", "dag_failed", "gate_held", "replica_late", "provisional_window"),
             ),
             Cause("reconciliation_remainder", "engineer", "feed"),
-            Cause("channel_down", "engineer", "", SHORT_CALM),
+            Cause("channel_down", "engineer", "", SHORT_ABSENCE),
         )
     }
 )

@@ -1,9 +1,9 @@
-"""Calendar: which days a hospital works, and which earlier days a day may be compared with.
+"""Calendar: workdays, weekends and holidays of a hospital, and the earlier days that a day is compared with.
 
-Clinics run reduced on public holidays (法定节假日, with the weekends that they adjoin) and in full on the weekends that
-are worked in exchange (调休). The State Council announces both in November for the next year; the package `holidays`
-has them soon after. For a year that was not announced yet it knows the days that the law fixes, but no exchanged ones:
-these, and what a hospital does otherwise, stand in its file under `[calendar]`.
+Clinics run reduced on public holidays (法定节假日, with the adjoining weekends) and in full on working weekends (调休).
+The State Council announces both in November for the next year; the package `holidays` has them soon after. For a year
+that is not announced yet the package has the holidays fixed by law, but no working weekends: a hospital's file adds
+them under `[calendar]`, and whatever the hospital does differently.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ DAYS: Final = 4
 """How many earlier days a day is compared with."""
 
 _WEEKS_BACK: Final = 2 * DAYS
-"""Weeks in which they must lie, for those of the same weekday: two long holidays in a row leave enough."""
+"""How many weeks back days of the same weekday are looked for: enough even after two long holidays in a row."""
 
 _YEAR: Final = 366
 
 
-class Alike(NamedTuple):
+class ComparableDays(NamedTuple):
     """Earlier days that a day is compared with, latest first.
 
-    `days`: of its own kind. `ordinary`: for a holiday the same weekday when it was none; else empty.
+    `days`: days of the same kind. `ordinary`: for a holiday, ordinary days of the same weekday; otherwise empty.
     """
 
     days: tuple[date, ...]
@@ -40,7 +40,7 @@ class Alike(NamedTuple):
 
 
 class Calendar(BaseModel):
-    """A hospital's days, where they are not those of the country."""
+    """The hospital's own days off and workdays, where they differ from the public calendar."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,29 +54,35 @@ class Calendar(BaseModel):
         return self
 
     def kind(self, day: date) -> Kind:
-        """What a day is; a weekend that adjoins a public holiday is part of it."""
+        """The kind of a day; a weekend that adjoins a public holiday belongs to the holiday."""
         return _kind(self, day)
 
     def is_holiday(self, day: date) -> bool:
-        """Whether clinics run as on a public holiday."""
+        """Whether the day is a public holiday, a weekend adjoining one, or the hospital's own day off."""
         return self.kind(day) == "holiday"
 
-    def alike(self, day: date) -> Alike:
-        """Earlier days like this one: of a holiday the holidays before it (a year back at most), of a weekend that is
-        worked in exchange the workdays before it, of any other day the same weekday of the weeks before."""
+    def comparable(self, day: date) -> ComparableDays:
+        """Earlier days to compare this one with, at most `DAYS` of each.
+
+        For a holiday the holidays before it (within a year), for a working weekend the workdays before it, for any
+        other day the same weekday of the weeks before.
+        """
         kind = self.kind(day)
-        before = (day - DAY * back for back in range(1, _YEAR + 1))
+        earlier_days = (day - DAY * back for back in range(1, _YEAR + 1))
         if kind == "holiday":
-            return Alike(_first(one for one in before if self.is_holiday(one)), self._same_weekday(day))
+            return ComparableDays(_first(filter(self.is_holiday, earlier_days)), self._same_weekday(day))
         if kind == "workday" and _is_weekend(day):
-            return Alike(_first(one for one in before if self.kind(one) == "workday" and not _is_weekend(one)))
-        return Alike(self._same_weekday(day))
+            return ComparableDays(_first(filter(self._is_ordinary_workday, earlier_days)))
+        return ComparableDays(self._same_weekday(day))
+
+    def _is_ordinary_workday(self, day: date) -> bool:
+        return self.kind(day) == "workday" and not _is_weekend(day)
 
     def _same_weekday(self, day: date) -> tuple[date, ...]:
-        """Earlier days of its weekday that were what this weekday commonly is."""
-        common = "weekend" if _is_weekend(day) else "workday"
+        """Earlier days of the same weekday, without holidays and exchanged days."""
+        usual = "weekend" if _is_weekend(day) else "workday"
         weeks = (day - 7 * DAY * back for back in range(1, _WEEKS_BACK + 1))
-        return _first(one for one in weeks if self.kind(one) == common)
+        return _first(earlier for earlier in weeks if self.kind(earlier) == usual)
 
 
 def _first(days: Iterable[date]) -> tuple[date, ...]:
@@ -94,7 +100,7 @@ def _kind(calendar: Calendar, day: date) -> Kind:
     for step in (-DAY, DAY):
         near = day
         while not _is_worked(calendar, near):
-            if _is_named(calendar, near):
+            if _is_day_off(calendar, near):
                 return "holiday"
             near += step
     return "weekend"
@@ -103,19 +109,19 @@ def _kind(calendar: Calendar, day: date) -> Kind:
 def _is_worked(calendar: Calendar, day: date) -> bool:
     if day in calendar.days_off:
         return False
-    off, worked = _of_country(day.year)
+    off, worked = _public_calendar(day.year)
     return day in calendar.workdays or day in worked or not (day in off or _is_weekend(day))
 
 
-def _is_named(calendar: Calendar, day: date) -> bool:
-    """Whether it is a holiday by itself and not by its neighbours."""
-    return day in calendar.days_off or day in _of_country(day.year)[0]
+def _is_day_off(calendar: Calendar, day: date) -> bool:
+    """Whether the day itself is a holiday, not only a weekend beside one."""
+    return day in calendar.days_off or day in _public_calendar(day.year)[0]
 
 
 @lru_cache
-def _of_country(year: int) -> tuple[frozenset[date], frozenset[date]]:
-    """Public holidays with days off in exchange, and weekends that are worked, of a year in China."""
-    # Not at the top: it takes a moment, and whoever only reads a hospital's file does not need it.
+def _public_calendar(year: int) -> tuple[frozenset[date], frozenset[date]]:
+    """Public holidays with exchanged days off, and working weekends, of a year in China."""
+    # Imported here: the import is slow, and reading a hospital's file does not need it.
     from holidays import country_holidays
 
     days = country_holidays("CN", years=year)

@@ -1,7 +1,7 @@
-"""Connections: Airflow's own AIRFLOW_CONN_<ID> variables, read without Airflow, as URI or JSON.
+"""Connections: parse Airflow's AIRFLOW_CONN_<ID> variables (URI or JSON) without importing Airflow.
 
-One set of settings serves the command line and Airflow. In a task the plugin hands over what Airflow resolved (its
-database, a secrets backend) in the same form.
+The command line and Airflow share one configuration. In a task the plugin passes the connection that Airflow resolved
+(from its database or a secrets backend) as the same `Connection`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATH = re.compile(r"[\w.~/-]*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """What Airflow knows of one external system. The password never shows in a repr."""
+    """An Airflow connection. `password` and `extra` are left out of the repr."""
 
     conn_id: str
     conn_type: str
@@ -34,10 +34,10 @@ class Connection:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def base_url(self) -> str:
-        """Scheme, host and port of the platform (and a gateway's path, if the host has one), no slash at the end.
+        """Scheme, host and port of the platform, and the path of a gateway if the host has one; no trailing slash.
 
-        https unless the host begins with http:// or the connection's schema says http: patient data goes over this
-        wire. Raises BadConnection.
+        The scheme is https unless the host begins with http:// or the connection's schema is http, because patient
+        data is sent there. Raises BadConnection.
         """
         if not self.host:
             raise _bad(self.conn_id, "names no host")
@@ -95,7 +95,7 @@ def _extra(value: object) -> Mapping[str, Any]:
 
 
 def _from_uri(conn_id: str, text: str) -> Connection:
-    """As Airflow reads its own URIs: `http://https://login:password@host` says that the host carries a scheme."""
+    """Parse a URI as Airflow does: in `http://https://login:password@host` the host includes the scheme."""
     conn_type, separator, rest = text.partition("://")
     if not conn_type or not separator:
         raise ValueError("no scheme")
@@ -117,7 +117,7 @@ def _from_uri(conn_id: str, text: str) -> Connection:
 
 
 def _host(netloc: str) -> str:
-    """The host as it is written: `urlsplit().hostname` is in lower case, and a SQLite file may stand here."""
+    """The host in its original case: `urlsplit().hostname` is lower case, and the host may be a SQLite file name."""
     place = netloc.rpartition("@")[2]
     bracketed, closed, _ = place.partition("]")
     return unquote(bracketed.removeprefix("[") if closed else place.partition(":")[0])

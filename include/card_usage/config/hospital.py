@@ -1,7 +1,7 @@
-"""Hospitals: one TOML file each, hospitals/<id>.toml, checked when read. No secrets live in it.
+"""Hospital: the model of a hospital's TOML file, hospitals/<id>.toml, validated when it is read. It holds no secrets.
 
-A file names the HIS connection and its shape, the feeds, the platform's connection and what this hospital's contract
-with the platform says (document 2.7.4 leaves some of it open, see docs/rules.md).
+A file names the HIS connection, its shape and feeds, the platform's connection, and what the hospital has agreed with
+the platform (document 2.7.4 leaves some of it open, see docs/rules.md).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ SQL = SHIPPED / "sql"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
-"""Local time of day, start inside, end outside, over midnight too: 23:30-02:00."""
+"""A range of local time of day, end exclusive; it may span midnight: 23:30-02:00."""
 
 
 class _Table(BaseModel):
-    """A table of the file: unknown keys are errors, so that a typing mistake is not silently a default."""
+    """A table of the file. Unknown keys are errors, so that a mistyped key is not replaced by its default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Freshness(_Table):
-    """How we know up to which moment the replica has followed (freshness.py).
+    """How to find out up to which moment the replica is complete (source/freshness.py).
 
-    `grace_minutes`: how far past a window's end the probe must be. `deadline_minutes` after the end the run goes on
+    `grace_minutes`: how far past a window's end the probe must be. `deadline_minutes` after the end the run continues
     without proof, as provisional.
     """
 
@@ -53,20 +53,20 @@ class Freshness(_Table):
 
 
 class His(_Table):
-    """Where the card uses come from."""
+    """The HIS replica that card uses are read from."""
 
     connection: Name
     shape: Name
     feeds: tuple[Name, ...] = Field(min_length=1)
     fetch_size: int = Field(default=5000, ge=1, le=100_000)
     look_back_days: int = Field(default=3, ge=0, le=92)
-    # How we behave on the replica (source/replica.py). Tries are counted anew whenever a row came in between.
+    # The session on the replica (source/replica.py). The count of tries starts again after each row received.
     isolation: Literal["read committed", "snapshot"] = "read committed"
     lock_timeout_seconds: float = Field(default=30, ge=0.1, le=3600)
     query_timeout_seconds: int = Field(default=600, ge=1, le=86_400)
     tries: int = Field(default=5, ge=0, le=100)
     pause_seconds: float = Field(default=5, ge=0, le=60)
-    # Limits of query_slots.py: queries at once, over all processes, and hours in which none starts.
+    # Limits of source/query_slots.py: parallel queries of all processes together, and hours in which none starts.
     max_parallel_queries: int = Field(default=2, ge=1, le=16)
     avoid_hours: tuple[Hours, ...] = ()
     freshness: Freshness = Freshness()
@@ -87,7 +87,7 @@ class His(_Table):
 
 
 class Platform(_Table):
-    """How to report, and how much of it a day. Rates are calls per second; 0 sets no limit of ours."""
+    """How to report to the platform, and how many calls a day. Rates are calls per second; 0: no limit of our own."""
 
     connection: Name
     hospital_id: str = Field(min_length=1, max_length=64)
@@ -103,30 +103,30 @@ class Platform(_Table):
 
 
 class Normalize(_Table):
-    """Choices of normalization that differ between hospitals."""
+    """Options of normalization."""
 
     upgrade_15_digit_ids: bool = False
-    # False: an unknown code in a field that is not sent (say, the department of a payment) does not hold the event.
+    # False: an unknown code in a field that is not sent (the department of a payment) does not quarantine the event.
     quarantine_every_unknown_code: bool = True
 
 
 class Gate(_Table):
-    """When the check before delivery warns or holds a window. Shares are of its events, 0 to 1; docs/quality.md.
+    """Limits at which the quality gate warns about a window or holds it. Shares are of its events, 0 to 1.
 
-    A limit of 1 (of a share) never holds. Drops, rises and shifts are against earlier days like it (calendar.py); no
-    history, no alarm.
+    A share of 1 disables a limit. Drops, rises and shifts are relative to comparable earlier days (config/calendar.py);
+    without such days they are not checked. See docs/quality.md.
     """
 
     warn_quarantined_share: float = Field(default=0.02, ge=0, le=1)
     hold_quarantined_share: float = Field(default=0.30, ge=0, le=1)
     warn_unmapped_share: float = Field(default=0.005, ge=0, le=1)
     warn_volume_drop: float = Field(default=0.4, gt=0, le=1)
-    # A thin day does no harm, what is late comes with the look-back: holding it is a hospital's own choice.
+    # Disabled by default: too few events do no harm, late ones are staged by the look-back.
     hold_volume_drop: float = Field(default=1.0, gt=0, le=1)
-    # Holidays differ: a New Year's Day has thrice the visits of the first of the Spring Festival.
+    # Holidays vary: New Year's Day has three times the visits of the first day of the Spring Festival.
     holiday_drop: float = Field(default=0.85, gt=0, le=1)
     warn_volume_rise: float = Field(default=0.6, gt=0)
-    # Reports cannot be called back: a day of two and a half times the usual is looked at first.
+    # Reports cannot be withdrawn: a day with two and a half times the usual volume is held for approval.
     hold_volume_rise: float = Field(default=1.5, gt=0)
     warn_share_shift: float = Field(default=0.10, gt=0, le=1)
     warn_health_card_drop: float = Field(default=0.10, gt=0, le=1)
@@ -139,11 +139,11 @@ class Gate(_Table):
 
 
 class Route(_Table):
-    """A channel for alerts, and what goes there: an Airflow connection of a kind that docs/alerts.md lists."""
+    """A notification channel (an Airflow connection, docs/alerts.md) and which incidents are sent to it."""
 
     channel: Name
     least: Literal["info", "warning", "critical"] = "warning"
-    causes: tuple[Name, ...] = ()  # none: all
+    causes: tuple[Name, ...] = ()  # empty: all
     at_night: Literal["critical", "all", "nothing"] = "critical"
     digest: bool = True
     language: Literal["zh", "en"] | None = None
@@ -156,7 +156,7 @@ class Route(_Table):
 
 
 class Alerts(_Table):
-    """Who hears of trouble, when, and from where on it is trouble. Times are local, shares 0 to 1; docs/alerts.md."""
+    """Routes, quiet hours and thresholds of alerts. Times are local, shares 0 to 1; see docs/alerts.md."""
 
     routes: tuple[Route, ...] = ()
     quiet_from: time = time(21)
@@ -177,14 +177,14 @@ class Alerts(_Table):
         return self
 
     def is_quiet(self, at: time) -> bool:
-        """Whether a local time is within the quiet hours, which may go over midnight."""
+        """Whether a local time is within the quiet hours, which may span midnight."""
         if self.quiet_from <= self.quiet_to:
             return self.quiet_from <= at < self.quiet_to
         return at >= self.quiet_from or at < self.quiet_to
 
 
 class Report(_Table):
-    """How reports speak."""
+    """Options of reports."""
 
     language: Literal["zh", "en"] = "zh"
     # Health cards issued by this hospital, for figures per issued card (docs/usage-figures.md).
@@ -192,7 +192,7 @@ class Report(_Table):
 
 
 class Hospital(_Table):
-    """One hospital's file."""
+    """The file of one hospital."""
 
     id: Name
     name: str = Field(min_length=1)
@@ -210,7 +210,7 @@ class Hospital(_Table):
 
     @property
     def label(self) -> str:
-        """The name in the language of its reports."""
+        """The hospital's name in the language of its reports."""
         return self.name if self.report.language == "zh" else self.name_en or self.name
 
 
@@ -226,7 +226,7 @@ def load_hospital(directory: Path, hospital_id: str) -> Hospital:
         why = "it is not UTF-8, save it again as UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {why}") from None
     except ValidationError as error:
-        # Values are left out: a misplaced secret must not reach a log.
+        # Without the values: a misplaced secret must not reach a log.
         first, *others = error.errors(include_input=False, include_url=False)
         key = ".".join(str(part) for part in first["loc"]) or "(file)"
         more = f" (and {len(others)} more)" if others else ""
@@ -243,5 +243,5 @@ def load_hospitals(directory: Path) -> tuple[Hospital, ...]:
 
 
 def hospital_ids(directory: Path) -> tuple[str, ...]:
-    """The ids that have a file, sorted. An absent directory has none."""
+    """Ids of all hospital files, sorted; none if the directory does not exist."""
     return tuple(sorted(path.stem for path in directory.glob("*.toml")))

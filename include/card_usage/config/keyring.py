@@ -1,8 +1,8 @@
-"""Keys: seal patient fields (AES-256-GCM) and digest events (HMAC-SHA256).
+"""Keyring: encryption of patient fields (AES-256-GCM) and keyed digests of events (HMAC-SHA256).
 
-CARD_USAGE_KEY lists keys as `id:base64`, comma-separated, 32 bytes each. The first one seals; every one opens. The
-last one, the founding key, also keys the digests: request ids derive from digests, so it must stay in the list for as
-long as the ledger may have to be rebuilt. To rotate, put a new key in front.
+CARD_USAGE_KEY lists keys as `id:base64`, comma-separated, 32 bytes each. The first key encrypts; all keys decrypt. The
+last one, the founding key, also keys the digests. Request ids derive from digests, so it must stay in the list as long
+as the ledger may have to be rebuilt. To rotate, insert a new key in front.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCK = 64
 
 
 class Sealed(NamedTuple):
-    """Bytes that only the key `key_id` opens: 12 bytes nonce, ciphertext, 16 bytes tag."""
+    """Bytes encrypted with the key `key_id`: 12 bytes nonce, ciphertext, 16 bytes tag."""
 
     key_id: str
     blob: bytes
@@ -34,7 +34,7 @@ class Sealed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The keys by id, in the order of the setting."""
+    """The keys by id, in the order of CARD_USAGE_KEY."""
 
     _ciphers: Mapping[str, AESGCM] = field(repr=False)
     _digest_key: bytes = field(repr=False)
@@ -43,14 +43,14 @@ class Keyring:
     _outer: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # HMAC (RFC 2104) takes two hashes that begin with the key: begun once, they are copied for every row.
+        # HMAC (RFC 2104) uses two hashes that start with the key: computed once here, copied for every row.
         block = self._digest_key.ljust(_BLOCK, b"\0")
         object.__setattr__(self, "_inner", hashlib.sha256(bytes(byte ^ 0x36 for byte in block)))
         object.__setattr__(self, "_outer", hashlib.sha256(bytes(byte ^ 0x5C for byte in block)))
 
     @classmethod
     def parse(cls, setting: str) -> Keyring:
-        """Read `id:base64[,id:base64...]`. Raises BadKey, which never quotes the key."""
+        """Parse `id:base64[,id:base64...]`. Raises BadKey, which never quotes the key."""
         ciphers: dict[str, AESGCM] = {}
         secret = b""
         for position, part in enumerate(setting.split(","), start=1):
@@ -71,22 +71,22 @@ class Keyring:
         return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
-        """Encrypt under the current key; the same `bound_to` is needed to open (so blobs cannot be swapped)."""
+        """Encrypt with the current key. `bound_to`: additional authenticated data, which `open` needs again."""
         nonce = os.urandom(_NONCE)
         return Sealed(self.current, nonce + self._ciphers[self.current].encrypt(nonce, plain, bound_to))
 
     def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
-        """Decrypt. Raises WrongKey when the key is not in the list or does not fit."""
+        """Decrypt. Raises WrongKey if the key is not in the list or the blob does not verify."""
         cipher = self._ciphers.get(sealed.key_id)
         if cipher is None:
             raise WrongKey(key_id=sealed.key_id)
         try:
             return cipher.decrypt(sealed.blob[:_NONCE], sealed.blob[_NONCE:], bound_to)
-        except (InvalidTag, ValueError):  # ValueError: torn, not even a whole nonce
+        except (InvalidTag, ValueError):  # ValueError: shorter than a nonce
             raise WrongKey(key_id=sealed.key_id) from None
 
     def digest(self, text: str) -> str:
-        """Keyed digest of `text`, 32 hex characters: equal text gives equal digests, nothing can be guessed back."""
+        """Keyed digest, 32 hex characters: equal for equal texts; without the key a text cannot be guessed from it."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
@@ -94,5 +94,5 @@ class Keyring:
 
     @property
     def fingerprint(self) -> str:
-        """Names the founding key without giving it away, 16 hex characters."""
+        """Identifies the founding key without revealing it, 16 hex characters."""
         return hashlib.sha256(b"fingerprint" + self._digest_key).hexdigest()[:16]

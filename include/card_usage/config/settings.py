@@ -1,4 +1,4 @@
-"""Settings of one process, read from the environment once, at the edge."""
+"""Settings: the environment variables CARD_USAGE_*, read once by the command line or a task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from card_usage.words.catalogue import LANGUAGES, Language
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Where things are. The ledger's URL may hold a password and never shows in a repr."""
+    """Places and keys of an installation. The ledger's URL may hold a password and is left out of the repr."""
 
     ledger_url: str = field(repr=False)
     keyring: Keyring
@@ -32,12 +32,12 @@ class Settings:
 
     @property
     def store(self) -> Store:
-        """Where reports are kept: a folder or a URL of the environment, or a path that somebody opened already."""
+        """Where reports are stored: a folder, a URL, or a path object that the caller has opened already."""
         return Store.at(self.reports) if isinstance(self.reports, str) else Store(self.reports)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read CARD_USAGE_*. Raises MissingSetting or BadKey."""
+        """Read CARD_USAGE_*. Raises MissingSetting, SettingsError or BadKey."""
         hospitals = hospitals_directory(environment)
         return cls(
             ledger_url=cls.ledger_url_from(environment),
@@ -55,17 +55,17 @@ class Settings:
 
     @staticmethod
     def ledger_url_from(environment: Mapping[str, str]) -> str:
-        """CARD_USAGE_LEDGER_URL alone: migrating needs no key. Raises MissingSetting."""
+        """CARD_USAGE_LEDGER_URL alone: a migration needs no key. Raises MissingSetting."""
         return _required(environment, "CARD_USAGE_LEDGER_URL", "the delivery ledger")
 
 
 def hospitals_directory(environment: Mapping[str, str]) -> Path:
-    """CARD_USAGE_HOSPITALS, or the hospitals that ship with the project."""
+    """CARD_USAGE_HOSPITALS, or the hospital files that ship with the project."""
     return Path(environment.get("CARD_USAGE_HOSPITALS") or SHIPPED / "hospitals")
 
 
 def _place(text: str) -> Path | str:
-    """A folder, or a URL as it stands."""
+    """A path, or the text itself if it is a URL."""
     return text if "://" in text else Path(text)
 
 

@@ -1,4 +1,4 @@
-"""Enrol: the files of a new hospital, commented, checked by reading them back. Nothing that exists is written over."""
+"""New hospital: write its commented hospital file and empty alias tables. Existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ language = "zh"                   # zh | en
 """
 
 
-def enrol(
+def create_hospital(
     hospital_id: str, *, shape: str, name: str, hospitals: Path, environment: Mapping[str, str]
 ) -> tuple[Path, ...]:
-    """Write <hospitals>/<id>.toml and an alias table for each code table; returns their paths, the file first.
+    """Write <hospitals>/<id>.toml and an alias table for each code table; returns their paths, the TOML file first.
 
-    Raises BadHospitalFile if a file is there already or the id is none.
+    The files are read back to check them. Raises BadHospitalFile if one exists already or the id is invalid.
     """
     path = hospitals / f"{hospital_id}.toml"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", hospital_id):
@@ -77,24 +77,24 @@ def enrol(
         raise BadHospitalFile(path=path.as_posix(), key="id", problem=problem)
     aliases = Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases") / hospital_id
     paths = (path, *(aliases / f"{table}.csv" for table in _TABLES))
-    for one in paths:
-        if one.exists():
-            raise BadHospitalFile(path=one.as_posix(), key="(file)", problem="is there already; nothing was written")
+    for target in paths:
+        if target.exists():
+            raise BadHospitalFile(path=target.as_posix(), key="(file)", problem="is there already; nothing was written")
     feeds = ", ".join(f'"{file.stem}"' for file in sorted((SQL / shape).glob("*.sql")))
-    shown = re.sub(r'["\\\x00-\x1f]', "", name) or hospital_id
-    text = _FILE.format(id=hospital_id, upper=hospital_id.upper(), name=shown, shape=shape, feeds=feeds)
-    for one in paths:
-        one.parent.mkdir(parents=True, exist_ok=True)
+    safe_name = re.sub(r'["\\\x00-\x1f]', "", name) or hospital_id
+    text = _FILE.format(id=hospital_id, upper=hospital_id.upper(), name=safe_name, shape=shape, feeds=feeds)
+    for target in paths:
+        target.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    for one in paths[1:]:
-        # Excel opens UTF-8 with a mark as what it is.
-        one.write_text(_stub(), encoding="utf-8-sig")
+    for alias_table in paths[1:]:
+        # With a byte order mark Excel reads the file as UTF-8.
+        alias_table.write_text(_empty_alias_table(), encoding="utf-8-sig")
     load_hospital(hospitals, hospital_id)
     load_aliases(aliases.parent, hospital_id, load_tables())
     return paths
 
 
-def _stub() -> str:
-    held = StringIO()
-    csv.writer(held, lineterminator="\n").writerow(("local", "standard", "note"))
-    return held.getvalue()
+def _empty_alias_table() -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerow(("local", "standard", "note"))
+    return text.getvalue()

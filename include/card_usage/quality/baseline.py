@@ -43,7 +43,7 @@ def earlier(window: Window, calendar: Calendar) -> Earlier:
     def moved(days: tuple[date, ...]) -> tuple[Window, ...]:
         return tuple(Window(window.start - (day - one), window.end - (day - one)) for one in days)
 
-    return Earlier(*map(moved, calendar.alike(day)))
+    return Earlier(*map(moved, calendar.comparable(day)))
 
 
 def expected(alike: Sequence[int], ordinary: Sequence[int] = ()) -> float | None:

@@ -15,7 +15,7 @@ import pytest
 from card_usage.cli.main import main
 from card_usage.config.hospital import load_hospital
 from card_usage.files.shipped import SHIPPED
-from card_usage.onboarding.readiness import needs
+from card_usage.onboarding.sql_requirements import requirements_of
 from card_usage.source.feeds import SQL
 from card_usage.windows import local
 
@@ -174,7 +174,7 @@ def test_nothing_of_a_patient_is_in_what_check_says(clinic: Clinic, capsys: pyte
 @pytest.mark.parametrize("shape", ["winning", "trasen", "card_use_view"])
 def test_every_head_is_read_and_names_an_index_for_its_window(shape: str) -> None:
     for path in (SQL / shape).glob("*.sql"):
-        found = needs(shape, path.stem)
+        found = requirements_of(shape, path.stem)
         assert found.reads
         assert all(columns for columns in found.reads.values())
         assert found.indexes or "V_CARD_USE" in found.reads

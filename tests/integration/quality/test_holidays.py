@@ -37,7 +37,7 @@ def morning_after(day: date) -> datetime:
 
 
 def history_of(ledger: Ledger, day: date) -> None:
-    for of in HOME.calendar.alike(day):
+    for of in HOME.calendar.comparable(day):
         for one in of:
             lived(ledger, one)
 

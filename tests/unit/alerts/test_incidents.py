@@ -118,9 +118,9 @@ def test_what_another_cause_explains_is_not_opened_beside_it_but_after_it(cause:
     book = Book()
     assert book.look(NOW, trouble(why)) == ["opened"]
     assert book.look(NOW + MINUTE, trouble(why), trouble(cause)) == []
-    # It goes on explaining until it is over, which takes the calm of its cause.
+    # It goes on explaining until it is over, which takes its cause's `closes_after`.
     book.look(NOW + 2 * MINUTE, trouble(cause))
-    book.look(NOW + 2 * MINUTE + CAUSES[why].calm, trouble(cause))
+    book.look(NOW + 2 * MINUTE + CAUSES[why].closes_after, trouble(cause))
     assert {one.cause for one in book.open} == {cause}
 
 

@@ -51,21 +51,21 @@ def test_a_year_that_nobody_announced_yet_has_the_days_that_the_law_fixes_and_no
 
 
 def test_a_day_of_the_national_holiday_is_compared_with_the_holidays_before_it_and_its_weekday_without_them() -> None:
-    alike = CHINA.alike(date(2026, 10, 1))
+    alike = CHINA.comparable(date(2026, 10, 1))
     assert alike.days == (date(2026, 9, 27), date(2026, 9, 26), date(2026, 9, 25), date(2026, 6, 21))
     assert alike.ordinary == tuple(date(2026, 10, 1) - timedelta(weeks=n) for n in (1, 2, 3, 4))
-    sunday = CHINA.alike(date(2026, 10, 4))
+    sunday = CHINA.comparable(date(2026, 10, 4))
     # Neither the Sunday that was worked nor that of the Mid-Autumn Festival.
     assert sunday.ordinary == tuple(date(2026, 10, 4) - timedelta(weeks=n) for n in (3, 4, 5, 6))
 
 
 def test_a_sunday_worked_in_exchange_is_compared_with_workdays_and_later_sundays_not_with_it() -> None:
-    assert CHINA.alike(date(2026, 9, 20)).days == tuple(date(2026, 9, day) for day in (18, 17, 16, 15))
-    assert date(2026, 9, 20) not in CHINA.alike(date(2026, 10, 18)).days
+    assert CHINA.comparable(date(2026, 9, 20)).days == tuple(date(2026, 9, day) for day in (18, 17, 16, 15))
+    assert date(2026, 9, 20) not in CHINA.comparable(date(2026, 10, 18)).days
 
 
 def test_the_weeks_after_the_spring_festival_are_compared_with_those_before_it() -> None:
-    assert CHINA.alike(date(2026, 3, 2)).days == tuple(date(2026, 3, 2) - timedelta(weeks=n) for n in (3, 4, 5, 6))
+    assert CHINA.comparable(date(2026, 3, 2)).days == tuple(date(2026, 3, 2) - timedelta(weeks=n) for n in (3, 4, 5, 6))
 
 
 def test_a_hospital_has_days_of_its_own_and_they_count_before_those_of_the_country() -> None:
@@ -97,7 +97,7 @@ def test_whatever_the_day_it_is_compared_with_few_earlier_days_of_its_own_kind(
     day: date, off: frozenset[date], worked: frozenset[date]
 ) -> None:
     calendar = Calendar(days_off=off - worked, workdays=worked - off)
-    alike = calendar.alike(day)
+    alike = calendar.comparable(day)
     for found in alike:
         assert len(found) <= DAYS
         assert list(found) == sorted(set(found), reverse=True)
@@ -123,7 +123,7 @@ def volume(events: float) -> Profile:
 
 def broken(day: date, found: Profile, year: dict[date, Profile]) -> list[Demand]:
     """What the gate demands of the day's volume and does not get."""
-    alike = CHINA.alike(day)
+    alike = CHINA.comparable(day)
     before = ([year[one] for one in of if one in year] for of in alike)
     demands = limits(planted.hospital().gate, found, *before, holiday=CHINA.is_holiday(day))
     return [
