@@ -8,28 +8,19 @@ out of here says who a patient is.
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from random import SystemRandom
 
-from card_usage.clock import SystemClock
 from card_usage.context import Context
-from card_usage.delivery.deliverer import Delivered, Delivery
-from card_usage.delivery.heartbeat import Progress
+from card_usage.delivery.deliverer import deliver
+from card_usage.delivery.progress import Progress
 from card_usage.delivery.redelivery import Undecided, send_again, undecided
-from card_usage.errors import Misconfigured
+from card_usage.delivery.result import Delivered
 from card_usage.events import SourceRow
 from card_usage.evidence.seal import Link, seal_days
-from card_usage.gc_tuning import infrequent_collection
-from card_usage.ledger import holds
-from card_usage.ledger.executor import ThreadedExecutor
-from card_usage.ledger.process import Identity
 from card_usage.ledger.scope import Scope
-from card_usage.platform.client import Credentials, Platform
-from card_usage.platform.outcome import meanings
 from card_usage.preview import Preview, forecast, look
 from card_usage.quality.approval import Question, question
 from card_usage.quality.check import check
@@ -185,41 +176,15 @@ class Pipeline(Context):
         progress: Callable[[Progress], None] | None = None,
     ) -> Delivered:
         """Send everything due of the window's days. `until`: leave by then, what is left stays due."""
-        connection = self.connection_of(self.hospital.platform.connection)
-        credentials = Credentials(app_id=connection.login, app_secret=connection.password)
-        settings = self.hospital.platform
-
-        async def run() -> Delivered:
-            executor = ThreadedExecutor(self.ledger)
-            try:
-                async with Platform(
-                    connection.base_url(),
-                    credentials,
-                    connections=settings.concurrency + 1,
-                    call_timeout=settings.call_timeout_seconds,
-                ) as platform:
-                    return await Delivery(
-                        hospital=self.hospital,
-                        scope=self.scope(window),
-                        app_id=credentials.app_id,
-                        executor=executor,
-                        keyring=self.settings.keyring,
-                        caller=platform,
-                        tables=self.tables,
-                        clock=SystemClock(),
-                        random=SystemRandom(),
-                        identity=Identity.of_this_process(),
-                        until=until,
-                        on_progress=progress,
-                    ).run()
-            finally:
-                executor.close()
-
-        # An event loop in C costs less a call. Imported here, so that no DAG's parsing pays for it.
-        import uvloop
-
-        with infrequent_collection():
-            return uvloop.run(run())
+        return deliver(
+            self.ledger,
+            self.hospital,
+            self.scope(window),
+            connection=self.connection_of(self.hospital.platform.connection),
+            tables=self.tables,
+            until=until,
+            on_progress=progress,
+        )
 
     def undecided(self, window: Window, states: tuple[Undecided, ...]) -> dict[str, int]:
         """Events that wait for a person, as 'state code' -> count."""
@@ -234,15 +199,6 @@ class Pipeline(Context):
         scope = Scope(self.hospital.id, window.days[0], window.days[-1])
         with self.ledger.write() as connection:
             return send_again(connection, scope, states)
-
-    def misconfiguration(self, *, now: datetime) -> Misconfigured:
-        """The error that says why the platform refuses this hospital, from the hold that a delivery placed."""
-        with self.ledger.read() as connection:
-            found = [hold for hold in holds.active(connection, self.hospital.id, now) if hold.kind == "misconfigured"]
-        reason = found[0].reason if found else "no hold on record"
-        code = re.search(r"-?\d+$", reason)
-        meaning = meanings().get(int(code[0])) if code else None
-        return Misconfigured(hospital=self.hospital.id, code=code[0] if code else "no code", meaning=meaning or reason)
 
     def reconcile(self, window: Window, *, now: datetime) -> Reconciliation:
         """Count the window's days at the HIS, in the ledger and at the platform; compare event by event where counts

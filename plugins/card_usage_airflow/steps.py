@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import get_current_context
-from card_usage.errors import PlatformError, PlatformUnreachable
+from card_usage.errors import PlatformError
 
 from card_usage_airflow.links import REPORTS
 from card_usage_airflow.runs import present
@@ -100,14 +100,10 @@ def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     result = pipeline.deliver(window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
     states = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items())) or "nothing was due"
-    answers = ", ".join(f"{count} x {answer}" for answer, count in sorted(result.answers.items())) or "no call made"
+    answers = result.answers_text
     log.info("%s: %s; answers: %s; %d left; %.1f s", window, states, answers, result.left, result.seconds)
-    if result.stopped_by == "misconfigured":
-        raise pipeline.misconfiguration(now=present())
-    if result.stopped_by == "unreachable":
-        host = pipeline.connection_of(pipeline.hospital.platform.connection).base_url()
-        raise PlatformUnreachable(host=host, reason=answers)
-    if result.stopped_by in ("quota", "drain"):
+    result.raise_for_stop()
+    if result.stopped_by is not None and result.stopped_by.defers:
         log.warning("stopped by %s: %d events stay due", result.stopped_by, result.left)
     elif result.left:
         raise StillOpen(hospital=pipeline.hospital.id, window=window, left=result.left, answers=answers)

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
-from card_usage.delivery import claims, deliverer, membership, outcome_buffer, quota, tokens, transitions, workers
+from card_usage.delivery import claims, feeder, membership, outcome_buffer, quota, tokens, transitions
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
 from card_usage.platform.outcome import TABLE, Answer, Outcome, Past, Step
@@ -59,41 +59,41 @@ def _no_recovery() -> None:
 
 
 def _everybody_else_is_dead() -> None:
-    workers.Watch.dead = lambda self, living, monotonic: list(living)  # type: ignore[method-assign,assignment]
+    membership.FailureDetector.dead = lambda self, living, monotonic: list(living)  # type: ignore[method-assign,assignment]
 
 
 def _nobody_is_ever_dead() -> None:
-    workers.Watch.dead = lambda self, living, monotonic: []  # type: ignore[method-assign,assignment]
+    membership.FailureDetector.dead = lambda self, living, monotonic: []  # type: ignore[method-assign,assignment]
 
 
 def _leave_at_once() -> None:
-    workers.Watch.doubtful = property(lambda self: set(), lambda self, value: None)  # type: ignore[assignment]
+    membership.FailureDetector.undetermined = property(lambda self: set(), lambda self, value: None)  # type: ignore[assignment]
 
 
 def _watch_own_hospital_only() -> None:
-    real = workers.others
-    workers.others = lambda connection, *, hospital, app_id, worker: [  # type: ignore[assignment]
+    real = membership.peers
+    membership.peers = lambda connection, *, hospital, app_id, worker: [  # type: ignore[assignment]
         one for one in real(connection, hospital=hospital, app_id=app_id, worker=worker) if one.hospital == hospital
     ]
 
 
 def _keep_dead_tokens() -> None:
-    tokens.Tokens.lost = lambda self, serial: None  # type: ignore[method-assign,assignment]
+    tokens.TokenManager.invalidate = lambda self, serial: None  # type: ignore[method-assign,assignment]
 
 
 def _always_refresh() -> None:
-    tokens.Tokens._usable = lambda self, held: False  # type: ignore[method-assign,assignment]
+    tokens.TokenManager._usable = lambda self, stored: False  # type: ignore[method-assign,assignment]
 
 
 def _refresh_without_lock() -> None:
-    tokens.Tokens._take = lambda self, connection, serial: True  # type: ignore[method-assign,assignment]
-    real = tokens.Tokens._store
+    tokens.TokenManager._acquire_refresh = lambda self, connection, serial: True  # type: ignore[method-assign,assignment]
+    real = tokens.TokenManager._store
 
     def store(self: Any, connection: Any, serial: int, grant: Any) -> Any:
         connection.execute(update(tokens.token).values(refresher=self._worker))
         return real(self, connection, serial, grant)
 
-    tokens.Tokens._store = store  # type: ignore[method-assign]
+    tokens.TokenManager._store = store  # type: ignore[method-assign]
 
 
 def _unlimited_quota() -> None:
@@ -125,9 +125,9 @@ def _forget_history() -> None:
 
 def _keep_the_queue() -> None:
     async def release(self: Any) -> None:
-        self._queue.clear()
+        self._workload.queue.clear()
 
-    deliverer.Delivery._release_queue = release  # type: ignore[method-assign]
+    feeder.Feeder.release_queue = release  # type: ignore[method-assign]
     membership.recover = lambda *_, **__: 0  # type: ignore[attr-defined]
 
 
@@ -138,7 +138,7 @@ def _replace_also(*states: str) -> None:
 
 
 def _keep_patients() -> None:
-    real = outcome_buffer.write_down
+    real = outcome_buffer.settle
 
     def settle(connection: Any, settled: Any, **named: Any) -> set[int]:
         kept = {one.claimed.id: (one.claimed.key_id, one.claimed.sealed) for one in settled}
@@ -148,18 +148,18 @@ def _keep_patients() -> None:
             connection.execute(update(event).where(event.c.id == event_id).values(key_id=key_id, sealed=sealed))
         return moved
 
-    outcome_buffer.write_down = settle  # type: ignore[attr-defined]
+    outcome_buffer.settle = settle  # type: ignore[attr-defined]
 
 
 def _settle_for_everybody() -> None:
-    real = outcome_buffer.write_down
+    real = outcome_buffer.settle
 
     def settle(connection: Any, settled: Any, *, worker: int, now: Any) -> set[int]:
         ids = [one.claimed.id for one in settled]
         connection.execute(update(event).where(event.c.id.in_(ids)).values(status="in_flight", claimed_by=worker))
         return real(connection, settled, worker=worker, now=now)
 
-    outcome_buffer.write_down = settle  # type: ignore[attr-defined]
+    outcome_buffer.settle = settle  # type: ignore[attr-defined]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.keyring import Keyring
-from card_usage.delivery import workers
-from card_usage.delivery.deliverer import Delivered, Delivery
+from card_usage.delivery import membership
+from card_usage.delivery.deliverer import deliver_run
+from card_usage.delivery.result import Delivered
+from card_usage.delivery.run import Run
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.process import Identity
@@ -32,7 +34,7 @@ from simulation.platform import CALL_TIMEOUT, EPOCH, Call, Platform
 
 T = TypeVar("T")
 # A minute of watching a silent deliverer teaches nothing that this does not.
-workers.DEAD_AFTER = 22.0  # type: ignore[misc]
+membership.DEAD_AFTER = 22.0  # type: ignore[misc]
 KEYRING = Keyring.parse("sim:" + "A" * 43 + "=")
 APP_ID = "simulated-app"
 TABLES = load_tables()
@@ -110,27 +112,31 @@ class World:
         """A new worker process delivering for a hospital."""
         number = self._next
         self._next += 1
+        run = self.run(number, of, scope, host=host or f"host-{number}", random=Random(self.random.random()))
+        self.clocks[number].offset = offset
+        context = contextvars.copy_context()
+        context.run(OWNER.set, number)
+        self.workers[number] = self.loop.create_task(deliver_run(run), context=context)
+        self.seen["workers"] += 1
+        return number
+
+    def run(self, number: int, of: Hospital, scope: Scope, *, host: str, random: Random) -> Run:
+        """What a worker process is given; it has a clock of its own."""
         clock = self.clocks[number] = WorkerClock(self.loop)
-        clock.offset = offset
-        delivery = Delivery(
+        return Run(
             hospital=of,
             scope=scope,
             app_id=APP_ID,
             executor=SimExecutor(self, number),
             keyring=KEYRING,
-            caller=SimCaller(self, number),
+            platform=SimCaller(self, number),
             tables=TABLES,
             clock=clock,
-            random=Random(self.random.random()),
+            random=random,
             # Each on a host of its own: nobody can look up whether another process lives.
             linger=timedelta(seconds=6),
-            identity=Identity(host=host or f"host-{number}", pid=number, process_start="0"),
+            identity=Identity(host=host, pid=number, process_start="0"),
         )
-        context = contextvars.copy_context()
-        context.run(OWNER.set, number)
-        self.workers[number] = self.loop.create_task(delivery.run(), context=context)
-        self.seen["workers"] += 1
-        return number
 
     def kill(self, worker: int, how: str) -> None:
         """kill -9: no step of it is ever made again. Its requests that are on the wire arrive all the same."""
@@ -191,6 +197,7 @@ class SimCaller:
     """The platform as a worker reaches it."""
 
     def __init__(self, world: World, worker: int) -> None:
+        self.base_url = "simulated"
         self.clock_seen: tuple[datetime, float] | None = None
         self._world, self._worker = world, worker
 

@@ -12,7 +12,7 @@ from card_usage.cli.approval import shown
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, verb
 from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.delivery.redelivery import Undecided
-from card_usage.errors import PlatformUnreachable
+from card_usage.errors import PlatformError
 from card_usage.pipeline import Pipeline
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
@@ -58,12 +58,10 @@ def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
         words = Words(pipeline.hospital.report.language)
         told["withheld"] = [shown(given, pipeline.hospital, words) for given in waiting]
         told["to_do"] = words("decide.withheld")
-    if delivered.stopped_by == "unreachable":
-        host = pipeline.connection_of(pipeline.hospital.platform.connection).host
-        answers = ", ".join(f"{count} x {answer}" for answer, count in delivered.answers.items()) or "no call made"
-        raise Stopped(told, PlatformUnreachable(host=host, reason=answers))
-    if delivered.stopped_by == "misconfigured":
-        raise Stopped(told, pipeline.misconfiguration(now=now))
+    try:
+        delivered.raise_for_stop()
+    except PlatformError as error:
+        raise Stopped(told, error) from None
     lacking = _lacking(pipeline, window, now)
     good = delivered.settled and not waiting and not lacking
     told["deliver"]["settled"] = good

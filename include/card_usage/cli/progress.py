@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from card_usage.delivery.heartbeat import Progress as Delivering
+from card_usage.delivery.progress import Progress as Delivering
 
 
 def _progress(*, bounded: bool) -> Progress:

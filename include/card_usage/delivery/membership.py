@@ -1,95 +1,217 @@
-"""Presence: one deliverer among others, as they see it and as it sees them.
+"""Membership: which deliverers there are, which of them live, and what becomes of the claims of those that died.
 
-It signs on, shows every two seconds that it lives, calls those dead that no longer do and takes their claims over, and
-signs off. Whoever may soon be thought dead starts no call: nobody else may then send what it still has.
+No clocks of two machines are compared. A deliverer raises its `beat` every few seconds; another one declares it dead
+only after it has itself seen that beat unchanged for `DEAD_AFTER` on its own monotonic clock, or when the process was
+on the same host and is gone. Declaring it dead is a guarded update, and a deliverer that finds it was made stops at
+once. One that may soon be declared dead starts no call: nobody else may then send what it still has.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from card_usage.clock import Clock
-from card_usage.config.hospital import Hospital
-from card_usage.delivery import workers
+from card_usage.delivery.run import Run
 from card_usage.delivery.transitions import recover
 from card_usage.ledger import holds
-from card_usage.ledger.executor import LedgerExecutor
-from card_usage.ledger.process import Identity
+from card_usage.ledger.process import Identity, gone
+from card_usage.ledger.schema import deliverer
 
 log = logging.getLogger(__name__)
 
+BEAT_SECONDS: Final = 2.0
+DEAD_AFTER: Final = 60.0
+
+# Every deliverer executes these every other second; all are made once.
+_REGISTER: Final = insert(deliverer).returning(deliverer.c.id)
+_BEAT: Final = (
+    update(deliverer)
+    .where(deliverer.c.id == bindparam("worker"), deliverer.c.ended_at.is_(None))
+    .values(beat=deliverer.c.beat + 1, done=bindparam("so_far"))
+)
+_PEERS: Final = select(
+    *(deliverer.c[name] for name in ("id", "hospital", "app_id", "host", "pid", "process_start", "beat"))
+).where(
+    or_(deliverer.c.hospital == bindparam("of_hospital"), deliverer.c.app_id == bindparam("of_app")),
+    deliverer.c.ended_at.is_(None),
+    deliverer.c.id != bindparam("worker"),
+)
+_END: Final = (
+    update(deliverer)
+    .where(deliverer.c.id == bindparam("worker"), deliverer.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now", type_=deliverer.c.ended_at.type))
+)
+
+
+def register(connection: Connection, *, hospital: str, app_id: str, identity: Identity, now: datetime) -> int:
+    """A new deliverer; its number is never given again."""
+    values = {
+        "hospital": hospital,
+        "app_id": app_id,
+        "host": identity.host,
+        "pid": identity.pid,
+        "process_start": identity.process_start,
+        "started_at": now,
+    }
+    return int(connection.execute(_REGISTER, values).scalar_one())
+
+
+def beat(connection: Connection, worker: int, done: int) -> bool:
+    """Show that this deliverer lives. False: it was declared dead, its claims are no longer its own."""
+    return connection.execute(_BEAT, {"worker": worker, "so_far": done}).rowcount == 1
+
+
+def end(connection: Connection, worker: int, now: datetime) -> None:
+    """This deliverer ends by itself."""
+    connection.execute(_END, {"worker": worker, "now": now})
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A deliverer that has not ended, as another one sees it."""
+
+    worker: int
+    hospital: str
+    app_id: str
+    identity: Identity
+    beat: int
+
+
+def peers(connection: Connection, *, hospital: str, app_id: str, worker: int) -> list[Peer]:
+    """Deliverers that have not ended, other than `worker`: the hospital's, and those under the same appId, one of which
+    may be asking for everybody's token."""
+    rows = connection.execute(_PEERS, {"of_hospital": hospital, "of_app": app_id, "worker": worker})
+    return [
+        Peer(
+            row.id,
+            row.hospital,
+            row.app_id,
+            Identity(host=row.host, pid=row.pid, process_start=row.process_start),
+            row.beat,
+        )
+        for row in rows
+    ]
+
+
+def declare_dead(connection: Connection, peer: Peer, now: datetime) -> bool:
+    """Take a deliverer's claims away, unless it has beaten since. The caller recovers them in the same transaction."""
+    moved = connection.execute(
+        update(deliverer)
+        .where(deliverer.c.id == peer.worker, deliverer.c.beat == peer.beat, deliverer.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    return moved.rowcount == 1
+
+
+@dataclass(slots=True)
+class FailureDetector:
+    """Remembers since when each beat is unchanged, on the observer's own monotonic clock (seconds).
+
+    `undetermined`: peers of `hospital` whose beat this detector has never seen move.
+    """
+
+    here: Identity
+    hospital: str
+    dead_after: float = DEAD_AFTER
+    undetermined: set[int] = field(default_factory=set)
+    _seen: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+    def dead(self, living: Iterable[Peer], monotonic: float) -> list[Peer]:
+        """Those whose process is certainly gone, or whose beat was unchanged for `dead_after` seconds."""
+        candidates = list(living)
+        before, self._seen = self._seen, {}
+        self.undetermined = {
+            peer.worker
+            for peer in candidates
+            if peer.hospital == self.hospital and (peer.worker not in before or peer.worker in self.undetermined)
+        }
+        dead = []
+        for peer in candidates:
+            since = monotonic
+            if peer.worker in before and before[peer.worker][0] == peer.beat:
+                since = before[peer.worker][1]
+            elif peer.worker in before:
+                self.undetermined.discard(peer.worker)
+            self._seen[peer.worker] = (peer.beat, since)
+            if monotonic - since >= self.dead_after or gone(peer.identity, self.here):
+                dead.append(peer)
+        return dead
+
 
 class Fenced(Exception):
-    """Another deliverer called this one dead and took its claims over."""
+    """Another deliverer declared this one dead and took its claims over."""
 
 
-class Seen(NamedTuple):
-    """What a look around shows: the hold that counts, and how many deliverers share the appId, this one included."""
+class View(NamedTuple):
+    """What a beat shows: the hold in effect, and how many deliverers share the appId, this one included."""
 
     hold: holds.Hold | None
     deliverers: int
 
 
-class Presence:
-    """Of one deliverer for one hospital; `worker` is its number once it has signed on."""
+class Membership:
+    """Of one deliverer; `worker` is its number. Made by `join`."""
 
-    def __init__(
-        self, *, hospital: Hospital, app_id: str, identity: Identity, executor: LedgerExecutor, clock: Clock
-    ) -> None:
-        self.worker = 0
-        self._hospital, self._app_id, self._identity = hospital.id, app_id, identity
-        self._executor, self._clock = executor, clock
-        self._call_timeout = hospital.platform.call_timeout_seconds
-        self._dead_after = max(workers.DEAD_AFTER, 2 * self._call_timeout + 10)
-        self._watch = workers.Watch(identity, hospital.id, self._dead_after)
-        self._last_beat = 0.0
+    def __init__(self, run: Run, worker: int, last_beat: float) -> None:
+        self.worker = worker
+        self._run, self._hospital = run, run.hospital.id
+        call_timeout = run.hospital.platform.call_timeout_seconds
+        dead_after = max(DEAD_AFTER, 2 * call_timeout + 10)
+        self._detector = FailureDetector(run.identity, self._hospital, dead_after)
+        self._certain_for = dead_after - call_timeout - 5
+        self._clock, self._last_beat = run.clock, last_beat
 
-    @property
-    def certain(self) -> bool:
-        """Whether a call that starts now ends before anybody may think us dead."""
-        return self._clock.monotonic() - self._last_beat < self._dead_after - self._call_timeout - 5
-
-    @property
-    def others_in_doubt(self) -> bool:
-        """Whether somebody has claims here of whom it is not yet known that he lives."""
-        return bool(self._watch.doubtful)
-
-    async def sign_on(self) -> None:
+    @classmethod
+    async def join(cls, run: Run) -> Self:
         """Become a deliverer that others know of."""
-        register = partial(workers.register, hospital=self._hospital, app_id=self._app_id, identity=self._identity)
-        self._last_beat = self._clock.monotonic()
-        self.worker = await self._executor.write(lambda connection: register(connection, now=self._clock.now()))
+        joined = run.clock.monotonic()
+        sign_on = partial(register, hospital=run.hospital.id, app_id=run.app_id, identity=run.identity)
+        worker = await run.executor.write(lambda connection: sign_on(connection, now=run.clock.now()))
+        return cls(run, worker, joined)
 
-    async def show(self, done: int) -> Seen:
-        """Beat, look after the dead, and see what holds. Raises Fenced."""
+    @property
+    def is_certain(self) -> bool:
+        """Whether a call that starts now ends before anybody may declare us dead."""
+        return self._clock.monotonic() - self._last_beat < self._certain_for
+
+    @property
+    def has_undetermined_peers(self) -> bool:
+        """Whether somebody has claims here of whom it is not yet known whether he lives."""
+        return bool(self._detector.undetermined)
+
+    async def beat(self, done: int) -> View:
+        """Show that this deliverer lives, with `done` events settled; recover the claims of the dead. Raises Fenced."""
         asked = self._clock.monotonic()
-        seen = await self._executor.write(partial(self._beat, done=done, monotonic=asked))
+        view = await self._run.executor.write(partial(self._beat, done=done, monotonic=asked))
         self._last_beat = asked
-        return seen
+        return view
 
-    async def sign_off(self) -> None:
-        """What is still in our name may have been sent."""
+    async def leave(self) -> None:
+        """End. What is still claimed by this deliverer may have been sent."""
 
-        def leave(connection: Connection) -> None:
+        def write(connection: Connection) -> None:
             now = self._clock.now()
             recover(connection, self.worker, now=now, detail="interrupted")
-            workers.end(connection, self.worker, now)
+            end(connection, self.worker, now)
 
-        await self._executor.write(leave)
+        await self._run.executor.write(write)
 
-    def _beat(self, connection: Connection, done: int, monotonic: float) -> Seen:
+    def _beat(self, connection: Connection, done: int, monotonic: float) -> View:
         now = self._clock.now()
-        if not workers.beat(connection, self.worker, done):
+        if not beat(connection, self.worker, done):
             raise Fenced
-        living = workers.others(connection, hospital=self._hospital, app_id=self._app_id, worker=self.worker)
-        sharing = 1 + sum(one.app_id == self._app_id for one in living)
-        for lost in self._watch.dead(living, monotonic):
-            if workers.call_dead(connection, lost, now):
-                sharing -= lost.app_id == self._app_id
-                found = recover(connection, lost.worker, now=now, detail="deliverer died")
-                log.warning("deliverer %d died: %d events are unknown and go again", lost.worker, found)
-        return Seen(holds.blocking(holds.active(connection, self._hospital, now)), sharing)
+        app_id = self._run.app_id
+        living = peers(connection, hospital=self._hospital, app_id=app_id, worker=self.worker)
+        sharing = 1 + sum(peer.app_id == app_id for peer in living)
+        for dead in self._detector.dead(living, monotonic):
+            if declare_dead(connection, dead, now):
+                sharing -= dead.app_id == app_id
+                recovered = recover(connection, dead.worker, now=now, detail="deliverer died")
+                log.warning("deliverer %d died: %d events are unknown and go again", dead.worker, recovered)
+        return View(holds.blocking(holds.active(connection, self._hospital, now)), sharing)

@@ -1,4 +1,4 @@
-"""Unwritten: what a run has decided and the ledger has not yet been told; some hundred outcomes a transaction."""
+"""Outcome buffer: outcomes that a run has decided and the ledger does not have yet; some hundred a transaction."""
 
 from __future__ import annotations
 
@@ -7,48 +7,50 @@ from collections import Counter
 
 from sqlalchemy import Connection
 
-from card_usage.clock import Clock
 from card_usage.delivery.claims import Claims
-from card_usage.delivery.stopping import Brakes
-from card_usage.delivery.transitions import Settled
-from card_usage.delivery.transitions import settle as write_down
-from card_usage.ledger.executor import LedgerExecutor
+from card_usage.delivery.platform_clock import PlatformClock
+from card_usage.delivery.run import Run
+from card_usage.delivery.stopping import StopControl
+from card_usage.delivery.transitions import Settled, settle
 
 log = logging.getLogger(__name__)
 
 
-class Unwritten:
-    """Outcomes of one deliverer `worker`, and why it stopped. `states` counts those written, by the state they gave."""
+class OutcomeBuffer:
+    """Of one deliverer `worker`; its stop is written with the outcomes. `states` counts the written outcomes by the
+    state that they gave."""
 
-    def __init__(self, *, worker: int, claims: Claims, brakes: Brakes, executor: LedgerExecutor, clock: Clock) -> None:
+    def __init__(
+        self, run: Run, worker: int, *, claims: Claims, stopping: StopControl, platform_clock: PlatformClock
+    ) -> None:
         self.states: Counter[str] = Counter()
-        self._worker, self._claims, self._brakes = worker, claims, brakes
-        self._executor, self._clock = executor, clock
+        self._executor, self._clock, self._worker = run.executor, run.clock, worker
+        self._claims, self._stopping, self._platform_clock = claims, stopping, platform_clock
         self._outcomes: list[Settled] = []
 
     def __len__(self) -> int:
         return len(self._outcomes)
 
     def add(self, outcome: Settled) -> None:
-        """One more."""
+        """One more outcome."""
         self._outcomes.append(outcome)
 
-    async def write(self) -> None:
-        """Tell the ledger all of it."""
+    async def flush(self) -> None:
+        """Write all of it to the ledger."""
         batch, self._outcomes = self._outcomes, []
-        stop = self._brakes.untold
-        if not batch and stop is None:
+        pending = self._stopping.pending_hold
+        if not batch and pending is None:
             return
 
-        def tell(connection: Connection) -> set[int]:
+        def write(connection: Connection) -> set[int]:
             now = self._clock.now()
-            if stop is not None:
-                self._brakes.tell(connection, stop, day=self._claims.platform_day(), now=now)
-            return write_down(connection, batch, worker=self._worker, now=now)
+            if pending is not None:
+                self._stopping.persist(connection, pending, day=self._platform_clock.today(), now=now)
+            return settle(connection, batch, worker=self._worker, now=now)
 
-        moved = await self._executor.write(tell)
-        self._brakes.untold = None
-        self._claims.forget(one.claimed.id for one in batch)
-        self.states.update(one.status for one in batch)
+        moved = await self._executor.write(write)
+        self._stopping.pending_hold = None
+        self._claims.untrack(outcome.claimed.id for outcome in batch)
+        self.states.update(outcome.status for outcome in batch)
         if len(moved) < len(batch):
             log.warning("%d outcomes were already written, or are in other hands", len(batch) - len(moved))

@@ -1,91 +1,138 @@
-"""Brakes: why a run starts no other call, and what the ledger is told about it.
+"""Stopping: why a run starts no further call, and the hold that the ledger is given for it.
 
-Somebody paused or drained the hospital, the platform's answers show that today's calls are used up or that something
-is set up wrong, or the run's own time is over. A run that is stopped stays stopped; a pause ends.
+Somebody paused or drained the hospital, the platform's answers show that today's calls are used up or that something is
+misconfigured, the platform is silent, or the run's time is over. A run that is stopped stays stopped; a pause ends.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection
 
 from card_usage.config.hospital import Hospital
 from card_usage.delivery import quota
+from card_usage.delivery.workload import Workload
 from card_usage.ledger import holds
+from card_usage.ledger.holds import Hold, HoldKind
 from card_usage.platform.outcome import Answer, Reply
 
 log = logging.getLogger(__name__)
 
-IN_A_ROW: Final = 50  # refusals, or token losses under fresh tokens, without one acceptance: something is set up wrong
+IN_A_ROW: Final = 50  # refusals, or token losses under fresh tokens, without one acceptance: something is misconfigured
 
 
-class Stop(NamedTuple):
-    """A reason to stop that the next runs have to know too: a kind of hold, until when (None: somebody resumes)."""
+class StopReason(StrEnum):
+    """Why a run ended before all that was due was sent; the values stand in summaries."""
 
-    kind: str
-    reason: str
-    until: datetime | None
+    QUOTA = "quota"  # the platform says that today's calls are used up, or a hold does
+    OUT_OF_QUOTA = "out of quota"  # our own count of today's calls says so
+    MISCONFIGURED = "misconfigured"  # the platform refuses everything, or a hold says so
+    DRAIN = "drain"  # somebody asked for it
+    DEADLINE = "deadline"  # the run had to end by a given time
+    UNREACHABLE = "unreachable"  # no good answer from the platform for too long
+    FENCED = "fenced"  # another deliverer declared this one dead
+
+    @property
+    def defers(self) -> bool:
+        """Whether the rest is meant to wait for a later run: nothing failed."""
+        return self in {StopReason.QUOTA, StopReason.OUT_OF_QUOTA, StopReason.DRAIN, StopReason.DEADLINE}
 
 
-class Brakes:
-    """Those of one run over one hospital. `changed` is called when they are put on.
+_HOLDS: Final = {StopReason.QUOTA: HoldKind.QUOTA, StopReason.MISCONFIGURED: HoldKind.MISCONFIGURED}
+_REASONS: Final = {kind: reason for reason, kind in _HOLDS.items()}
 
-    `stopped_by`: a kind of hold, 'deadline', 'unreachable', 'out of quota', 'fenced', or None. `untold`: what the
-    ledger has not yet been told.
-    """
 
-    def __init__(self, hospital: Hospital, changed: Callable[[], None]) -> None:
-        self.stopped_by: str | None = None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """A reason with its explanation. `result_code`: the platform's, if that caused it. `until`: when the hold ends that
+    goes with it (None: somebody resumes)."""
+
+    reason: StopReason
+    detail: str
+    result_code: int | None = None
+    until: datetime | None = None
+
+
+class StopControl:
+    """Of one run over one hospital. `pending_hold`: a stop that the ledger has yet to be given as a hold."""
+
+    def __init__(self, hospital: Hospital, workload: Workload) -> None:
+        self.current: Stop | None = None
         self.paused = self.drained = False
-        self.untold: Stop | None = None
-        self._hospital, self._changed = hospital, changed
+        self.pending_hold: Stop | None = None
+        self._hospital, self._workload = hospital, workload
         self._refused_in_a_row = self._lost_in_a_row = 0
 
     @property
-    def on(self) -> bool:
+    def holds_calls(self) -> bool:
         """Whether no call may start now."""
-        return self.paused or self.stopped_by is not None
+        return self.paused or self.current is not None
 
-    def stop(self, kind: str, reason: str, until: datetime | None = None) -> None:
-        """No new call from here on. A kind of hold is to be written down with the next outcomes."""
-        if self.stopped_by is None:
-            log.warning("%s: stop sending: %s", self._hospital.id, reason)
-            self.stopped_by = kind
-            if kind in holds.BLOCKING:
-                self.untold = Stop(kind, reason, until)
-            self._changed()
+    @property
+    def final(self) -> Stop | None:
+        """Why the run ended early; a drain counts where nothing else stopped it."""
+        if self.current is None and self.drained:
+            return Stop(reason=StopReason.DRAIN, detail="a drain was asked for")
+        return self.current
 
-    def heed(self, hold: holds.Hold | None) -> None:
-        """Obey the hold that the ledger has now."""
+    def stop(self, stop: Stop) -> None:
+        """Start no call from here on. A reason that later runs have to know is persisted with the next outcomes."""
+        if self.current is None:
+            log.warning("%s: stop sending: %s", self._hospital.id, stop.detail)
+            self.current = stop
+            if stop.reason in _HOLDS:
+                self.pending_hold = stop
+            self._workload.wake()
+
+    def fence(self) -> None:
+        """Another deliverer has taken this one's claims over: this outweighs every other reason."""
+        self.current = Stop(reason=StopReason.FENCED, detail="declared dead by another deliverer")
+
+    def apply_hold(self, hold: Hold | None) -> None:
+        """Obey the hold that is now in the ledger."""
         kind = hold.kind if hold else None
-        self.paused = kind == "pause"
-        self.drained = self.drained or kind == "drain"
-        if hold is not None and kind in {"quota", "misconfigured"} and self.stopped_by is None:
-            self.stopped_by = kind
+        self.paused = kind is HoldKind.PAUSE
+        self.drained = self.drained or kind is HoldKind.DRAIN
+        if hold is not None and hold.kind in _REASONS and self.current is None:
+            self.current = Stop(
+                reason=_REASONS[hold.kind], detail=hold.reason, result_code=hold.result_code, until=hold.until
+            )
             log.warning("%s: %s since %s: %s", self._hospital.id, kind, hold.set_at, hold.reason)
 
-    def learn(self, reply: Reply) -> None:
+    def observe(self, reply: Reply) -> None:
         """A wrong hospital id looks like a lost token (21004), a wrong code format like bad data: see the pattern."""
         if reply.answer in {Answer.ACCEPTED, Answer.REPEATED}:
             self._refused_in_a_row = self._lost_in_a_row = 0
         elif reply.answer is Answer.REFUSED:
             self._refused_in_a_row += 1
             if self._refused_in_a_row >= IN_A_ROW:
-                self.stop("misconfigured", f"{IN_A_ROW} refusals in a row, the last with {reply.result_code}")
+                self.misconfigured(f"{IN_A_ROW} refusals in a row, the last with {reply.result_code}", reply)
         elif reply.answer is Answer.TOKEN:
             self._lost_in_a_row += 1
             if self._lost_in_a_row >= max(IN_A_ROW, 3 * self._hospital.platform.concurrency):
-                self.stop("misconfigured", f"every new appToken is refused with {reply.result_code}")
+                self.misconfigured(f"every new appToken is refused with {reply.result_code}", reply)
 
-    def tell(self, connection: Connection, stop: Stop, *, day: date, now: datetime) -> None:
-        """Tell the ledger; `day` is the platform's."""
-        of, limit = self._hospital.id, self._hospital.platform.daily_quota
+    def misconfigured(self, detail: str, reply: Reply) -> None:
+        """Stop because of what the platform answered."""
+        self.stop(Stop(reason=StopReason.MISCONFIGURED, detail=detail, result_code=reply.result_code))
+
+    def persist(self, connection: Connection, stop: Stop, *, day: date, now: datetime) -> None:
+        """Give the ledger the hold of a stop; `day` is the platform's."""
+        hospital, limit = self._hospital.id, self._hospital.platform.daily_quota
         holds.place(
-            connection, hospital=of, kind=stop.kind, reason=stop.reason, by="deliverer", now=now, until=stop.until
+            connection,
+            hospital=hospital,
+            kind=_HOLDS[stop.reason],
+            reason=stop.detail,
+            by="deliverer",
+            now=now,
+            until=stop.until,
+            result_code=stop.result_code,
         )
-        if stop.kind == "quota":
-            quota.exhausted(connection, hospital=of, interface=quota.REPORT, day=day, limit=limit, now=now)
+        if stop.reason is StopReason.QUOTA:
+            quota.exhausted(connection, hospital=hospital, interface=quota.REPORT, day=day, limit=limit, now=now)

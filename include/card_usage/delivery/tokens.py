@@ -1,42 +1,41 @@
-"""appToken (document 3.2.1): shared through the ledger, because a new one kills the old one.
+"""Tokens: the appToken (document 3.2.1), shared through the ledger because a new one invalidates the old one.
 
-One row per appId. Whoever sees a token fail reports its serial; only if that serial still is the newest does one
-deliverer, and only one, ask for another. Everybody else takes over what it wrote down. If somebody outside keeps
-taking tokens with our appId, the pauses between ours grow, and a notice says so: we do not fight.
+One row per appId. A deliverer that sees a token fail reports its serial; only if that serial still is the newest does
+one deliverer, and only one, ask for another. All others read what it stored. If somebody outside keeps taking tokens
+with our appId, the pauses before our requests grow, and a notice says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from card_usage.clock import Clock
-from card_usage.config.keyring import Keyring, Sealed
+from card_usage.config.keyring import Sealed
+from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.flow_control import backoff
+from card_usage.delivery.run import Run
 from card_usage.ledger import holds
-from card_usage.ledger.executor import LedgerExecutor
+from card_usage.ledger.holds import HoldKind
 from card_usage.ledger.schema import deliverer, token
 from card_usage.platform.client import Grant
-from card_usage.platform.outcome import Answer, Reply
+from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
 
 log = logging.getLogger(__name__)
 
-MARGIN: Final = timedelta(seconds=60)
+EXPIRY_MARGIN: Final = timedelta(seconds=60)
 CONTESTED_AFTER: Final = 3
 CONTESTED_WITHIN: Final = timedelta(minutes=10)
 
 
-# What a deliverer says to the row of its appId; made once, for many say it at once when a token dies.
+# Statements on the row of an appId; made once, for many deliverers execute them at once when a token is lost.
 _READ: Final = select(token).where(token.c.app_id == bindparam("of_app"))
 _FREE: Final = or_(
     token.c.refresher.is_(None),
@@ -44,20 +43,14 @@ _FREE: Final = or_(
     token.c.refresher.not_in(select(deliverer.c.id).where(deliverer.c.ended_at.is_(None))),
 )
 _OF_SERIAL: Final = and_(token.c.app_id == bindparam("of_app"), token.c.serial == bindparam("of_serial"))
-_TAKE: Final = update(token).where(_OF_SERIAL, _FREE).values(refresher=bindparam("worker"))
-_MINE: Final = update(token).where(_OF_SERIAL, token.c.refresher == bindparam("worker"))
-_LET_GO: Final = _MINE.values(refresher=None)
-
-
-class TokenSource(Protocol):
-    """The platform's getAppToken."""
-
-    async def app_token(self, *, request_id: str, hospital_id: str, now: datetime) -> Grant | Reply: ...
+_ACQUIRE: Final = update(token).where(_OF_SERIAL, _FREE).values(refresher=bindparam("worker"))
+_OWN: Final = update(token).where(_OF_SERIAL, token.c.refresher == bindparam("worker"))
+_RELEASE: Final = _OWN.values(refresher=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A token as the ledger knows it. `serial` counts tokens of the appId."""
+class StoredToken:
+    """A token as it stands in the ledger. `serial` counts tokens of the appId."""
 
     serial: int
     text: str = field(repr=False)
@@ -72,98 +65,79 @@ class NoToken(Exception):
         self.reply = reply
 
 
-class Tokens:
-    """The token of one appId, for one deliverer."""
+class TokenManager:
+    """The token of one appId, for one deliverer `worker`. `refreshes` counts the tokens that it has asked for."""
 
-    def __init__(
-        self,
-        *,
-        executor: LedgerExecutor,
-        source: TokenSource,
-        keyring: Keyring,
-        clock: Clock,
-        random: Random,
-        app_id: str,
-        hospital: str,
-        hospital_id: str,
-        worker: int,
-        reserve: Callable[[Connection], bool] = lambda _: True,
-    ) -> None:
+    def __init__(self, run: Run, worker: int, budget: CallBudget) -> None:
         self.refreshes = 0
-        self._executor = executor
-        self._source = source
-        self._keyring = keyring
-        self._clock = clock
-        self._random = random
-        self._app_id = app_id
-        self._hospital = hospital
-        self._hospital_id = hospital_id
-        self._worker = worker
-        self._reserve = reserve
-        self._held: Held | None = None
-        self._lost = 0
+        self._executor, self._platform, self._keyring = run.executor, run.platform, run.keyring
+        self._clock, self._random = run.clock, run.random
+        self._app_id, self._hospital = run.app_id, run.hospital
+        self._worker, self._budget = worker, budget
+        self._token: StoredToken | None = None
+        self._invalid_through = 0  # the highest serial that was lost
         self._one_at_a_time = asyncio.Lock()
         self._refusals = 0
-        self._refused: Reply | None = None
+        self._last_refusal: Reply | None = None
 
-    async def token(self) -> Held:
+    async def current(self) -> StoredToken:
         """The token to use now. Raises NoToken when the platform gives none.
 
-        Whoever comes while another one asks takes what that one gets, a refusal too: a platform that is away, or does
-        not know our secret, is not asked once more for each event that waits.
+        Who comes while a request is under way shares its result, a refusal too: a platform that is away, or does not
+        know our secret, is not asked once more for each event that waits.
         """
-        if self._held is not None and self._usable(self._held):
-            return self._held
-        known = self._refusals
+        if self._token is not None and self._usable(self._token):
+            return self._token
+        refusals_before = self._refusals
         async with self._one_at_a_time:
-            if self._held is not None and self._usable(self._held):
-                return self._held
-            if self._refused is not None and self._refusals != known:
-                raise NoToken(self._refused)
+            if self._token is not None and self._usable(self._token):
+                return self._token
+            if self._last_refusal is not None and self._refusals != refusals_before:
+                raise NoToken(self._last_refusal)
             try:
-                return await self._newest()
+                return await self._obtain()
             except NoToken as refusal:
                 self._refusals += 1
-                self._refused = refusal.reply
+                self._last_refusal = refusal.reply
                 raise
 
-    def lost(self, serial: int) -> None:
+    def invalidate(self, serial: int) -> None:
         """A call with this token was answered with a token code: it is never used again."""
-        self._lost = max(self._lost, serial)
+        self._invalid_through = max(self._invalid_through, serial)
 
-    async def _newest(self) -> Held:
+    async def _obtain(self) -> StoredToken:
         failures = 0
         while True:
             stored, pause = await self._executor.write(self._read)
             if stored is not None and self._usable(stored):
-                self._held = stored
+                self._token = stored
                 return stored
             if pause > 0:
                 await self._clock.sleep(pause)
             serial = stored.serial if stored else 0
-            taken = await self._executor.write(partial(self._take, serial=serial))
-            if taken is None:
+            acquired = await self._executor.write(partial(self._acquire_refresh, serial=serial))
+            if acquired is None:
                 raise NoToken(Reply(Answer.QUOTA, detail="own count"))
-            if not taken:
+            if not acquired:
                 await self._clock.sleep(self._random.uniform(0.1, 0.5))
                 continue
-            grant = await self._ask()
+            grant = await self._request()
             if isinstance(grant, Grant):
                 self.refreshes += 1
-                self._held = await self._executor.write(partial(self._store, serial=serial, grant=grant))
-                if self._held is not None:
-                    return self._held
+                self._token = await self._executor.write(partial(self._store, serial=serial, grant=grant))
+                if self._token is not None:
+                    return self._token
                 continue
-            await self._executor.write(partial(self._let_go, serial=serial))
+            await self._executor.write(partial(self._release_refresh, serial=serial))
             failures += 1
-            if grant.answer not in {Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, Answer.UNLISTED} or failures >= 4:
+            if grant.answer not in UNAVAILABLE or failures >= 4:
                 raise NoToken(grant)
             await self._clock.sleep(backoff(failures, self._random))
 
-    def _usable(self, held: Held) -> bool:
-        return held.serial > self._lost and self._clock.now() < held.expires_at - MARGIN
+    def _usable(self, stored: StoredToken) -> bool:
+        return stored.serial > self._invalid_through and self._clock.now() < stored.expires_at - EXPIRY_MARGIN
 
-    def _read(self, connection: Connection) -> tuple[Held | None, float]:
+    def _read(self, connection: Connection) -> tuple[StoredToken | None, float]:
         """The stored token, and how long to wait before replacing it if it was lost to somebody else."""
         row = connection.execute(_READ, {"of_app": self._app_id}).one_or_none()
         if row is None:
@@ -177,30 +151,32 @@ class Tokens:
             return None, 0.0
         plain = self._keyring.open(Sealed(row.key_id, row.sealed), bound_to=self._app_id.encode())
         contested = max(0, row.losses - CONTESTED_AFTER + 1) if self._recent(row.last_loss_at) else 0
-        return Held(row.serial, plain.decode(), row.expires_at), min(60.0, 2.0**contested - 1) if contested else 0.0
+        pause = min(60.0, 2.0**contested - 1) if contested else 0.0
+        return StoredToken(row.serial, plain.decode(), row.expires_at), pause
 
     def _recent(self, moment: datetime | None) -> bool:
         return moment is not None and abs(self._clock.now() - moment) < CONTESTED_WITHIN
 
-    def _take(self, connection: Connection, serial: int) -> bool | None:
-        """Become the one that asks for the successor of `serial`. False: another living deliverer already is; None:
+    def _acquire_refresh(self, connection: Connection, serial: int) -> bool | None:
+        """Become the one deliverer that asks for the successor of `serial`. False: another living one already is; None:
         the hospital has no such call left today."""
-        if connection.execute(_TAKE, self._as_of(serial)).rowcount == 0:
+        if connection.execute(_ACQUIRE, self._parameters(serial)).rowcount == 0:
             return False
-        if not self._reserve(connection):
-            self._let_go(connection, serial)
+        if not self._budget.reserve_token_call(connection):
+            self._release_refresh(connection, serial)
             return None
         return True
 
-    async def _ask(self) -> Grant | Reply:
+    async def _request(self) -> Grant | Reply:
         request_id = UUID(int=self._random.getrandbits(128), version=4).hex.upper()
         log.info("asking for a new appToken")
-        return await self._source.app_token(request_id=request_id, hospital_id=self._hospital_id, now=self._clock.now())
+        hospital_id = self._hospital.platform.hospital_id
+        return await self._platform.app_token(request_id=request_id, hospital_id=hospital_id, now=self._clock.now())
 
-    def _store(self, connection: Connection, serial: int, grant: Grant) -> Held | None:
+    def _store(self, connection: Connection, serial: int, grant: Grant) -> StoredToken | None:
         now = self._clock.now()
         before = connection.execute(_READ, {"of_app": self._app_id}).one()
-        early = before.expires_at is not None and serial > 0 and now < before.expires_at - MARGIN
+        early = before.expires_at is not None and serial > 0 and now < before.expires_at - EXPIRY_MARGIN
         losses = (before.losses if self._recent(before.last_loss_at) else 0) + 1 if early else before.losses
         sealed = self._keyring.seal(grant.token.encode(), bound_to=self._app_id.encode())
         expires_at = now + timedelta(seconds=grant.expires_in)
@@ -214,22 +190,22 @@ class Tokens:
             "losses": losses,
             "last_loss_at": now if early else before.last_loss_at,
         }
-        if connection.execute(_MINE.values(values), self._as_of(serial)).rowcount == 0:
+        if connection.execute(_OWN.values(values), self._parameters(serial)).rowcount == 0:
             return None
         if early and losses >= CONTESTED_AFTER:
             holds.place(
                 connection,
-                hospital=self._hospital,
-                kind="contested",
+                hospital=self._hospital.id,
+                kind=HoldKind.CONTESTED,
                 reason=f"appToken replaced {losses} times by another system that uses this appId",
                 by="deliverer",
                 now=now,
                 until=now + CONTESTED_WITHIN,
             )
-        return Held(serial + 1, grant.token, expires_at)
+        return StoredToken(serial + 1, grant.token, expires_at)
 
-    def _let_go(self, connection: Connection, serial: int) -> None:
-        connection.execute(_LET_GO, self._as_of(serial))
+    def _release_refresh(self, connection: Connection, serial: int) -> None:
+        connection.execute(_RELEASE, self._parameters(serial))
 
-    def _as_of(self, serial: int) -> dict[str, Any]:
+    def _parameters(self, serial: int) -> dict[str, Any]:
         return {"of_app": self._app_id, "of_serial": serial, "worker": self._worker}

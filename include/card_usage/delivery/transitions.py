@@ -1,4 +1,4 @@
-"""The moves of a delivery: claim, settle, release, recover. Every move starts from the state it expects.
+"""Transitions: claim, settle, release, recover. Each changes events only from the state that it expects.
 
 ready | held | unknown  --claim-->    in_flight
 in_flight               --settle-->   whatever the outcome table says
@@ -152,15 +152,15 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` due events of a lane, oldest first unless told otherwise; no other deliverer gets them.
 
-    `except_ids`: events of earlier claims of this deliverer that it has not yet heard to be written. Taken again, they
-    would look like the earlier claim to whoever repeats the writing of it.
+    `except_ids`: events of earlier claims of this deliverer whose outcomes it does not yet know to be written. Claimed
+    again, they would look like the earlier claim to a retried transaction that writes its outcomes.
     """
     values = {**scope.bounds(), "of_lane": lane, "at": now, "most": limit}
     query = _claimable(scope.form, newest_first)
-    found = [Claimed._make(row) for row in connection.execute(query, values) if row.id not in except_ids]
-    if found:
-        connection.execute(_TAKE, {"ids": few_sizes(connection, [one.id for one in found]), "worker": worker})
-    return found
+    claimed = [Claimed._make(row) for row in connection.execute(query, values) if row.id not in except_ids]
+    if claimed:
+        connection.execute(_TAKE, {"ids": few_sizes(connection, [row.id for row in claimed]), "worker": worker})
+    return claimed
 
 
 _HISTORY: Final = (
@@ -172,7 +172,7 @@ _HISTORY: Final = (
 
 def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, list[Answer]]:
     """Earlier answers by event, to its present request id only. Events never sent before are left out."""
-    ids = [one.id for one in claimed if one.attempts]
+    ids = [row.id for row in claimed if row.attempts]
     answers: dict[int, list[Answer]] = defaultdict(list)
     if ids:
         for event_id, answer in connection.execute(_HISTORY, {"ids": few_sizes(connection, ids)}):
@@ -222,8 +222,9 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
     """Write outcomes; patient fields of settled events are erased. Returns the ids that moved: an event that is no
     longer this deliverer's, or was settled by an earlier try of the same call, does not move."""
     alike: dict[tuple[str, datetime | None, int | None, int], list[int]] = defaultdict(list)
-    for one in settled:
-        alike[one.status, one.due_at, one.result_code, len(one.attempts)].append(one.claimed.id)
+    for outcome in settled:
+        group = outcome.status, outcome.due_at, outcome.result_code, len(outcome.attempts)
+        alike[group].append(outcome.claimed.id)
     moved: set[int] = set()
     for (status, due_at, result_code, calls), ids in alike.items():
         values = {
@@ -238,8 +239,8 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
         moved.update(connection.scalars(_settling(status), values))
     rows = [
         (
-            one.claimed.id,
-            one.claimed.request_id,
+            outcome.claimed.id,
+            outcome.claimed.request_id,
             worker,
             call.at,
             call.reply.answer.value,
@@ -248,9 +249,9 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
             call.reply.detail or None,
             call.status,
         )
-        for one in settled
-        if one.claimed.id in moved
-        for call in one.attempts
+        for outcome in settled
+        if outcome.claimed.id in moved
+        for call in outcome.attempts
     ]
     insert_many(connection, attempt, _ATTEMPT, rows)
     return moved
@@ -262,8 +263,8 @@ _RELEASE: Final = update(event).where(_CLAIMED_OF_THESE).values(status=bindparam
 def release(connection: Connection, claimed: Iterable[Claimed], *, worker: int) -> int:
     """Give back what was never sent, each to the state it had."""
     before: dict[str, list[int]] = defaultdict(list)
-    for one in claimed:
-        before[one.before].append(one.id)
+    for row in claimed:
+        before[row.before].append(row.id)
     return sum(
         connection.execute(_RELEASE, {"ids": few_sizes(connection, ids), "worker": worker, "before": status}).rowcount
         for status, ids in before.items()
@@ -285,7 +286,7 @@ def recover(connection: Connection, worker: int, *, now: datetime, detail: str, 
     """
     lost = connection.execute(_RECOVER, {"worker": worker, "kept": list(keep)}).all()
     calls = [
-        (one.id, one.request_id, worker, now, Answer.NO_ANSWER.value, None, None, detail, "unknown") for one in lost
+        (row.id, row.request_id, worker, now, Answer.NO_ANSWER.value, None, None, detail, "unknown") for row in lost
     ]
     insert_many(connection, attempt, _ATTEMPT, calls)
     return len(lost)
@@ -309,7 +310,7 @@ def _backlog(form: tuple[bool, ...]) -> Select[Any]:
 
 
 def backlog(connection: Connection, scope: Scope, now: datetime) -> Backlog:
-    """Count what a run has before it."""
+    """Count what is open and due in a scope."""
     values = {**scope.bounds(), "at": now}
     open_count, due_count, next_due = connection.execute(_backlog(scope.form), values).one()
     return Backlog(int(due_count), int(open_count), next_due)

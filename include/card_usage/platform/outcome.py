@@ -41,6 +41,10 @@ class Answer(StrEnum):
     NO_ANSWER = "no_answer"  # time-out, broken connection, HTTP 5xx, or an answer that cannot be read or is not ours
 
 
+UNAVAILABLE: Final = frozenset({Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, Answer.UNLISTED})
+"""Answers of a platform that is away or cannot work; every other one shows that it is there."""
+
+
 class Past(StrEnum):
     """What the earlier answers to this request id come to."""
 

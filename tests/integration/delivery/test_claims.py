@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import postgres as pg
 import pytest
 from backlog import DAY, HOSPITAL, Backlog
 from card_usage.clock import SystemClock
-from card_usage.delivery import workers
-from card_usage.delivery.claims import Claims, Open
+from card_usage.delivery import membership
+from card_usage.delivery.call_budget import CallBudget
+from card_usage.delivery.claims import Claims
+from card_usage.delivery.platform_clock import PlatformClock
+from card_usage.delivery.run import Run
 from card_usage.delivery.transitions import Attempt, Settled, claim, settle
+from card_usage.delivery.workload import InFlight
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import LIVE, Scope
+from card_usage.platform.client import Credentials, Platform
 from card_usage.platform.outcome import Answer, Reply
 from sqlalchemy import select
 
@@ -39,21 +45,26 @@ class Deliverer:
         backlog.fill()
         identity = Identity(host="h", pid=1, process_start="0")
         with self.ledger.write() as connection:
-            self.worker = workers.register(connection, hospital=HOSPITAL, app_id="a", identity=identity, now=NOW)
-        self.claims = Claims(
+            self.worker = membership.register(connection, hospital=HOSPITAL, app_id="a", identity=identity, now=NOW)
+        run = Run(
             hospital=backlog.hospital,
             scope=Scope(HOSPITAL, DAY, DAY),
-            worker=self.worker,
+            app_id="a",
             executor=self.executor,  # type: ignore[arg-type]
+            keyring=self.ledger.keyring,
+            platform=Platform("http://127.0.0.1:9", Credentials(app_id="a", app_secret="s")),
+            tables={},
             clock=SystemClock(),
-            clock_seen=lambda: None,
+            random=Random(1),
+            identity=identity,
         )
+        self.claims = Claims(run, self.worker, CallBudget(run, PlatformClock(run)))
 
-    def take(self) -> list[Open]:
+    def take(self) -> list[InFlight]:
         with self.ledger.write() as connection:
-            return self.claims.take(connection)
+            return self.claims.claim_batch(connection)
 
-    def settle(self, taken: list[Open], status: str, *calls: Attempt) -> set[int]:
+    def settle(self, taken: list[InFlight], status: str, *calls: Attempt) -> set[int]:
         """The writing of outcomes, committed."""
         with self.ledger.write() as connection:
             outcomes = [Settled(one.claimed, status, None, None, calls) for one in taken]
@@ -81,14 +92,14 @@ def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_delivere
     """The commit is done, its answer lost. Until the writer has heard of it, the feeder must not claim the event again:
     the writer's second try would give away an event that has a call under way."""
     first = deliverer.take()
-    deliverer.claims.remember(first)
+    deliverer.claims.track(first)
     assert len(first) == EVENTS
     call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
     assert len(deliverer.settle(first, "ready", call)) == EVENTS
     deliverer.executor.retries += 1
     assert deliverer.take() == []
     assert deliverer.settle(first, "ready", call) == set(), "the second try finds all written"
-    deliverer.claims.forget(one.claimed.id for one in first)
+    deliverer.claims.untrack(one.claimed.id for one in first)
     second = deliverer.take()
     assert len(second) == EVENTS
     assert {one.claimed.attempts for one in second} == {1}
@@ -102,7 +113,7 @@ def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(delivere
     assert {one.claimed.id for one in found} == {one.claimed.id for one in lost}
     assert {one.claimed.request_id for one in found} == {one.claimed.request_id for one in lost}
     assert {one.claimed.before for one in found} == {"unknown"}, "it may have been sent, for all the ledger knows"
-    assert [one.past for one in found] == [[Answer.NO_ANSWER]] * EVENTS
+    assert [one.earlier_answers for one in found] == [[Answer.NO_ANSWER]] * EVENTS
 
 
 def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliverer: Deliverer) -> None:
@@ -112,7 +123,7 @@ def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliver
     call = Attempt(NOW, Reply(Answer.TOKEN, 21004, 200), "ready")
     deliverer.settle(first, "ready", call)
     with deliverer.ledger.write() as connection:
-        other = workers.register(
+        other = membership.register(
             connection,
             hospital=HOSPITAL,
             app_id="a",

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from card_usage.config.keyring import Keyring
-from card_usage.delivery import quota, workers
+from card_usage.delivery import membership, quota
 from card_usage.delivery.transitions import Claimed, Settled, backlog, claim, history, recover, release, settle
 from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
 from card_usage.events import CardUse, event_key, request_id
@@ -80,7 +80,7 @@ def put(ledger: Ledger, status: str) -> None:
 def worker(ledger: Ledger, number: int = 1) -> int:
     identity = Identity(host=f"h{number}", pid=number, process_start="0")
     with ledger.write() as connection:
-        return workers.register(connection, hospital="h", app_id="a", identity=identity, now=NOW)
+        return membership.register(connection, hospital="h", app_id="a", identity=identity, now=NOW)
 
 
 def claimed(ledger: Ledger, by: int, limit: int = 100, **named: object) -> list[Claimed]:
@@ -230,10 +230,10 @@ def test_claims_of_the_dead_are_unknown_and_their_lost_call_is_written_down(ledg
     dead, heir = worker(ledger, 1), worker(ledger, 2)
     claimed(ledger, dead)
     with ledger.write() as connection:
-        (living,) = workers.others(connection, hospital="h", app_id="a", worker=heir)
-        assert workers.call_dead(connection, living, NOW)
+        (living,) = membership.peers(connection, hospital="h", app_id="a", worker=heir)
+        assert membership.declare_dead(connection, living, NOW)
         assert recover(connection, dead, now=NOW, detail="died") == 1
-        assert not workers.beat(connection, dead, 0)
+        assert not membership.beat(connection, dead, 0)
     (one,) = claimed(ledger, heir)
     with ledger.read() as connection:
         assert history(connection, [one]) == {one.id: [Answer.NO_ANSWER]}
@@ -242,9 +242,9 @@ def test_claims_of_the_dead_are_unknown_and_their_lost_call_is_written_down(ledg
 def test_one_that_has_beaten_since_cannot_be_called_dead(ledger: Ledger) -> None:
     slow, watcher = worker(ledger, 1), worker(ledger, 2)
     with ledger.write() as connection:
-        (seen,) = workers.others(connection, hospital="h", app_id="a", worker=watcher)
-        workers.beat(connection, slow, 0)
-        assert not workers.call_dead(connection, seen, NOW)
+        (seen,) = membership.peers(connection, hospital="h", app_id="a", worker=watcher)
+        membership.beat(connection, slow, 0)
+        assert not membership.declare_dead(connection, seen, NOW)
 
 
 def test_history_is_that_of_the_present_request_id_only(ledger: Ledger) -> None:

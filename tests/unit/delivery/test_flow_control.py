@@ -1,11 +1,18 @@
-"""Manners: the retry schedule, concurrency, rates and the breaker do exactly what they say, on times passed in."""
+"""Flow control: the retry schedule, concurrency, rates and the breaker do exactly what they say, on times passed in."""
 
 from __future__ import annotations
 
 from random import Random
 
 import pytest
-from card_usage.delivery.flow_control import RETRY_BASE, RETRY_CAP, Breaker, Concurrency, Rate, backoff
+from card_usage.delivery.flow_control import (
+    RETRY_BASE,
+    RETRY_CAP,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    RateLimiter,
+    backoff,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,52 +41,52 @@ def test_a_pause_is_never_longer_than_its_ceiling(failures: int, seed: int) -> N
 
 
 def test_concurrency_grows_to_its_ceiling_while_all_is_well() -> None:
-    pace = Concurrency(64)
+    limiter = ConcurrencyLimiter(64)
     for n in range(100):
-        pace.answered(0.02, n * 0.01)
-    assert pace.limit == 64
+        limiter.record_success(0.02, n * 0.01)
+    assert limiter.limit == 64
 
 
 def test_trouble_halves_concurrency_once_per_round_trip_however_many_calls_see_it() -> None:
-    pace = Concurrency(64, limit=64)
-    pace.answered(0.1, 0)
+    limiter = ConcurrencyLimiter(64, limit=64)
+    limiter.record_success(0.1, 0)
     for _ in range(30):
-        pace.troubled(1.0)
-    assert pace.limit == 32
-    pace.troubled(1.2)
-    assert pace.limit == 16
+        limiter.record_overload(1.0)
+    assert limiter.limit == 32
+    limiter.record_overload(1.2)
+    assert limiter.limit == 16
 
 
 def test_after_trouble_concurrency_grows_by_one_a_round_trip() -> None:
-    pace = Concurrency(64, limit=8)
-    pace.troubled(0.0)
+    limiter = ConcurrencyLimiter(64, limit=8)
+    limiter.record_overload(0.0)
     for n in range(4):
-        pace.answered(0.02, 1 + n)
-    assert 4.9 < pace.limit < 5.0
+        limiter.record_success(0.02, 1 + n)
+    assert 4.9 < limiter.limit < 5.0
 
 
 def test_a_latency_far_above_the_quiet_one_counts_as_trouble() -> None:
-    pace = Concurrency(64, limit=64)
-    pace.answered(0.02, 0)
+    limiter = ConcurrencyLimiter(64, limit=64)
+    limiter.record_success(0.02, 0)
     for n in range(60):
-        pace.answered(2.0, 1 + n * 0.1)
-    assert pace.limit < 32
+        limiter.record_success(2.0, 1 + n * 0.1)
+    assert limiter.limit < 32
 
 
 def test_concurrency_never_falls_below_one() -> None:
-    pace = Concurrency(4)
+    limiter = ConcurrencyLimiter(4)
     for n in range(50):
-        pace.troubled(float(n))
-    assert pace.limit == 1
+        limiter.record_overload(float(n))
+    assert limiter.limit == 1
 
 
 @given(st.floats(0.5, 200), st.lists(st.floats(0, 3), max_size=200))
 def test_no_stretch_of_time_sees_more_calls_than_the_rate_and_its_burst(per_second: float, idle: list[float]) -> None:
-    rate = Rate(per_second)
+    rate = RateLimiter(per_second)
     now, starts = 0.0, []
     for pause in idle:
         now += pause + rate.wait(now + pause)
-        rate.spend(now)
+        rate.record_call(now)
         starts.append(now)
     for first in range(len(starts)):
         for last in range(first, len(starts)):
@@ -88,37 +95,37 @@ def test_no_stretch_of_time_sees_more_calls_than_the_rate_and_its_burst(per_seco
 
 
 def test_a_rate_of_zero_sets_no_limit() -> None:
-    rate = Rate(0)
-    rate.spend(0)
+    rate = RateLimiter(0)
+    rate.record_call(0)
     assert rate.wait(0) == 0
 
 
 def test_the_breaker_opens_after_its_threshold_and_lets_one_probe_through() -> None:
-    breaker = Breaker(Highest(), threshold=3)
+    breaker = CircuitBreaker(Highest(), threshold=3)
     for _ in range(3):
-        breaker.started()
-        breaker.failed(10.0)
-    assert breaker.open
+        breaker.record_call()
+        breaker.record_failure(10.0)
+    assert breaker.is_open
     assert breaker.wait(10.0) == 1.0
     assert breaker.wait(11.0) == 0.0
-    breaker.started()
+    breaker.record_call()
     assert breaker.wait(11.0) == float("inf")
 
 
 @pytest.mark.parametrize("trips", range(1, 10))
 def test_the_pause_before_a_probe_doubles_to_a_minute(trips: int) -> None:
-    breaker = Breaker(Highest(), threshold=1)
+    breaker = CircuitBreaker(Highest(), threshold=1)
     for trip in range(trips):
-        breaker.started()
-        breaker.failed(100.0 * trip)
+        breaker.record_call()
+        breaker.record_failure(100.0 * trip)
     assert breaker.wait(100.0 * (trips - 1)) == min(60.0, 2.0 ** (trips - 1))
 
 
 def test_a_good_answer_closes_the_breaker_for_good() -> None:
-    breaker = Breaker(Highest(), threshold=1)
-    breaker.started()
-    breaker.failed(0.0)
-    breaker.started()
-    breaker.answered()
-    assert not breaker.open
+    breaker = CircuitBreaker(Highest(), threshold=1)
+    breaker.record_call()
+    breaker.record_failure(0.0)
+    breaker.record_call()
+    breaker.record_success()
+    assert not breaker.is_open
     assert breaker.wait(0.0) == 0.0

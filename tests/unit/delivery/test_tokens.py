@@ -7,14 +7,16 @@ from collections import Counter
 from random import Random
 
 import pytest
-from card_usage.delivery import workers
-from card_usage.delivery.tokens import NoToken, Tokens
+from card_usage.delivery import membership
+from card_usage.delivery.call_budget import CallBudget
+from card_usage.delivery.platform_clock import PlatformClock
+from card_usage.delivery.tokens import NoToken, TokenManager
 from card_usage.ledger import holds
-from card_usage.ledger.process import Identity
+from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather
-from simulation.world import APP_ID, KEYRING, SimCaller, SimExecutor, WorkerClock, World, new_ledger
+from simulation.world import APP_ID, SimCaller, WorkerClock, World, hospital, new_ledger
 
 
 class Stage:
@@ -25,22 +27,13 @@ class Stage:
         self.platform = Platform(loop=self.loop, random=Random(seed), weather=Weather(), seen=Counter())
         self.world = World(self.loop, Random(seed), self.platform, new_ledger())
 
-    def tokens(self, number: int) -> Tokens:
-        self.world.clocks[number] = clock = WorkerClock(self.loop)
-        identity = Identity(host=f"h{number}", pid=number, process_start="0")
+    def tokens(self, number: int) -> TokenManager:
+        scope = Scope("main", EPOCH.date(), EPOCH.date())
+        run = self.world.run(number, hospital("main"), scope, host=f"h{number}", random=Random(number))
+        now = run.clock.now()
         with self.world.ledger.write() as connection:
-            worker = workers.register(connection, hospital="main", app_id=APP_ID, identity=identity, now=clock.now())
-        return Tokens(
-            executor=SimExecutor(self.world, number),
-            source=SimCaller(self.world, number),
-            keyring=KEYRING,
-            clock=clock,
-            random=Random(number),
-            app_id=APP_ID,
-            hospital="main",
-            hospital_id="main",
-            worker=worker,
-        )
+            worker = membership.register(connection, hospital="main", app_id=APP_ID, identity=run.identity, now=now)
+        return TokenManager(run, worker, CallBudget(run, PlatformClock(run)))
 
     @property
     def refreshes(self) -> int:
@@ -52,10 +45,10 @@ def test_fifty_deliverers_and_one_expiry_make_one_refresh() -> None:
 
     async def play() -> None:
         keepers = [stage.tokens(n) for n in range(1, 51)]
-        first = {(await keeper.token()).text for keeper in keepers}
+        first = {(await keeper.current()).text for keeper in keepers}
         assert stage.refreshes == 1
         await asyncio.sleep(TOKEN_LIFE)
-        second = set(await asyncio.gather(*(keeper.token() for keeper in keepers)))
+        second = set(await asyncio.gather(*(keeper.current() for keeper in keepers)))
         assert len(first) == len({held.text for held in second}) == 1
         assert stage.refreshes == 2
 
@@ -80,15 +73,16 @@ def test_64_who_wait_for_a_token_share_one_refusal_and_who_comes_later_asks_agai
 
     async def play() -> None:
         keeper = stage.tokens(1)
-        keeper._source = source = Refusing(answer)
+        source = Refusing(answer)
+        keeper._platform = source  # type: ignore[assignment]
         for rounds in (1, 2):
-            told = await asyncio.gather(*(keeper.token() for _ in range(64)), return_exceptions=True)
+            told = await asyncio.gather(*(keeper.current() for _ in range(64)), return_exceptions=True)
             assert {one.reply.answer for one in told if isinstance(one, NoToken)} == {answer}
             assert len(told) == 64
             assert source.asked == rounds * calls
         assert keeper.refreshes == 0
-        keeper._source = SimCaller(stage.world, 1)
-        assert len({held.text for held in await asyncio.gather(*(keeper.token() for _ in range(64)))}) == 1
+        keeper._platform = SimCaller(stage.world, 1)
+        assert len({held.text for held in await asyncio.gather(*(keeper.current() for _ in range(64)))}) == 1
         assert keeper.refreshes == stage.refreshes == 1
 
     stage.loop.run(play())
@@ -106,15 +100,15 @@ def test_a_token_lost_under_64_calls_costs_at_most_those_and_no_new_call_starts_
         async def call(after: float) -> None:
             nonlocal failed, dead_starts, known_dead
             await asyncio.sleep(after)
-            held = await keeper.token()
+            held = await keeper.current()
             dead_starts += known_dead and held.text != stage.platform.tokens[-1][0]
             await asyncio.sleep(0.1)
             if held.text != stage.platform.tokens[-1][0]:
                 failed += 1
                 known_dead = True
-                keeper.lost(held.serial)
+                keeper.invalidate(held.serial)
 
-        await keeper.token()
+        await keeper.current()
         under_way = [asyncio.ensure_future(call(0.0)) for _ in range(64)]
         await asyncio.sleep(0.05)
         stage.platform.evict()
@@ -134,12 +128,12 @@ def test_a_stranger_who_keeps_taking_tokens_is_named_and_not_fought() -> None:
         keeper = stage.tokens(1)
         delivered = 0
         while stage.loop.time() < 1800:
-            held = await keeper.token()
+            held = await keeper.current()
             await asyncio.sleep(1)
             if held.text == stage.platform.tokens[-1][0]:
                 delivered += 1
             else:
-                keeper.lost(held.serial)
+                keeper.invalidate(held.serial)
             if int(stage.loop.time()) % 10 == 0:
                 stage.platform.evict()
         assert delivered > 20, "deliveries go on"
@@ -161,12 +155,12 @@ def test_a_refresher_that_dies_is_replaced_once_it_is_called_dead() -> None:
         first, second = stage.tokens(1), stage.tokens(2)
         with stage.world.ledger.write() as connection:
             first._read(connection)
-            assert first._take(connection, 0)
-        waiting = asyncio.ensure_future(second.token())
+            assert first._acquire_refresh(connection, 0)
+        waiting = asyncio.ensure_future(second.current())
         await asyncio.sleep(5)
         assert not waiting.done()
         with stage.world.ledger.write() as connection:
-            workers.end(connection, first._worker, EPOCH)
+            membership.end(connection, first._worker, EPOCH)
         assert (await waiting).serial == 1
         assert stage.refreshes == 1
 

@@ -1,0 +1,83 @@
+"""Answers: what a run does about the answer to a call: the event's outcome, and whether the run goes on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from card_usage.delivery.flow_control import backoff
+from card_usage.delivery.outcome_buffer import OutcomeBuffer
+from card_usage.delivery.platform_clock import PlatformClock
+from card_usage.delivery.run import Run
+from card_usage.delivery.send_gate import SendGate
+from card_usage.delivery.sender import Sender
+from card_usage.delivery.stopping import Stop, StopControl, StopReason
+from card_usage.delivery.transitions import Attempt, Settled
+from card_usage.delivery.workload import InFlight, Workload
+from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply, Step, settle
+
+TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
+
+
+class AnswerHandler:
+    """Of one run. What it decides is kept in memory; the writer brings it to the ledger."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        workload: Workload,
+        gate: SendGate,
+        stopping: StopControl,
+        sender: Sender,
+        outcomes: OutcomeBuffer,
+        platform_clock: PlatformClock,
+    ) -> None:
+        self._live, self._clock, self._random = run.hospital.platform.live, run.clock, run.random
+        self._workload, self._gate, self._stopping = workload, gate, stopping
+        self._sender, self._outcomes, self._platform_clock = sender, outcomes, platform_clock
+
+    def answered(self, event: InFlight, reply: Reply, at: datetime) -> None:
+        """A call of the event, made at that instant, has ended."""
+        outcome = settle(event.earlier_answers, reply.answer)
+        event.earlier_answers.append(reply.answer)
+        event.calls.append(Attempt(at, reply, outcome.status))
+        self._stopping.observe(reply)
+        due: datetime | None = None
+        match outcome.step:
+            case Step.RENEW:
+                if len(event.calls) < TOKEN_TRIES and self._live and self._gate.is_open:
+                    self._workload.queue.appendleft(event)
+                    return
+                due = self._after_backoff(1)
+            case Step.RETRY | Step.SLOW:
+                due = self._after_backoff(event.claimed.attempts + len(event.calls))
+            case Step.NEXT_DAY:
+                due = self._platform_clock.next_day()
+                detail = "the platform's calls of today are used up (10034)"
+                self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=due))
+            case Step.STOP:
+                code = reply.result_code if reply.result_code is not None else reply.detail
+                self._stopping.misconfigured(f"the platform answers {code}", reply)
+            case Step.SETTLE | Step.DECIDE:
+                pass
+        self._settle(event, outcome.status, due, reply.result_code)
+
+    def without_token(self, event: InFlight, reply: Reply) -> None:
+        """No call could be made for want of a token, getAppToken was answered so: the event goes back as it was."""
+        if reply.answer is Answer.QUOTA:
+            detail = "the platform's getAppToken calls of today are used up"
+            self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=self._platform_clock.next_day()))
+        elif reply.answer in UNAVAILABLE or reply.answer is Answer.THROTTLED:
+            self._sender.record(reply.answer, 0.0)
+        else:
+            self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)
+        status = event.calls[-1].status if event.calls else event.claimed.before
+        self._settle(event, status, self._after_backoff(2), None)
+
+    def _after_backoff(self, failures: int) -> datetime:
+        return self._clock.now() + timedelta(seconds=backoff(max(1, failures), self._random))
+
+    def _settle(self, event: InFlight, status: str, due: datetime | None, code: int | None) -> None:
+        self._outcomes.add(Settled(event.claimed, status, due, code, tuple(event.calls)))
+        self._workload.flush_due.set()

@@ -1,0 +1,77 @@
+"""Result: what a run of the delivery came to, and the error that its early end means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from card_usage.delivery.stopping import Stop, StopReason
+from card_usage.errors import Misconfigured, PlatformUnreachable
+from card_usage.platform.outcome import meanings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """Events by the state that the run gave them, calls by the class of their answer.
+
+    `refreshes`: tokens obtained. `left`: open events of the scope at the end. `stop`: what ended the run early.
+    `hospital` and `platform` (its URL) name the two in errors.
+    """
+
+    hospital: str
+    platform: str
+    states: Mapping[str, int]
+    answers: Mapping[str, int]
+    calls: int
+    refreshes: int
+    left: int
+    stop: Stop | None
+    seconds: float
+
+    @property
+    def stopped_by(self) -> StopReason | None:
+        """What ended the run early, if anything did."""
+        return self.stop.reason if self.stop else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was due is left, and nothing of this run waits for a decision."""
+        return self.left == 0 and not self.states.get("rejected") and not self.states.get("unconfirmed")
+
+    @property
+    def answers_text(self) -> str:
+        """Calls by the class of their answer, for logs and errors: '3 x accepted, 1 x busy'."""
+        return ", ".join(f"{count} x {answer}" for answer, count in sorted(self.answers.items())) or "no call made"
+
+    def summary(self) -> dict[str, object]:
+        """Counts only, fit for logs and XCom."""
+        return {
+            "states": dict(self.states),
+            "answers": dict(self.answers),
+            "calls": self.calls,
+            "refreshes": self.refreshes,
+            "left": self.left,
+            "stopped_by": self.stop.reason.value if self.stop else None,
+            "seconds": self.seconds,
+            "settled": self.settled,
+        }
+
+    def raise_for_stop(self) -> None:
+        """Raise the error that the early end means: Misconfigured or PlatformUnreachable. Nothing for a run that ended
+        by itself, or for one whose rest is meant to wait or is in the hands of another deliverer."""
+        if self.stop is None:
+            return
+        match self.stop.reason:
+            case StopReason.MISCONFIGURED:
+                code = self.stop.result_code
+                raise Misconfigured(
+                    hospital=self.hospital,
+                    code="no code" if code is None else code,
+                    meaning=(None if code is None else meanings().get(code)) or self.stop.detail,
+                )
+            case StopReason.UNREACHABLE:
+                raise PlatformUnreachable(host=self.platform, reason=self.answers_text)
+            case StopReason.QUOTA | StopReason.OUT_OF_QUOTA | StopReason.DRAIN | StopReason.DEADLINE:
+                pass
+            case StopReason.FENCED:
+                pass
