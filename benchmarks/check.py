@@ -29,8 +29,8 @@ from card_usage.ledger.database import Ledger, migrate, open_ledger  # noqa: E40
 from card_usage.ledger.schema import event  # noqa: E402
 from card_usage.quality import profiles  # noqa: E402
 from card_usage.quality.check import check  # noqa: E402
-from card_usage.quality.expectations import batch, rule_demands  # noqa: E402
-from card_usage.quality.gx import _Case, _quiet  # noqa: E402
+from card_usage.quality.expectations import event_query, rule_expectations  # noqa: E402
+from card_usage.quality.gx import ValidationRun, quiet_logs  # noqa: E402
 from card_usage.standard.code_tables import load_tables  # noqa: E402
 from card_usage.windows import day_window  # noqa: E402
 from sqlalchemy import insert, update  # noqa: E402
@@ -54,7 +54,7 @@ def fill(ledger: Ledger, events: int) -> None:
         found = profiles.measure(connection, HOME.id, WINDOW, present=WINDOW.end)
         for week in range(1, 5):
             shifted = type(WINDOW)(WINDOW.start - timedelta(weeks=week), WINDOW.end - timedelta(weeks=week))
-            profiles.keep(connection, HOME.id, shifted, found)
+            profiles.save(connection, HOME.id, shifted, found)
     if ledger.dialect == "postgresql":
         with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
@@ -78,30 +78,30 @@ def ours(url: str, key: str) -> tuple[float, str]:
     ledger = open_ledger(url, Keyring.parse(key))
     began = perf_counter()
     found = check(ledger, HOME, WINDOW, now=planted.NOW)
-    return perf_counter() - began, found.verdict
+    return perf_counter() - began, found.level
 
 
 def on_pandas(url: str, key: str) -> tuple[float, str]:
-    """The same demands on events, judged on a frame in memory."""
+    """The same expectations of events, judged on a frame in memory."""
     import great_expectations as gx
     import pandas
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     ledger = open_ledger(url, Keyring.parse(key))
     codes = {name: table.codes for name, table in load_tables().items()}
-    demands = rule_demands(HOME, codes)
+    expectations = rule_expectations(HOME, codes)
     began = perf_counter()
-    with _quiet(), ledger.read() as connection:
-        frame = pandas.read_sql(batch(HOME.id, WINDOW), connection)
+    with quiet_logs(), ledger.read() as connection:
+        frame = pandas.read_sql(event_query(HOME.id, WINDOW), connection)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rules")
         definition = asset.add_batch_definition_whole_dataframe("rules")
-        case = _Case(definition.get_batch(batch_parameters={"dataframe": frame}), "rules", HOME, WINDOW, None)
-        _, answers = case.validate(demands, {"result_format": "BOOLEAN_ONLY"})
-        broken = [demand for demand, answer in zip(demands, answers, strict=True) if not answer.success]
+        run = ValidationRun(definition.get_batch(batch_parameters={"dataframe": frame}), "rules", HOME, WINDOW, None)
+        _, results = run.validate(expectations, {"result_format": "BOOLEAN_ONLY"})
+        broken = [expectation for expectation, result in zip(expectations, results, strict=True) if not result.success]
         if broken:
-            case.validate(broken, {"result_format": "SUMMARY", "partial_unexpected_count": 0})
+            run.validate(broken, {"result_format": "SUMMARY", "partial_unexpected_count": 0})
     return perf_counter() - began, f"{len(broken)} rules broken"
 
 

@@ -123,7 +123,7 @@ def check(params: Any = None) -> dict[str, str]:
     """The gate's verdict of each day, kept in the ledger; the delivery leaves out what it withholds."""
     end_dry_run(params)
     with hospital_pipeline(params["hospital"]) as pipeline:
-        return {str(day): check_window(pipeline, day_window(day)).verdict for day in asked_for(params).days}
+        return {str(day): check_window(pipeline, day_window(day)).level for day in asked_for(params).days}
 
 
 @task(max_active_tis_per_dag=1)

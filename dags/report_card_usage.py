@@ -102,6 +102,7 @@ from card_usage_airflow.steps import (
     check_window,
     deliver_window,
     publish_window,
+    reason_texts,
     reconcile_window,
     stage_window,
     withholds_all,
@@ -130,11 +131,11 @@ def check(hospital_id: str, windows: list[str]) -> list[str]:
     with hospital_pipeline(hospital_id) as pipeline:
         for window in windows:
             result = check_window(pipeline, window_from(window))
-            if result.verdict == "stop" and window == windows[0]:
-                reasons = "; ".join(reason.text(pipeline.hospital.report.language) for reason in result.reasons)
+            if result.level == "stop" and window == windows[0]:
+                reasons = "; ".join(reason_texts(pipeline, result))
                 raise GateStopped(hospital=hospital_id, window=window, reasons=reasons)
-            waiting = [given for given in pipeline.verdicts(window_from(window)) if given.waits]
-            if any(window == windows[0] or given.asked_at is None for given in waiting):
+            waiting = [stored for stored in pipeline.verdicts(window_from(window)) if stored.awaits_decision]
+            if any(window == windows[0] or stored.asked_at is None for stored in waiting):
                 ask.append(window)
     return ask
 

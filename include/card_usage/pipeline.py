@@ -26,7 +26,8 @@ from card_usage.quality.approval import Question, question
 from card_usage.quality.check import check
 from card_usage.quality.data_docs import Pages
 from card_usage.quality.data_docs import publish as publish_docs
-from card_usage.quality.verdicts import Decision, Given, Verdict, ask, decide, standing_verdicts, withheld
+from card_usage.quality.verdict_store import decide, mark_asked, verdicts_in_force, withheld
+from card_usage.quality.verdicts import Decision, StoredVerdict, Verdict
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.balance import Reconciliation
 from card_usage.reconciliation.comparison import record_checksums, recount_day
@@ -137,28 +138,28 @@ class Pipeline(Context):
         A page that cannot be written is a warning: the verdict stands without it.
         """
         pages = Pages()
-        verdict = check(self.ledger, self.hospital, window, now=now, pages=pages)
+        verdict = check(self.ledger, self.hospital, window, now=now, on_results=pages)
         try:
             publish_docs(self.ledger, self.hospital, window, verdict, pages, self.settings.store, now=now)
         except OSError as error:
             log.warning("%s: the page of the quality check was not written (%s)", window, type(error).__name__)
         return verdict
 
-    def verdicts(self, window: Window) -> tuple[Given, ...]:
+    def verdicts(self, window: Window) -> tuple[StoredVerdict, ...]:
         """Verdicts in force for the window, with what was decided about them."""
         with self.ledger.read() as connection:
-            return standing_verdicts(connection, self.hospital.id, window)
+            return verdicts_in_force(connection, self.hospital.id, window)
 
-    def ask(self, given: Given, *, now: datetime) -> Question:
+    def ask(self, stored: StoredVerdict, *, now: datetime) -> Question:
         """The question about a withheld window, for a person; that it was asked is noted."""
         with self.ledger.write() as connection:
-            ask(connection, [given], now=now)
-            return question(connection, self.hospital, given, now=now)
+            mark_asked(connection, [stored], now=now)
+            return question(connection, self.hospital, stored, now=now)
 
-    def decide(self, given: Given, decision: Decision, *, by: str, now: datetime, anew: bool = False) -> bool:
+    def decide(self, stored: StoredVerdict, decision: Decision, *, by: str, now: datetime, anew: bool = False) -> bool:
         """Write down what a person decided about a withheld window; returns whether it counts."""
         with self.ledger.write() as connection:
-            return decide(connection, given.id, decision, by=by, now=now, anew=anew)
+            return decide(connection, stored.id, decision, by=by, now=now, anew=anew)
 
     def scope(self, window: Window) -> Scope:
         """What a delivery for this window may claim: the window's days, without what the gate withholds."""

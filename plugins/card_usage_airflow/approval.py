@@ -49,7 +49,7 @@ class Approval(HITLOperator):
         """Put the question, with counts as they are now, and wait; no question where nothing waits any more."""
         with hospital_pipeline(self.hospital_id) as pipeline:
             window = window_from(self.window)
-            given = next((one for one in pipeline.verdicts(window) if one.waits), None)
+            given = next((stored for stored in pipeline.verdicts(window) if stored.awaits_decision), None)
             if given is None:
                 self.log.info("%s: nothing waits for a decision any more", self.window)
                 return {"window": self.window, "decision": None, "by": None}
@@ -65,7 +65,9 @@ class Approval(HITLOperator):
         by = self.by_deadline if event.get("timedout") or user is None else str(user["name"] or user["id"])
         with hospital_pipeline(self.hospital_id) as pipeline:
             window = window_from(self.window)
-            asked = [one for one in pipeline.verdicts(window) if one.waits and one.asked_at is not None]
+            asked = [
+                stored for stored in pipeline.verdicts(window) if stored.awaits_decision and stored.asked_at is not None
+            ]
             counts = [one for one in asked if pipeline.decide(one, decision, by=by, now=present())]
         if not counts:
             self.log.warning("%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by)

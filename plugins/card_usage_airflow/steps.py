@@ -47,10 +47,17 @@ def stage_window(pipeline: Pipeline, feed: str, window: Window, *, backfill: boo
 def check_window(pipeline: Pipeline, window: Window) -> Verdict:
     """The gate's verdict, each of its reasons logged in the language of the hospital's reports."""
     result = pipeline.check(window, now=present())
-    log.info("%s: %s, %d events", window, result.verdict, result.events)
-    for reason in result.reasons:
-        log.warning("%s: %s", window, reason.text(pipeline.hospital.report.language))
+    log.info("%s: %s, %d events", window, result.level, result.events)
+    for text in reason_texts(pipeline, result):
+        log.warning("%s: %s", window, text)
     return result
+
+
+def reason_texts(pipeline: Pipeline, verdict: Verdict) -> list[str]:
+    """The verdict's reasons in the language of the hospital's reports."""
+    from card_usage.quality.verdict_texts import reason_text
+
+    return [reason_text(reason, pipeline.hospital.report.language) for reason in verdict.reasons]
 
 
 def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
@@ -87,7 +94,7 @@ def mend_window(pipeline: Pipeline, window: Window, aliases: list[str]) -> dict[
 
 def withholds_all(pipeline: Pipeline, window: Window) -> bool:
     """Whether the gate lets nothing of the window go."""
-    parts = [given.withheld for given in pipeline.verdicts(window)]
+    parts = [stored.withheld for stored in pipeline.verdicts(window)]
     return any(part and not part.feeds and part.start <= window.start and window.end <= part.end for part in parts)
 
 

@@ -24,7 +24,8 @@ from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, failed_run, feed_window, finding, outbox, reconciliation, report_file
 from card_usage.notifications.dispatch import post
-from card_usage.quality.verdicts import Reason, Verdict, decide, keep, standing_verdicts
+from card_usage.quality import verdict_store
+from card_usage.quality.verdicts import Reason, Verdict
 from card_usage.staging.coverage import record_window
 from card_usage.windows import DAY, day_window, instant, local
 from receivers import Mailbox, Webhook, webhook
@@ -237,14 +238,14 @@ def a_gate_that_holds(week: Week) -> None:
 
     def judge(w: Week, now: datetime) -> None:
         reason = Reason(code="quarantined_share", level="hold", count=400, of=1000, limit=0.3)
-        verdict = Verdict(hospital=H, window=str(window), verdict="hold", reasons=(reason,), events=1000)
+        verdict = Verdict(hospital=H, window=str(window), level="hold", reasons=(reason,), events=1000)
         with w.ledger.write() as connection:
-            keep(connection, verdict, window, now=now)
+            verdict_store.save(connection, verdict, window, now=now)
 
     def release(w: Week, now: datetime) -> None:
         with w.ledger.write() as connection:
-            (given,) = standing_verdicts(connection, H, window)
-            assert decide(connection, given.id, "released", by="zhang", now=now)
+            (stored,) = verdict_store.verdicts_in_force(connection, H, window)
+            assert verdict_store.decide(connection, stored.id, "released", by="zhang", now=now)
 
     week.on("Sat 00:30", judge)
     week.on("Sat 09:30", release)

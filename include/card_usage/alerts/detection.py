@@ -16,6 +16,7 @@ from card_usage.config.alert_causes import Severity
 from card_usage.config.hospital import Hospital
 from card_usage.notifications.outbox import State
 from card_usage.quality.baseline import expected
+from card_usage.quality.verdict_texts import reason_text
 from card_usage.windows import DAY, HOUR, instant, local
 
 LEAST_MISSING: Final = 20
@@ -113,20 +114,20 @@ def _dag_failed(situation: Situation, hospital: Hospital, now: datetime) -> Iter
 def _gate_held(situation: Situation, hospital: Hospital, now: datetime) -> Iterator[Trouble]:
     if not situation.held:
         return
-    days = sorted({given.window.day for given in situation.held}, reverse=True)
-    stopped = any(given.verdict.verdict == "stop" for given in situation.held)
-    worst = max(situation.held, key=lambda given: (given.verdict.verdict == "stop", given.verdict.events))
-    against = [reason for reason in worst.verdict.reasons if reason.level in ("hold", "stop")]
+    days = sorted({stored.window.day for stored in situation.held}, reverse=True)
+    stopped = any(stored.level == "stop" for stored in situation.held)
+    worst = max(situation.held, key=lambda stored: (stored.level == "stop", stored.verdict.events))
+    against = worst.verdict.withholding[:3]
     yield Trouble(
         cause="gate_held",
         severity="critical" if stopped else "warning",
-        count=sum(given.verdict.events for given in situation.held),
-        since=min(given.at for given in situation.held),
+        count=sum(stored.verdict.events for stored in situation.held),
+        since=min(stored.at for stored in situation.held),
         parts=tuple(map(str, days)),
         facts={
             "days": _days(days),
-            "reason": "；".join(reason.zh for reason in against[:3]),
-            "reason_en": "; ".join(reason.en for reason in against[:3]),
+            "reason": "；".join(reason_text(reason, "zh") for reason in against),
+            "reason_en": "; ".join(reason_text(reason, "en") for reason in against),
         },
     )
 
@@ -272,7 +273,7 @@ def _undecided(situation: Situation, hospital: Hospital, now: datetime) -> Itera
 def _delivery_behind(situation: Situation, hospital: Hospital, now: datetime) -> Iterator[Trouble]:
     if any(hold.kind in ("pause", "drain") for hold in situation.holds):
         return  # somebody wants it so
-    withheld = {day for given in situation.held for day in given.window.days}
+    withheld = {day for stored in situation.held for day in stored.window.days}
     late = [one for one in situation.waiting if one.late and one.day not in withheld]
     if late:
         since = min(one.since for one in late)

@@ -30,7 +30,8 @@ from card_usage.ledger.schema import (
     token,
     verdict,
 )
-from card_usage.quality.verdicts import WITHHOLDING, Given, standing_verdicts
+from card_usage.quality.verdict_store import verdicts_in_force
+from card_usage.quality.verdicts import WITHHOLDING, StoredVerdict
 from card_usage.windows import DAY, Window, local
 
 REACH: Final = timedelta(days=92)
@@ -125,7 +126,7 @@ class Situation:
     volumes: tuple[Volume, ...]
     totals: tuple[Volume, ...]
     provisional: tuple[Provisional, ...]
-    held: tuple[Given, ...]
+    held: tuple[StoredVerdict, ...]
     holds: tuple[Hold, ...]
     token_losses: int
     reports: frozenset[date]
@@ -300,7 +301,7 @@ def _provisional(
     return tuple(Provisional._make(row) for row in connection.execute(query))
 
 
-def _held(connection: Connection, hospital: str, today: date) -> tuple[Given, ...]:
+def _held(connection: Connection, hospital: str, today: date) -> tuple[StoredVerdict, ...]:
     """Verdicts that wait for a person."""
     first = datetime.combine(today - REACH, time())
     query = select(func.min(verdict.c.start), func.max(verdict.c.end)).where(
@@ -312,7 +313,9 @@ def _held(connection: Connection, hospital: str, today: date) -> tuple[Given, ..
     start, end = connection.execute(query).one()
     if start is None:
         return ()
-    return tuple(given for given in standing_verdicts(connection, hospital, Window(start, end)) if given.waits)
+    return tuple(
+        stored for stored in verdicts_in_force(connection, hospital, Window(start, end)) if stored.awaits_decision
+    )
 
 
 def _losses(connection: Connection, hospital: str) -> int:

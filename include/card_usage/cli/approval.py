@@ -9,7 +9,8 @@ from typing import Any
 from card_usage.cli.arguments import Call, Result, Verbs, for_days, verb
 from card_usage.config.hospital import Hospital
 from card_usage.quality.approval import deadline
-from card_usage.quality.verdicts import DECISIONS, WITHHOLDING, Decision, Given
+from card_usage.quality.verdict_texts import reason_text
+from card_usage.quality.verdicts import DECISIONS, WITHHOLDING, Decision, StoredVerdict
 from card_usage.windows import local
 from card_usage.words.catalogue import Words
 
@@ -28,14 +29,14 @@ def _decide(call: Call) -> Result:
     with call.pipeline() as pipeline:
         words = Words(pipeline.hospital.report.language)
         by = (args.by or getuser())[:64]
-        for given in pipeline.verdicts(call.window):
-            if given.verdict.verdict not in WITHHOLDING:
+        for stored in pipeline.verdicts(call.window):
+            if stored.level not in WITHHOLDING:
                 continue
-            counts = bool(args.decision) and pipeline.decide(given, args.decision, by=by, now=call.now, anew=args.anew)
+            counts = bool(args.decision) and pipeline.decide(stored, args.decision, by=by, now=call.now, anew=args.anew)
             if counts:
-                given = replace(given, decision=args.decision, decided_by=by)
-            kept += args.decision not in (None, given.decision)
-            told.append(shown(given, pipeline.hospital, words))
+                stored = replace(stored, decision=args.decision, decided_by=by)
+            kept += args.decision not in (None, stored.decision)
+            told.append(shown(stored, pipeline.hospital, words))
         if not told:
             return {"said": words("decide.none")}, True
     found: dict[str, Any] = {"decide": told}
@@ -44,19 +45,17 @@ def _decide(call: Call) -> Result:
     return found, not kept and all(one["decision"] for one in told)
 
 
-def shown(given: Given, hospital: Hospital, words: Words) -> dict[str, Any]:
+def shown(stored: StoredVerdict, hospital: Hospital, words: Words) -> dict[str, Any]:
     """A withheld window: why, what was decided by whom, or until when it can be."""
     return {
-        "window": given.verdict.window,
-        "verdict": given.verdict.verdict,
-        "decision": words(f"gate.decision.{given.decision}") if given.decision else "",
-        "by": given.decided_by,
+        "window": stored.verdict.window,
+        "verdict": stored.level,
+        "decision": words(f"gate.decision.{stored.decision}") if stored.decision else "",
+        "by": stored.decided_by,
         "until": ""
-        if given.decision or given.asked_at is None
-        else f"{local(deadline(hospital, given.asked_at)):%Y-%m-%d %H:%M}",
-        "why": "; ".join(
-            reason.text(words.language) for reason in given.verdict.reasons if reason.level in WITHHOLDING
-        ),
+        if stored.decision or stored.asked_at is None
+        else f"{local(deadline(hospital, stored.asked_at)):%Y-%m-%d %H:%M}",
+        "why": "; ".join(reason_text(reason, words.language) for reason in stored.verdict.withholding),
     }
 
 

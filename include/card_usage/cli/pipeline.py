@@ -14,6 +14,7 @@ from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.delivery.redelivery import Undecided
 from card_usage.errors import PlatformError
 from card_usage.pipeline import Pipeline
+from card_usage.quality.verdict_texts import summary as verdict_summary
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
 
@@ -46,14 +47,14 @@ def _lacking(pipeline: Pipeline, window: Window, now: datetime) -> dict[str, Any
 def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     verdict = pipeline.check(window, now=now)
     lacking = _lacking(pipeline, window, now)
-    return {"check": verdict.summary(), **lacking}, verdict.verdict in {"pass", "warn"} and not lacking
+    return {"check": verdict_summary(verdict), **lacking}, verdict.level in {"pass", "warn"} and not lacking
 
 
 def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     with delivery_bar("deliver") as on_progress:
         delivered = pipeline.deliver(window, now=now, progress=on_progress)
     told: dict[str, Any] = {"deliver": delivered.summary()}
-    waiting = [given for given in pipeline.verdicts(window) if given.waits]
+    waiting = [stored for stored in pipeline.verdicts(window) if stored.awaits_decision]
     if waiting:
         words = Words(pipeline.hospital.report.language)
         told["withheld"] = [shown(given, pipeline.hospital, words) for given in waiting]

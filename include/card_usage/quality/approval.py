@@ -17,7 +17,8 @@ from card_usage.config.hospital import Hospital
 from card_usage.ledger import counts
 from card_usage.ledger.schema import event
 from card_usage.quality.profiles import inside
-from card_usage.quality.verdicts import DECISIONS, Decision, Given
+from card_usage.quality.verdict_texts import reason_text
+from card_usage.quality.verdicts import DECISIONS, Decision, StoredVerdict
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
 from card_usage.words.catalogue import Words
@@ -45,12 +46,14 @@ def deadline(hospital: Hospital, asked: datetime) -> datetime:
     return asked + timedelta(hours=hospital.gate.decide_within_hours)
 
 
-def question(connection: Connection, hospital: Hospital, given: Given, *, now: datetime) -> Question:
+def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, *, now: datetime) -> Question:
     """The form about one withheld window."""
     words = Words(hospital.report.language)
-    ready, quarantined = _by_feed(connection, hospital.id, given)
-    reasons = [(words(f"gate.level.{one.level}"), one.text(words.language)) for one in given.verdict.reasons]
-    first, last = given.window.days[0], given.window.days[-1]
+    ready, quarantined = _by_feed(connection, hospital.id, stored)
+    reasons = [
+        (words(f"gate.level.{reason.level}"), reason_text(reason, words.language)) for reason in stored.verdict.reasons
+    ]
+    first, last = stored.window.days[0], stored.window.days[-1]
     until = local(deadline(hospital, now))
     standard = words(f"gate.decision.{hospital.gate.undecided}")
     body = [
@@ -58,14 +61,14 @@ def question(connection: Connection, hospital: Hospital, given: Given, *, now: d
         *_table(words, ("level", "reason"), reasons),
         f"### {words('ask.options')}",
         "",
-        *(f"- {line}" for line in _answers(words, given, ready)),
+        *(f"- {line}" for line in _answers(words, stored, ready)),
         "",
         words("ask.quarantined"),
         "",
         f"**{words('ask.deadline', deadline=f'{until:%Y-%m-%d %H:%M}', option=standard)}**",
         "",
         f"### {words('ask.feeds')}",
-        *_table(words, ("feed", "ready", "quarantined", "concerned"), _feeds(words, given, ready, quarantined)),
+        *_table(words, ("feed", "ready", "quarantined", "concerned"), _feeds(words, stored, ready, quarantined)),
     ]
     if causes := counts.causes(connection, hospital.id, first, last):
         rows = [
@@ -79,15 +82,17 @@ def question(connection: Connection, hospital: Hospital, given: Given, *, now: d
     command = f"python -m card_usage decide --hospital {hospital.id} --from {first} --to {last}"
     body.append(f"{words('ask.command')}: `{command}`")
     return Question(
-        subject=words("ask.subject", hospital=hospital.label, window=str(given.window)), body="\n".join(body)
+        subject=words("ask.subject", hospital=hospital.label, window=str(stored.window)), body="\n".join(body)
     )
 
 
-def _by_feed(connection: Connection, hospital_id: str, given: Given) -> tuple[Mapping[str, int], Mapping[str, int]]:
+def _by_feed(
+    connection: Connection, hospital_id: str, stored: StoredVerdict
+) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """Open and quarantined events of the window, by feed."""
     query = (
         select(event.c.feed, event.c.status, func.count())
-        .where(inside(hospital_id, given.window), event.c.status.in_((*READY, "quarantined")))
+        .where(inside(hospital_id, stored.window), event.c.status.in_((*READY, "quarantined")))
         .group_by(event.c.feed, event.c.status)
     )
     ready: dict[str, int] = {}
@@ -99,9 +104,9 @@ def _by_feed(connection: Connection, hospital_id: str, given: Given) -> tuple[Ma
 
 
 def _feeds(
-    words: Words, given: Given, ready: Mapping[str, int], quarantined: Mapping[str, int]
+    words: Words, stored: StoredVerdict, ready: Mapping[str, int], quarantined: Mapping[str, int]
 ) -> list[tuple[str, str, str, str]]:
-    concerned = given.verdict.concerned
+    concerned = stored.verdict.concerned
     return [
         (
             words.known("feed", feed),
@@ -113,10 +118,10 @@ def _feeds(
     ]
 
 
-def _answers(words: Words, given: Given, ready: Mapping[str, int]) -> Iterable[str]:
+def _answers(words: Words, stored: StoredVerdict, ready: Mapping[str, int]) -> Iterable[str]:
     """What each answer would do, in the order of the form's buttons."""
     everything = sum(ready.values())
-    concerned = given.verdict.concerned
+    concerned = stored.verdict.concerned
     clear = [feed for feed in sorted(ready) if concerned is not None and feed not in concerned]
     sent = sum(ready[feed] for feed in clear)
     named = words.list(words.known("feed", feed) for feed in clear)

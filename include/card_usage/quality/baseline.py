@@ -1,10 +1,10 @@
-"""Usual: what a window of this hospital is like by its own history, and the limits that follow from it.
+"""Baseline: what a window of this hospital is like by its own history, and the limits that follow from it.
 
-History are earlier days like this one (`card_usage.config.calendar`), for hourly hospitals in the same hour: the same
-weekday of the last weeks, for holidays the last holidays. A median, so that one odd day does not spoil it, and room for
-chance, so that a small hospital is not called every day. Less than two days with events are no history, which is no
-alarm. Holidays differ among each other, so a drop has a limit of its own, and a rise is one above ordinary days. Pure:
-profiles in, demands out.
+The history are earlier days like this one (`card_usage.config.calendar`), for hourly hospitals in the same hour: the
+same weekday of the last weeks, for holidays the last holidays. The baseline is their median, so that one odd day does
+not distort it, and limits leave room for chance (3 standard deviations of a Poisson count), so that a small hospital
+has no alarm every day. Less than two days with events are no history, which is no alarm. Holidays differ among each
+other, so a drop has a limit of its own, and a rise is one above ordinary days. Pure: profiles in, expectations out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from card_usage.config.calendar import Calendar
 from card_usage.config.hospital import Gate
-from card_usage.quality.expectations import Demand, Level
-from card_usage.quality.profiles import KINDS, Profile
+from card_usage.quality.expectations import Expectation, Level, ReasonCode
+from card_usage.quality.profiles import CODE_KINDS, Profile
 from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.windows import Window
 
@@ -26,7 +26,7 @@ ENOUGH: Final = 2
 """Days that make a history."""
 
 FEW: Final = 20
-"""A share of fewer events than this holds nothing: three bad ones of five at night are no bad day."""
+"""A share of fewer events than this withholds nothing: three bad ones of five at night are no bad day."""
 
 
 class Earlier(NamedTuple):
@@ -41,7 +41,7 @@ def earlier(window: Window, calendar: Calendar) -> Earlier:
     day = window.days[0]
 
     def moved(days: tuple[date, ...]) -> tuple[Window, ...]:
-        return tuple(Window(window.start - (day - one), window.end - (day - one)) for one in days)
+        return tuple(Window(window.start - (day - past), window.end - (day - past)) for past in days)
 
     return Earlier(*map(moved, calendar.comparable(day)))
 
@@ -61,17 +61,17 @@ def limits(
     ordinary: Sequence[Profile] = (),
     *,
     holiday: bool = False,
-) -> tuple[Demand, ...]:
+) -> tuple[Expectation, ...]:
     """What the profile must satisfy. `alike`, `ordinary`: profiles of earlier days; empty ones are no history."""
-    alike = [one for one in alike if one.get(("volume", ""))]
-    ordinary = [one for one in ordinary if one.get(("volume", ""))]
-    demands = [*_shares(gate, profile)]
+    alike = [past for past in alike if past.get(("volume", ""))]
+    ordinary = [past for past in ordinary if past.get(("volume", ""))]
+    expectations = [*_shares(gate, profile)]
     if not holiday or len(alike) >= ENOUGH:
-        demands += _silent_feeds(alike)
-    demands += _holiday_volumes(gate, profile, alike, ordinary) if holiday else _volumes(gate, profile, alike)
+        expectations += _silent_feeds(alike)
+    expectations += _holiday_volumes(gate, profile, alike, ordinary) if holiday else _volumes(gate, profile, alike)
     if len(alike) >= ENOUGH:
-        demands += [*_mix(gate, profile, alike), *_quiet(gate, profile, alike)]
-    return tuple(demands)
+        expectations += [*_mix(gate, profile, alike), *_quiet(gate, profile, alike)]
+    return tuple(expectations)
 
 
 def total(profile: Profile, measure: str) -> int:
@@ -79,9 +79,9 @@ def total(profile: Profile, measure: str) -> int:
     return sum(amount for (name, _), amount in profile.items() if name == measure)
 
 
-def _shares(gate: Gate, profile: Profile) -> Iterator[Demand]:
+def _shares(gate: Gate, profile: Profile) -> Iterator[Expectation]:
     """Limits that need no history."""
-    wanted: list[tuple[str, str, Level, float]] = [
+    share_limits: list[tuple[str, ReasonCode, Level, float]] = [
         ("quarantined", "quarantined_share", "warn", gate.warn_quarantined_share),
         ("quarantined", "quarantined_share", "hold", gate.hold_quarantined_share),
         ("unmapped", "unmapped_share", "warn", gate.warn_unmapped_share),
@@ -92,11 +92,11 @@ def _shares(gate: Gate, profile: Profile) -> Iterator[Demand]:
         ("repeated", "repeated", "warn", gate.warn_doubled_share),
     ]
     few = profile.get(("volume", ""), 0) < FEW
-    for measure, concern, level, limit in wanted:
+    for measure, reason, level, limit in share_limits:
         if few and (level == "hold" or measure == "midnight"):
             continue
-        yield Demand(
-            concern=concern,  # type: ignore[arg-type]
+        yield Expectation(
+            reason=reason,
             level=level,
             kind="between",
             column="share",
@@ -106,7 +106,7 @@ def _shares(gate: Gate, profile: Profile) -> Iterator[Demand]:
         )
 
 
-def _silent_feeds(weeks: Sequence[Profile]) -> Iterator[Demand]:
+def _silent_feeds(weeks: Sequence[Profile]) -> Iterator[Expectation]:
     """Feeds that had events in every week must have some."""
     feeds = sorted({of for week in weeks for name, of in week if name == "volume" and of})
     for feed in feeds:
@@ -115,7 +115,7 @@ def _silent_feeds(weeks: Sequence[Profile]) -> Iterator[Demand]:
             yield _amount("no_rows", "warn", ("volume", feed), low=1, usual=usual)
 
 
-def _volumes(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Demand]:
+def _volumes(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Expectation]:
     """All events by both limits of the hospital; single feeds, where they are not silent, by the lower ones."""
     for of in _measured(profile):
         usual = expected(_amounts(weeks, of))
@@ -125,7 +125,7 @@ def _volumes(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator
 
 def _holiday_volumes(
     gate: Gate, profile: Profile, alike: Sequence[Profile], ordinary: Sequence[Profile]
-) -> Iterator[Demand]:
+) -> Iterator[Expectation]:
     """The same on a holiday: too little is far less than on others, too much is more than on any of these days."""
     for of in _measured(profile):
         others, weekdays = _amounts(alike, of), _amounts(ordinary, of)
@@ -143,7 +143,7 @@ def _amounts(days: Sequence[Profile], of: str) -> list[int]:
     return [day.get(("volume", of), 0) for day in days]
 
 
-def _drop(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Demand]:
+def _drop(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Expectation]:
     if usual is not None and usual >= FEW:
         for level, drop in sides[:1] if of else sides:
             least = usual * (1 - drop)
@@ -151,21 +151,21 @@ def _drop(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) ->
             yield _amount("volume_drop", level, ("volume", of), low=low, usual=usual, limit=drop)
 
 
-def _rise(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Demand]:
+def _rise(of: str, usual: float | None, sides: Sequence[tuple[Level, float]]) -> Iterator[Expectation]:
     if usual is not None and usual >= FEW:
         for level, rise in sides[:1] if of else sides:
             high = usual * (1 + rise) + 3 * sqrt(usual)
             yield _amount("volume_rise", level, ("volume", of), high=high, usual=usual, limit=rise)
 
 
-def _mix(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Demand]:
+def _mix(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Expectation]:
     """Shares of scenes, channels and card types, each against its own history."""
-    for kind in KINDS:
+    for kind in CODE_KINDS:
         events = total(profile, kind)
         totals = [total(week, kind) for week in weeks]
         if events < FEW or not all(totals):
             continue
-        for code in sorted({of for one in (profile, *weeks) for name, of in one if name == kind}):
+        for code in sorted({of for past in (profile, *weeks) for name, of in past if name == kind}):
             shares = [week.get((kind, code), 0) / of for week, of in zip(weeks, totals, strict=True)]
             usual = median(shares)
             chance = 3 * sqrt(usual * (1 - usual) / events)
@@ -182,7 +182,7 @@ def _mix(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Dem
                 yield _share("share_shift", (kind, code), usual - room, usual + room, usual, gate.warn_share_shift)
 
 
-def _quiet(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Demand]:
+def _quiet(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[Expectation]:
     """How long before the window's end a feed fell silent, against the longest such time of these weeks."""
     for feed in sorted(of for name, of in profile if name == "quiet"):
         times = [week["quiet", feed] for week in weeks if ("quiet", feed) in week]
@@ -192,7 +192,7 @@ def _quiet(gate: Gate, profile: Profile, weeks: Sequence[Profile]) -> Iterator[D
 
 
 def _amount(
-    concern: str,
+    reason: ReasonCode,
     level: Level,
     measure: tuple[str, str],
     *,
@@ -200,9 +200,9 @@ def _amount(
     low: float | None = None,
     high: float | None = None,
     limit: float | None = None,
-) -> Demand:
-    return Demand(
-        concern=concern,  # type: ignore[arg-type]
+) -> Expectation:
+    return Expectation(
+        reason=reason,
         level=level,
         kind="between",
         column="amount",
@@ -215,10 +215,10 @@ def _amount(
 
 
 def _share(
-    concern: str, measure: tuple[str, str], low: float, high: float | None, usual: float, limit: float
-) -> Demand:
-    return Demand(
-        concern=concern,  # type: ignore[arg-type]
+    reason: ReasonCode, measure: tuple[str, str], low: float, high: float | None, usual: float, limit: float
+) -> Expectation:
+    return Expectation(
+        reason=reason,
         level="warn",
         kind="between",
         column="share",

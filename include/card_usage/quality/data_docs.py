@@ -1,8 +1,8 @@
-"""Data Docs: what Great Expectations (GX) looked at in a window and what it found, as one page beside the report.
+"""Data Docs: the validation results of Great Expectations (GX) for a window, as one page beside the report.
 
-GX renders its own results; around them stand the verdict and its reasons in words. GX's pages load scripts, styles and
-a picture from elsewhere: all of that is taken out, so that the page opens in a hospital's network, tells nobody that
-it was opened, and runs no script. Results are yes, no and counts: no value of any column is in it.
+GX renders its own results; the page adds the verdict and its reasons in words. GX's pages load scripts, styles and a
+picture from elsewhere: all of that is removed, so that the page opens in a hospital's network, makes no request and
+runs no script. Results are yes, no and counts: the page has no value of any column.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.files.store import Store
 from card_usage.ledger import report_files
 from card_usage.ledger.database import Ledger
+from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import Verdict
 from card_usage.windows import Window, day_window, local
 from card_usage.words.catalogue import Words
@@ -33,20 +34,20 @@ _BODY: Final = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL | re.IGNORECASE)
 
 
 class Pages:
-    """Collects what GX found, suite by suite; pass it to `quality.check` as `pages`."""
+    """Collects the results of GX, suite by suite; pass it to `check` as `on_results`."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
 
-    def __call__(self, suite: Any, answers: Any) -> None:
-        """One suite with its answers, as GX shows them."""
+    def __call__(self, suite: Any, results: Any) -> None:
+        """One suite with its results, as GX shows them."""
         renderer = import_module("great_expectations.render.renderer").ValidationResultsPageRenderer(
             run_info_at_end=True
         )
         view = import_module("great_expectations.render.view").DefaultJinjaPageView()
-        # Who reads about a hospital's day has no use for the query.
-        answers.meta["batch_spec"] = {"data_asset_name": suite.name}
-        self._parts.append(cleaned(view.render(renderer.render(answers))))
+        # The query is of no use to the page's readers.
+        results.meta["batch_spec"] = {"data_asset_name": suite.name}
+        self._parts.append(cleaned(view.render(renderer.render(results))))
 
     def page(self, hospital: Hospital, window: Window, verdict: Verdict, *, now: datetime) -> str:
         """All of it as one page, in the language of the hospital's reports."""
@@ -54,7 +55,7 @@ class Pages:
         title = " · ".join((hospital.label, str(window), words("docs.title")))
         reasons = "".join(
             f'<tr class="{reason.level}"><td>{escape(words(f"gate.level.{reason.level}"))}</td>'
-            f"<td>{escape(reason.text(words.language))}</td></tr>"
+            f"<td>{escape(reason_text(reason, words.language))}</td></tr>"
             for reason in verdict.reasons
         )
         none = "<tr><td colspan=2>" + escape(words("docs.none")) + "</td></tr>"
@@ -64,7 +65,7 @@ class Pages:
             f'<!doctype html><html lang="{"zh-CN" if words.language == "zh" else "en"}"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
             f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><header><h1>{escape(title)}</h1>"
-            f'<p class="verdict {verdict.verdict}">{escape(words(f"gate.{verdict.verdict}"))}</p>'
+            f'<p class="verdict {verdict.level}">{escape(words(f"gate.{verdict.level}"))}</p>'
             f"<p>{escape(facts)}</p><table>{reasons or none}</table></header>"
             f"<p class=intro>{escape(intro)}</p>{''.join(self._parts)}</body></html>"
         )
@@ -72,8 +73,8 @@ class Pages:
 
 def cleaned(html: str) -> str:
     """The body of a page without anything that is loaded, run or led to from elsewhere."""
-    found = _BODY.search(html)
-    text = found[1] if found else html
+    body = _BODY.search(html)
+    text = body[1] if body else html
     for unwanted in (_SCRIPTS, _LOADED, _HANDLERS, _LINKS):
         text = unwanted.sub("", text)
     return f"<main>{text}</main>"

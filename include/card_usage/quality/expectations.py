@@ -1,9 +1,9 @@
-"""Expectations: what a window's events must satisfy, derived from declarations, judged by SQL.
+"""Expectations: what a window's events must satisfy, derived from declarations and validated by SQL.
 
-Here it is said in our own words (`Demand`): what is due must satisfy the rules, and what the window's profile measured
-must be within this hospital's limits (`card_usage.quality.baseline`). `card_usage.quality.gx` has Great
-Expectations find what does not hold. Promise: the queries that it gets to see have no column that says who a patient
-is.
+An `Expectation` is independent of the library that validates it: events that are due must satisfy the rules, and the
+measures of the window's profile must be within this hospital's limits (`card_usage.quality.baseline`).
+`card_usage.quality.gx` translates it for Great Expectations. Promise: the queries that Great Expectations gets have no
+column that identifies a patient.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, func, lit
 from card_usage.config.hospital import Hospital
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS
 from card_usage.ledger.schema import event, window_profile
-from card_usage.quality.profiles import KINDS, inside
+from card_usage.quality.profiles import CODE_KINDS, inside
 from card_usage.standard.rules import RULES, Rule
 from card_usage.windows import Window
 
 Level = Literal["pass", "info", "warn", "hold", "stop"]
 Severity = Literal["critical", "warning", "info"]
-Concern = Literal[
+ReasonCode = Literal[
     "rule_broken",
     "quarantined_share",
     "unmapped_share",
@@ -44,14 +44,14 @@ Concern = Literal[
 Kind = Literal["present", "one_of", "between"]
 
 SEVERITY: Final[Mapping[Level, Severity]] = {"info": "info", "warn": "warning", "hold": "critical", "stop": "critical"}
-"""What a level is called by Great Expectations and in alerts."""
+"""The severity of a level in Great Expectations and in alerts."""
 
 DUE: Final = ("ready", "held", "in_flight", "unknown")
-"""States of events that leave, or are leaving."""
+"""States of events that are to be delivered, or are being delivered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Demand:
+class Expectation:
     """One expectation, of events or of what the window's profile measured (`card_usage.quality.profiles`).
 
     present    events in `states` (and `when`: column, values): `column` is not null
@@ -61,7 +61,7 @@ class Demand:
     `limit` is what the hospital allows and `usual` what its history has, both for the text that people read.
     """
 
-    concern: Concern
+    reason: ReasonCode
     level: Level
     kind: Kind
     column: str
@@ -76,12 +76,12 @@ class Demand:
     usual: float | None = None
 
 
-def rule_demands(hospital: Hospital, codes: Mapping[str, Iterable[str]]) -> tuple[Demand, ...]:
-    """Every critical rule that needs no patient field, as a demand on what is due. `codes`: standard ones by table."""
-    return tuple(demand for rule in RULES if (demand := _of_rule(rule, hospital, codes)) is not None)
+def rule_expectations(hospital: Hospital, codes: Mapping[str, Iterable[str]]) -> tuple[Expectation, ...]:
+    """Every critical rule that needs no patient field, as an expectation. `codes`: the standard ones by table."""
+    return tuple(expectation for rule in RULES if (expectation := _of_rule(rule, hospital, codes)) is not None)
 
 
-def _of_rule(rule: Rule, hospital: Hospital, codes: Mapping[str, Iterable[str]]) -> Demand | None:
+def _of_rule(rule: Rule, hospital: Hospital, codes: Mapping[str, Iterable[str]]) -> Expectation | None:
     """A rule as an expectation of what is due; None where only a person's data, or what the HIS wrote, could tell."""
     settings = hospital.platform
     if rule.severity != "critical" or rule.field in PATIENT_FIELDS or settings.profile not in rule.profiles:
@@ -100,8 +100,8 @@ def _of_rule(rule: Rule, hospital: Hospital, codes: Mapping[str, Iterable[str]])
             kind, column, values = "one_of", "in_window", ("yes",)
         case _:
             return None  # what could not be read was never stored: the rule that requires the field finds it
-    return Demand(
-        concern="rule_broken",
+    return Expectation(
+        reason="rule_broken",
         level="stop",
         kind=kind,
         column=column,
@@ -112,8 +112,8 @@ def _of_rule(rule: Rule, hospital: Hospital, codes: Mapping[str, Iterable[str]])
     )
 
 
-def batch(hospital_id: str, window: Window) -> Select[Any]:
-    """What GX gets to see: the window's events without any column that says who the patient is.
+def event_query(hospital_id: str, window: Window) -> Select[Any]:
+    """The query that GX validates: the window's events without any column that identifies a patient.
 
     `cause` is the rule that quarantined an event, or empty; `in_window` is yes, no, or null without a time.
     """
@@ -130,8 +130,8 @@ def batch(hospital_id: str, window: Window) -> Select[Any]:
     ).where(inside(hospital_id, window))
 
 
-def measured(hospital_id: str, window: Window) -> Select[Any]:
-    """The window's profile as it was kept: measure ("volume:payment"), amount, and share.
+def measure_query(hospital_id: str, window: Window) -> Select[Any]:
+    """The window's profile as it was saved: measure ("volume:payment"), amount, and share.
 
     Codes are a share of their kind, everything else one of all events.
     """
@@ -139,7 +139,7 @@ def measured(hospital_id: str, window: Window) -> Select[Any]:
     same = (of.hospital == hospital_id, of.start == window.start, of.end == window.end)
     all_events = select(of.amount).where(*same, of.measure == "volume", of["of"] == "").scalar_subquery()
     of_kind = func.sum(of.amount).over(partition_by=of.measure)
-    whole = case((of.measure.in_(KINDS), of_kind), else_=all_events)
+    whole = case((of.measure.in_(CODE_KINDS), of_kind), else_=all_events)
     return select(
         (of.measure + literal(":") + of["of"]).label("measure"),
         of.amount,
@@ -147,13 +147,13 @@ def measured(hospital_id: str, window: Window) -> Select[Any]:
     ).where(*same)
 
 
-def breaking(demand: Demand, hospital_id: str, window: Window) -> ColumnElement[bool]:
-    """The events that break a demand on events; for finding out which feeds it concerns."""
-    looked_at = batch(hospital_id, window).selected_columns
-    column: Any = looked_at[demand.column]
-    broken = column.is_(None) if demand.kind == "present" else column.not_in(demand.values)
-    parts = [inside(hospital_id, window), event.c.status.in_(demand.states), broken]
-    if demand.when:
-        field, values = demand.when
+def violating(expectation: Expectation, hospital_id: str, window: Window) -> ColumnElement[bool]:
+    """The events that do not meet an expectation of events; for finding out which feeds it concerns."""
+    columns = event_query(hospital_id, window).selected_columns
+    column: Any = columns[expectation.column]
+    broken = column.is_(None) if expectation.kind == "present" else column.not_in(expectation.values)
+    parts = [inside(hospital_id, window), event.c.status.in_(expectation.states), broken]
+    if expectation.when:
+        field, values = expectation.when
         parts.append(event.c[field].in_(values))
     return and_(*parts)

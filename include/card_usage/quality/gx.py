@@ -1,8 +1,8 @@
-"""Judge: Great Expectations (GX) finds what a window does not satisfy, by SQL in the ledger's own database.
+"""Great Expectations (GX): validates a window's expectations by SQL in the ledger's own database.
 
-Promises: GX gets a connection that cannot write and queries without a column that says who a patient is; it tells
-nobody of its use, prints nothing and leaves no file but the pages that it is asked for. Importing it takes seconds, so
-only `judge` does.
+Promises: GX gets a read-only connection and queries without a column that identifies a patient; it sends no usage
+statistics, prints nothing and leaves no file but the pages that it is asked for. Importing it takes seconds, so it is
+imported by `validate` only.
 """
 
 from __future__ import annotations
@@ -21,65 +21,67 @@ from sqlalchemy import Select
 from card_usage.config.hospital import Hospital
 from card_usage.errors import CheckBroken
 from card_usage.ledger.database import Ledger
-from card_usage.quality.expectations import SEVERITY, Demand, batch, measured
+from card_usage.quality.expectations import SEVERITY, Expectation, event_query, measure_query
 from card_usage.windows import Window
 
-_NO_VALUES: Final[dict[str, Any]] = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-"""Counts, and no value even of the columns that say nothing about patients."""
+Describe = Callable[[Expectation], str]
+"""An expectation in words, for the pages."""
+OnResults = Callable[[Any, Any], None]
+"""Takes a suite of GX and its validation result."""
+
+_YES_OR_NO: Final[dict[str, Any]] = {"result_format": "BOOLEAN_ONLY"}
+_COUNTS: Final[dict[str, Any]] = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
+"""Counts, and no value even of the columns that do not identify a patient."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A demand that does not hold: unexpected events, and the events looked at (0, 0 for measures)."""
+    """An expectation that is not met: unexpected events, and the events looked at (0, 0 for measures)."""
 
-    demand: Demand
+    expectation: Expectation
     unexpected: int
     of: int
 
 
-def judge(
+def validate(
     ledger: Ledger,
     hospital: Hospital,
     window: Window,
-    wanted: Sequence[Demand],
+    expectations: Sequence[Expectation],
     *,
-    told: Callable[[Demand], str] | None = None,
-    pages: Callable[[Any, Any], None] | None = None,
+    describe: Describe | None = None,
+    on_results: OnResults | None = None,
 ) -> list[Failure]:
-    """Demands that do not hold. Raises CheckBroken.
+    """The expectations that are not met. Raises CheckBroken.
 
-    First only yes or no is asked, of everything; counts are asked for where the answer is no: they cost as much again.
-    `told` describes a demand to people, and `pages` gets each suite and its answers, for whoever publishes them.
+    All of them are validated for yes or no first; the counts, which cost as much again, only of those that fail.
     """
-    parts: list[tuple[str, Select[Any], tuple[Demand, ...]]] = [
-        ("rules", batch(hospital.id, window), tuple(one for one in wanted if one.kind != "between")),
-        ("measures", measured(hospital.id, window), tuple(one for one in wanted if one.kind == "between")),
-    ]
-    found: list[Failure] = []
-    with _quiet(), _source(ledger) as source:
-        for name, query, demands in parts:
-            if not demands:
-                continue
-            text = query.compile(dialect=ledger.engine.dialect, compile_kwargs={"literal_binds": True})
-            asset = source.add_query_asset(name, str(text)).add_batch_definition_whole_table(name)
-            case = _Case(asset.get_batch(), name, hospital, window, told)
-            whole, answers = case.validate(demands, {"result_format": "BOOLEAN_ONLY"})
-            broken = tuple(demand for demand, answer in zip(demands, answers, strict=True) if not answer.success)
-            if pages is not None:
-                pages(*whole)
-            if name == "measures":
-                found += [Failure(demand, 0, 0) for demand in broken]
-            elif broken:
-                _, details = case.validate(broken, _NO_VALUES)
-                for demand, answer in zip(broken, details, strict=True):
-                    counts = [int(answer.result.get(key) or 0) for key in ("unexpected_count", "element_count")]
-                    found.append(Failure(demand, *counts))
-    return found
+    of_events = tuple(expectation for expectation in expectations if expectation.kind != "between")
+    of_measures = tuple(expectation for expectation in expectations if expectation.kind == "between")
+    failures: list[Failure] = []
+    with quiet_logs(), _data_source(ledger) as source:
+
+        def run_of(name: str, query: Select[Any]) -> ValidationRun:
+            sql = query.compile(dialect=ledger.engine.dialect, compile_kwargs={"literal_binds": True})
+            asset = source.add_query_asset(name, str(sql)).add_batch_definition_whole_table(name)
+            return ValidationRun(asset.get_batch(), name, hospital, window, describe)
+
+        if of_events:
+            run = run_of("rules", event_query(hospital.id, window))
+            if unmet := run.unmet(of_events, on_results):
+                _, results = run.validate(unmet, _COUNTS)
+                for expectation, result in zip(unmet, results, strict=True):
+                    counts = [int(result.result.get(key) or 0) for key in ("unexpected_count", "element_count")]
+                    failures.append(Failure(expectation, *counts))
+        if of_measures:
+            run = run_of("measures", measure_query(hospital.id, window))
+            failures += [Failure(expectation, 0, 0) for expectation in run.unmet(of_measures, on_results)]
+    return failures
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """GX logs and warns of what it meets; whatever matters of that is in its answers."""
+def quiet_logs() -> Iterator[None]:
+    """GX logs and warns of what it meets; whatever matters of that is in its results."""
     logger = logging.getLogger("great_expectations")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -92,7 +94,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _source(ledger: Ledger) -> Iterator[Any]:
+def _data_source(ledger: Ledger) -> Iterator[Any]:
     """The ledger as a GX data source over a read-only connection of its own, in a context that lives in memory."""
     base: Any = import_module("great_expectations.data_context.types.base")
     config = base.DataContextConfig(
@@ -128,58 +130,67 @@ def _source(ledger: Ledger) -> Iterator[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One query's batch, judged by suites."""
+class ValidationRun:
+    """One query's batch, validated by suites. `name`: of the suite and the data asset."""
 
     batch: Any
     name: str
     hospital: Hospital
     window: Window
-    told: Callable[[Demand], str] | None
+    describe: Describe | None
+
+    def unmet(self, expectations: tuple[Expectation, ...], on_results: OnResults | None) -> tuple[Expectation, ...]:
+        """The expectations that are not met; `on_results` gets the suite with the whole result."""
+        suite_and_result, results = self.validate(expectations, _YES_OR_NO)
+        if on_results is not None:
+            on_results(*suite_and_result)
+        pairs = zip(expectations, results, strict=True)
+        return tuple(expectation for expectation, result in pairs if not result.success)
 
     def validate(
-        self, demands: Sequence[Demand], result_format: Mapping[str, Any]
+        self, expectations: Sequence[Expectation], result_format: Mapping[str, Any]
     ) -> tuple[tuple[Any, Any], list[Any]]:
-        """The suite with the whole of GX's answer, and its answers in the order of `demands`."""
+        """The suite with GX's whole result, and the single results in the order of `expectations`."""
         suite = import_module("great_expectations").ExpectationSuite(name=f"{self.hospital.id}_{self.name}")
-        for position, demand in enumerate(demands):
-            suite.add_expectation(_expectation(demand, position, self.told))
+        for position, expectation in enumerate(expectations):
+            suite.add_expectation(_for_gx(expectation, position, self.describe))
         whole = self.batch.validate(suite, result_format=dict(result_format))
-        found: dict[int, Any] = {}
-        for answer in whole.results:
-            config = answer.expectation_config
-            if answer.exception_info and _raised(answer.exception_info):
-                of = {"hospital": self.hospital.id, "window": str(self.window), "expectation": config.type}
-                raise CheckBroken(**of, reason="it raised")
-            found[config.meta["position"]] = answer
-        return (suite, whole), [found[position] for position in range(len(demands))]
+        by_position: dict[int, Any] = {}
+        for result in whole.results:
+            config = result.expectation_config
+            if result.exception_info and _raised(result.exception_info):
+                place = {"hospital": self.hospital.id, "window": str(self.window), "expectation": config.type}
+                raise CheckBroken(**place, reason="it raised")
+            by_position[config.meta["position"]] = result
+        return (suite, whole), [by_position[position] for position in range(len(expectations))]
 
 
 def _raised(information: Mapping[str, Any]) -> bool:
-    """GX tells of an exception either flat or by metric."""
+    """GX reports an exception either flat or by metric."""
     if "raised_exception" in information:
         return bool(information["raised_exception"])
-    return any(isinstance(one, Mapping) and one.get("raised_exception") for one in information.values())
+    return any(isinstance(metric, Mapping) and metric.get("raised_exception") for metric in information.values())
 
 
-def _expectation(demand: Demand, position: int, told: Callable[[Demand], str] | None) -> Any:
+def _for_gx(expectation: Expectation, position: int, describe: Describe | None) -> Any:
+    """The expectation of GX that means the same. `position` finds its result again."""
     from great_expectations.expectations.row_conditions import Column
 
     gx: Any = import_module("great_expectations.expectations")
-    common: dict[str, Any] = {"column": demand.column, "meta": {"position": position}}
-    common["severity"] = SEVERITY[demand.level]
-    if told is not None:
-        common["description"] = told(demand)
+    common: dict[str, Any] = {"column": expectation.column, "meta": {"position": position}}
+    common["severity"] = SEVERITY[expectation.level]
+    if describe is not None:
+        common["description"] = describe(expectation)
     condition: Any
-    if demand.kind == "between":
-        condition = Column("measure") == ":".join(demand.measure)
-        bounds = {"min_value": demand.low, "max_value": demand.high}
+    if expectation.kind == "between":
+        condition = Column("measure") == ":".join(expectation.measure)
+        bounds = {"min_value": expectation.low, "max_value": expectation.high}
         return gx.ExpectColumnValuesToBeBetween(**bounds, row_condition=condition, **common)
-    condition = Column("status").is_in(demand.states)
-    if demand.when:
-        field, values = demand.when
+    condition = Column("status").is_in(expectation.states)
+    if expectation.when:
+        field, values = expectation.when
         condition = condition & Column(field).is_in(values)
     common["row_condition"] = condition
-    if demand.kind == "present":
+    if expectation.kind == "present":
         return gx.ExpectColumnValuesToNotBeNull(**common)
-    return gx.ExpectColumnValuesToBeInSet(value_set=list(demand.values), **common)
+    return gx.ExpectColumnValuesToBeInSet(value_set=list(expectation.values), **common)

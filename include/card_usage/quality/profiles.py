@@ -1,9 +1,10 @@
-"""Profiles: a window of one hospital in a few dozen counts, kept so that later windows have a history for nothing.
+"""Profiles: a window of one hospital in a few dozen counts, saved so that later windows have a
+history without reading its events again.
 
     measure         of          amount: standing events (refunded ones left out) ...
     volume          feed, ''    ... of the feed; of all feeds
-    quarantined     feed, ''    ... set aside
-    unmapped        feed, ''    ... set aside because nobody mapped a code
+    quarantined     feed, ''    ... quarantined
+    unmapped        feed, ''    ... quarantined because a code is not mapped
     doubled         feed, ''    ... beyond the first with the same person, second, scene and codes
     future          feed, ''    ... later than the present
     midnight        feed, ''    ... at 00:00:00 sharp, as dates without a time of day are
@@ -31,11 +32,11 @@ from card_usage.windows import Window
 Profile = Mapping[tuple[str, str], int]
 """(measure, of) -> amount; what is not there is nothing."""
 
-KINDS: Final = ("scene", "channel", "card_type")
+CODE_KINDS: Final = ("scene", "channel", "card_type")
 """Codes whose shares are watched."""
 
 _SLACK: Final = timedelta(minutes=5)
-"""Clocks of a HIS and ours may differ by so much."""
+"""How much the clock of a HIS may differ from ours."""
 
 
 def inside(hospital_id: str, window: Window) -> ColumnElement[bool]:
@@ -53,7 +54,7 @@ def measure(connection: Connection, hospital_id: str, window: Window, *, present
     quarantined = case((event.c.status == "quarantined", 1), else_=0)
     at = event.c.occurred_at
     midnights = [datetime.combine(day, time()) for day in window.days]
-    codes = [event.c[kind] for kind in KINDS]
+    codes = [event.c[kind] for kind in CODE_KINDS]
     groups = (event.c.feed, *codes, quarantined, event.c.reason)
     query = (
         select(
@@ -66,20 +67,20 @@ def measure(connection: Connection, hospital_id: str, window: Window, *, present
         .where(standing)
         .group_by(*groups)
     )
-    found: Counter[tuple[str, str]] = Counter()
+    profile: Counter[tuple[str, str]] = Counter()
     last: dict[str, datetime] = {}
-    for feed, *of_kinds, aside, reason, events, latest, future, midnight in connection.execute(query):
-        unmapped = events if aside and reason in CODE_RULES else 0
-        amounts = {"volume": events, "quarantined": events * aside, "unmapped": unmapped}
+    for feed, *codes_of_kinds, is_quarantined, reason, events, latest, future, midnight in connection.execute(query):
+        unmapped = events if is_quarantined and reason in CODE_RULES else 0
+        amounts = {"volume": events, "quarantined": events * is_quarantined, "unmapped": unmapped}
         for name, amount in (amounts | {"future": future, "midnight": midnight}).items():
-            found[name, feed] += amount
-            found[name, ""] += amount
-        for kind, code in zip(KINDS, of_kinds, strict=True):
+            profile[name, feed] += amount
+            profile[name, ""] += amount
+        for kind, code in zip(CODE_KINDS, codes_of_kinds, strict=True):
             if code is not None:
-                found[kind, code] += events
+                profile[kind, code] += events
         if latest is not None:
             last[feed] = max(latest, last.get(feed, latest))
-    if not found:
+    if not profile:
         return {}
     alike = select(event.c.feed, func.count() - func.count(event.c.digest.distinct())).where(standing)
     for name, pairs in (
@@ -87,12 +88,12 @@ def measure(connection: Connection, hospital_id: str, window: Window, *, present
         ("repeated", connection.execute(_repeated(hospital_id, window))),
     ):
         for feed, amount in pairs:
-            found[name, feed] += amount
-            found[name, ""] += amount
+            profile[name, feed] += amount
+            profile[name, ""] += amount
     end = min(window.end, max(present, window.start))
     for feed, latest in last.items():
-        found["quiet", feed] = max(0, int((end - latest).total_seconds() // 60))
-    return dict(found)
+        profile["quiet", feed] = max(0, int((end - latest).total_seconds() // 60))
+    return dict(profile)
 
 
 def _repeated(hospital_id: str, window: Window) -> Select[Any]:
@@ -102,8 +103,8 @@ def _repeated(hospital_id: str, window: Window) -> Select[Any]:
     return select(of.feed, func.max(of.repeated_rows)).where(within).group_by(of.feed)
 
 
-def keep(connection: Connection, hospital_id: str, window: Window, profile: Profile) -> None:
-    """Keep the profile in the place of an earlier one."""
+def save(connection: Connection, hospital_id: str, window: Window, profile: Profile) -> None:
+    """Write the profile in the place of an earlier one."""
     same = {"hospital": hospital_id, "start": window.start, "end": window.end}
     connection.execute(delete(window_profile).where(*(window_profile.c[name] == value for name, value in same.items())))
     rows = [{**same, "measure": name, "of": of, "amount": amount} for (name, of), amount in profile.items()]
@@ -111,8 +112,8 @@ def keep(connection: Connection, hospital_id: str, window: Window, profile: Prof
         connection.execute(insert(window_profile), rows)
 
 
-def kept(connection: Connection, hospital_id: str, window: Window) -> Profile | None:
-    """The profile as it was kept; None if the window was never measured."""
+def load(connection: Connection, hospital_id: str, window: Window) -> Profile | None:
+    """The profile as it was saved; None if the window was never measured."""
     of = window_profile.c
     same = and_(of.hospital == hospital_id, of.start == window.start, of.end == window.end)
     query = select(of.measure, of["of"], of.amount).where(same)

@@ -22,7 +22,7 @@ from card_usage.ledger.counts import Cell
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation
 from card_usage.ledger.upsert import upsert
-from card_usage.quality.verdicts import withheld
+from card_usage.quality.verdict_store import withheld
 from card_usage.reconciliation import statement_match, statement_store
 from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
 from card_usage.reconciliation.statement_match import Bucket, Ours, PlatformDay

@@ -16,7 +16,9 @@ from card_usage.config.hospital import Hospital
 from card_usage.evidence import seal
 from card_usage.ledger import counts
 from card_usage.platform.outcome import meanings
-from card_usage.quality.verdicts import LEVELS, Given, standing_verdicts
+from card_usage.quality.verdict_store import verdicts_in_force
+from card_usage.quality.verdict_texts import reason_text
+from card_usage.quality.verdicts import LEVELS, StoredVerdict
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report.actions import actions, quarantine_of
@@ -53,7 +55,7 @@ def figures(
     uses = of_day(connection, hospital.id, day) if uses is None else uses
     kept = last_counts(connection, hospital.id, day)
     weighed = weigh_day(connection, hospital, day, kept.source, now=now, moved_here=kept.moved_here)
-    gate = standing_verdicts(connection, hospital.id, day_window(day))
+    gate = verdicts_in_force(connection, hospital.id, day_window(day))
     withheld = any(one.withholds for one in gate)
     totals = totals_of(weighed)
     quarantine = quarantine_of(counts.causes(connection, hospital.id, day, day), words)
@@ -175,18 +177,23 @@ def _calls(found: list[counts.AnswerCount]) -> list[Figures]:
     return [{"answer": answer, "calls": calls} for answer, calls in ordered]
 
 
-def _gate(given: tuple[Given, ...], words: Words) -> Figures:
+def _gate(given: tuple[StoredVerdict, ...], words: Words) -> Figures:
     """The hardest verdict of the day's windows with all reasons; null where the day was never checked."""
     if not given:
         return {"verdict": None, "at": None, "decision": None, "reasons": []}
-    worst = max(given, key=lambda one: (LEVELS.index(one.verdict.verdict), one.at))
+    worst = max(given, key=lambda one: (LEVELS.index(one.level), one.at))
     reasons = [
-        {"window": one.verdict.window, "code": reason.code, "level": reason.level, "text": reason.text(words.language)}
+        {
+            "window": one.verdict.window,
+            "code": reason.code,
+            "level": reason.level,
+            "text": reason_text(reason, words.language),
+        }
         for one in given
         for reason in one.verdict.reasons
     ]
     return {
-        "verdict": worst.verdict.verdict,
+        "verdict": worst.level,
         "at": stamp(worst.at),
         "decision": worst.decision,
         "reasons": reasons,

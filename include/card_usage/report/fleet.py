@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from card_usage.config.hospital import Hospital
 from card_usage.ledger.schema import hold, report_file
-from card_usage.quality.verdicts import standing_verdicts
+from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report import day_uses
 from card_usage.report.actions import BY_ITSELF, actions
@@ -130,7 +130,7 @@ def _withheld(connection: Connection, hospital: Hospital, day: date, standing: S
     """Whether the quality check holds the day back; asked only where something waits."""
     if not standing.open:
         return False
-    return any(one.withholds for one in standing_verdicts(connection, hospital.id, day_window(day)))
+    return any(one.withholds for one in verdicts_in_force(connection, hospital.id, day_window(day)))
 
 
 def _hospital(hospital: Hospital, rows: list[Kept], standing: Standing, withheld: bool, language: Language) -> Figures:

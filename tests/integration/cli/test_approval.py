@@ -13,7 +13,8 @@ import pytest
 from card_usage.ledger.database import Ledger
 from card_usage.quality.approval import options, question
 from card_usage.quality.check import check
-from card_usage.quality.verdicts import DECISIONS, standing_verdicts
+from card_usage.quality.verdict_store import verdicts_in_force
+from card_usage.quality.verdicts import DECISIONS
 from card_usage.windows import day_window
 from forked_cli import CommandLine
 from planted import DAY, HOSPITAL, NOW, SECRETS
@@ -28,7 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         with opened.write() as connection:
             planted.plant(connection, {"ready": 100}, feeds=("registration", "payment"))
             planted.plant(connection, {"ready": 7, "quarantined": 60}, seed=2, feeds=("laboratory",))
-        assert check(opened, planted.hospital(), WINDOW, now=NOW).verdict == "hold"
+        assert check(opened, planted.hospital(), WINDOW, now=NOW).level == "hold"
         yield opened
 
 
@@ -59,7 +60,7 @@ def test_what_waits_is_shown_decided_once_and_changed_only_on_purpose(ledger, tm
     code, told = decide(command_line, tmp_path, "--reject", "--by", "李工", "--anew")
     assert (code, told["decide"][0]["decision"], told["decide"][0]["by"]) == (0, "不放行", "李工")
     with ledger.read() as connection:
-        (kept,) = standing_verdicts(connection, HOSPITAL, WINDOW)
+        (kept,) = verdicts_in_force(connection, HOSPITAL, WINDOW)
     assert (kept.decision, kept.decided_by) == ("rejected", "李工")
 
 
@@ -73,7 +74,7 @@ def test_nothing_that_waits_is_said_so(tmp_path, command_line):
 def test_the_question_says_what_each_answer_does_in_counts(ledger, language):
     home = planted.hospital(report={"language": language}, gate={"undecided": "clean", "decide_within_hours": 6.0})
     with ledger.read() as connection:
-        (given,) = standing_verdicts(connection, HOSPITAL, WINDOW)
+        (given,) = verdicts_in_force(connection, HOSPITAL, WINDOW)
         asked = question(connection, home, given, now=NOW)
     assert list(options(home).values()) == list(DECISIONS)
     assert all(option in asked.body for option in options(home))
@@ -88,7 +89,7 @@ def test_the_question_says_what_each_answer_does_in_counts(ledger, language):
 
 def test_what_a_his_calls_a_department_is_no_markup_in_the_form(ledger):
     with ledger.read() as connection:
-        (given,) = standing_verdicts(connection, HOSPITAL, WINDOW)
+        (given,) = verdicts_in_force(connection, HOSPITAL, WINDOW)
         body = question(connection, planted.hospital(), given, now=NOW).body
     assert "<b>" not in body
     assert "\\<b\\>" in body

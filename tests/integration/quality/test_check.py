@@ -18,8 +18,10 @@ from card_usage.ledger.schema import event, verdict
 from card_usage.ledger.scope import Withheld
 from card_usage.quality.baseline import FEW
 from card_usage.quality.check import check
-from card_usage.quality.expectations import batch, rule_demands
-from card_usage.quality.verdicts import RELEASED, standing_verdicts, withheld
+from card_usage.quality.expectations import event_query, rule_expectations
+from card_usage.quality.verdict_store import verdicts_in_force, withheld
+from card_usage.quality.verdict_texts import reason_text, summary
+from card_usage.quality.verdicts import RELEASED
 from card_usage.standard import rules
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import Window, day_window
@@ -56,32 +58,32 @@ def test_every_critical_rule_that_needs_no_patient_field_is_in_the_suite(profile
         and rule.kind in ("required", "code", "window")
     }
     assert len(wanted) > 8
-    assert {demand.rule for demand in rule_demands(home, CODES) if demand.rule} == wanted
+    assert {expectation.rule for expectation in rule_expectations(home, CODES) if expectation.rule} == wanted
 
 
 def test_a_demand_asks_where_its_rule_does():
-    found = {demand.rule: demand for demand in rule_demands(planted.hospital(), CODES)}
+    found = {expectation.rule: expectation for expectation in rule_expectations(planted.hospital(), CODES)}
     field, values = found["department.required"].when
     assert (field, set(values)) == ("scene", rules.REGISTRATION_SCENES)
     assert set(found["channel.code"].values) == set(CODES["channel"])
     by_name = planted.hospital(platform={"department_format": "his_name"})
-    found = {demand.rule: demand for demand in rule_demands(by_name, CODES)}
+    found = {expectation.rule: expectation for expectation in rule_expectations(by_name, CODES)}
     assert found["department.required"].column == "department_name"
 
 
 def test_what_is_looked_at_holds_no_patient_and_no_source_id():
-    columns = {column.name for column in batch(HOSPITAL, WINDOW).selected_columns}
+    columns = {column.name for column in event_query(HOSPITAL, WINDOW).selected_columns}
     assert not columns & {"sealed", "source_id", "key", "digest", "request_id", *PATIENT_FIELDS}
 
 
 def test_a_good_day_passes(ledger):
     plant(ledger, {"ready": 200, "quarantined": 1, "voided": 9})
     found = check(ledger, planted.hospital(gate={"warn_unmapped_share": 0.1}), WINDOW, now=NOW)
-    assert (found.verdict, found.reasons, found.events) == ("pass", (), 201)
+    assert (found.level, found.reasons, found.events) == ("pass", (), 201)
 
 
 def test_an_empty_window_without_history_is_no_alarm(ledger):
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "pass"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "pass"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_the_quarantined_share_is_held_against_the_hospitals_limits(tmp_path, qu
     with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 100 - quarantined, "quarantined": quarantined, "voided": 50}, feeds=("payment",))
         found = check(ledger, planted.hospital(gate={"warn_unmapped_share": 1.0}), WINDOW, now=NOW)
-        assert found.verdict == level
+        assert found.level == level
         assert [(reason.code, reason.count, reason.of) for reason in found.reasons] == (
             [] if level == "pass" else [("quarantined_share", quarantined, 100)]
         )
@@ -101,9 +103,9 @@ def test_the_quarantined_share_is_held_against_the_hospitals_limits(tmp_path, qu
 def test_a_handful_of_events_holds_nothing(tmp_path):
     with ledgers.sqlite(tmp_path) as ledger:
         plant(ledger, {"ready": 1, "quarantined": FEW - 2})
-        assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "warn"
+        assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "warn"
         plant(ledger, {"quarantined": 1}, seed=2)
-        assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "hold"
+        assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "hold"
 
 
 def test_unmapped_codes_warn_by_themselves_with_count_and_remedy(ledger):
@@ -114,9 +116,9 @@ def test_unmapped_codes_warn_by_themselves_with_count_and_remedy(ledger):
     assert codes_of(found) == ["unmapped_share"]
     (reason,) = found.reasons
     assert (reason.count, reason.of, reason.level) == (4, 200, "warn")
-    assert "4 / 200" in reason.zh
-    assert "0.5%" in reason.zh
-    assert "aliases" in reason.en
+    assert "4 / 200" in reason_text(reason, "zh")
+    assert "0.5%" in reason_text(reason, "zh")
+    assert "aliases" in reason_text(reason, "en")
 
 
 @pytest.mark.parametrize(
@@ -137,14 +139,14 @@ def test_an_event_that_is_due_and_breaks_a_rule_stops_the_window(tmp_path, colum
             some = connection.scalars(select(event.c.id).where(event.c.status == "ready").limit(3)).all()
             connection.execute(update(event).where(event.c.id.in_(some)).values({column: value}))
         found = check(ledger, planted.hospital(), WINDOW, now=NOW)
-    assert found.verdict == "stop"
+    assert found.level == "stop"
     assert (found.reasons[0].rule, found.reasons[0].count) == (rule, 3)
-    assert rules.BY_ID[rule].zh in found.reasons[0].zh
+    assert rules.BY_ID[rule].zh in reason_text(found.reasons[0], "zh")
 
 
 def test_a_registration_that_is_due_without_a_department_stops_and_a_payment_does_not(ledger):
     plant(ledger, {"ready": 30}, feeds=("payment",), department=None)
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "pass"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "pass"
     plant(ledger, {"ready": 1}, feeds=("registration",), scene="010101", department=None)
     found = check(ledger, planted.hospital(), WINDOW, now=NOW)
     assert [(reason.rule, reason.count) for reason in found.reasons] == [("department.required", 1)]
@@ -152,7 +154,7 @@ def test_a_registration_that_is_due_without_a_department_stops_and_a_payment_doe
 
 def test_what_was_sent_long_ago_stops_nothing(ledger):
     plant(ledger, {"delivered": 30, "rejected": 3}, channel="old code")
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "pass"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "pass"
 
 
 def test_a_feed_that_falls_silent_on_its_weekday_is_a_warning(ledger):
@@ -162,7 +164,7 @@ def test_a_feed_that_falls_silent_on_its_weekday_is_a_warning(ledger):
     found = check(ledger, planted.hospital(), WINDOW, now=NOW)
     assert [(reason.code, reason.feed, reason.count) for reason in found.reasons] == [("no_rows", "laboratory", 0)]
     assert 10 < found.reasons[0].of < 30
-    assert "检验报告" in found.reasons[0].zh
+    assert "检验报告" in reason_text(found.reasons[0], "zh")
 
 
 def test_a_feed_that_was_silent_before_on_this_weekday_is_none(tmp_path):
@@ -180,14 +182,14 @@ def test_an_hour_is_judged_by_its_own_events(ledger):
     plant(ledger, {"ready": 30}, occurred_at=eight + timedelta(minutes=5))
     plant(ledger, {"quarantined": 30}, occurred_at=eight + timedelta(minutes=65))
     good, bad = (Window(eight + timedelta(hours=n), eight + timedelta(hours=n + 1)) for n in (0, 1))
-    assert check(ledger, planted.hospital(), good, now=NOW).verdict == "pass"
-    assert check(ledger, planted.hospital(), bad, now=NOW).verdict == "hold"
+    assert check(ledger, planted.hospital(), good, now=NOW).level == "pass"
+    assert check(ledger, planted.hospital(), bad, now=NOW).level == "hold"
 
 
 def test_the_same_verdict_again_keeps_its_decision_and_a_new_one_asks_anew(ledger):
     plant(ledger, {"ready": 50, "quarantined": 50})
     home = planted.hospital()
-    assert check(ledger, home, WINDOW, now=NOW).verdict == "hold"
+    assert check(ledger, home, WINDOW, now=NOW).level == "hold"
     assert kept_back(ledger) == [Withheld(WINDOW.start, WINDOW.end)]
     with ledger.write() as connection:
         connection.execute(update(verdict).values(decision=RELEASED, decided_by="somebody", decided_at=NOW))
@@ -205,11 +207,11 @@ def test_a_later_look_at_the_whole_day_replaces_those_at_its_hours(tmp_path):
         start = WINDOW.start
         plant(ledger, {"quarantined": 30}, occurred_at=start)
         hour = Window(start, start + timedelta(hours=1))
-        assert check(ledger, planted.hospital(), hour, now=NOW).verdict == "hold"
+        assert check(ledger, planted.hospital(), hour, now=NOW).level == "hold"
         plant(ledger, {"ready": 1000}, seed=2)
         check(ledger, planted.hospital(), WINDOW, now=NOW + timedelta(minutes=1))
         with ledger.read() as connection:
-            given = standing_verdicts(connection, HOSPITAL, hour)
+            given = verdicts_in_force(connection, HOSPITAL, hour)
         assert [one.window for one in given] == [WINDOW]
         assert kept_back(ledger) == []
 
@@ -219,7 +221,7 @@ def test_nothing_about_a_patient_is_in_verdict_or_ledger_row(ledger):
     found = check(ledger, planted.hospital(), WINDOW, now=NOW)
     with ledger.read() as connection:
         kept = repr(connection.execute(select(verdict)).all())
-    text = json.dumps(found.summary(), ensure_ascii=False) + repr(found) + kept
+    text = json.dumps(summary(found), ensure_ascii=False) + repr(found) + kept
     assert not [secret for secret in SECRETS if secret in text]
     assert "quarantined_share" in text
 
@@ -249,7 +251,7 @@ def refuse(*_):
 
 socket.socket.connect = refuse
 ledger = Ledger(create_ledger_engine(sys.argv[1]), None)
-print(check(ledger, planted.hospital(), day_window(planted.DAY), now=planted.NOW).verdict)
+print(check(ledger, planted.hospital(), day_window(planted.DAY), now=planted.NOW).level)
 """
 
 

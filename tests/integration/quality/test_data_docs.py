@@ -28,7 +28,7 @@ def page(tmp_path: Path) -> str:
                 planted.plant(connection, {"delivered": 400}, day=DAY - timedelta(weeks=week), seed=week)
             planted.plant(connection, {"ready": 150, "quarantined": 90}, seed=9)
         home, pages = planted.hospital(), Pages()
-        found = check(ledger, home, WINDOW, now=NOW, pages=pages)
+        found = check(ledger, home, WINDOW, now=NOW, on_results=pages)
         for _ in range(2):
             name = publish(ledger, home, WINDOW, found, pages, Store(tmp_path / "reports"), now=NOW)
         with ledger.read() as connection:

@@ -13,6 +13,7 @@ from card_usage.ledger.schema import event, window_profile
 from card_usage.quality import profiles
 from card_usage.quality.baseline import earlier, limits
 from card_usage.quality.check import check
+from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import Verdict
 from card_usage.staging.coverage import record_window
 from card_usage.windows import Window, day_window
@@ -47,7 +48,7 @@ def reasons_of(found: Verdict) -> set[tuple[str, str]]:
 def test_a_day_like_its_weekdays_passes(ledger):
     weeks_of(ledger, 400)
     plant(ledger, {"ready": 400}, seed=9)
-    assert (judged(ledger).verdict, judged(ledger).reasons) == ("pass", ())
+    assert (judged(ledger).level, judged(ledger).reasons) == ("pass", ())
 
 
 def test_a_halved_day_warns_with_what_is_usual_and_a_tripled_one_is_held(ledger):
@@ -56,11 +57,11 @@ def test_a_halved_day_warns_with_what_is_usual_and_a_tripled_one_is_held(ledger)
     found = judged(ledger)
     assert reasons_of(found) == {("volume_drop", "warn")}
     assert (found.reasons[0].count, found.reasons[0].of) == (150, 400)
-    assert "62%" in found.reasons[0].zh
+    assert "62%" in reason_text(found.reasons[0], "zh")
     plant(ledger, {"ready": 1100}, seed=10)
     found = judged(ledger)
     assert reasons_of(found) == {("volume_rise", "hold")}
-    assert (found.verdict, found.reasons[0].count, found.reasons[0].of) == ("hold", 1250, 400)
+    assert (found.level, found.reasons[0].count, found.reasons[0].of) == ("hold", 1250, 400)
 
 
 def test_one_feed_that_grows_alone_is_named(ledger):
@@ -75,14 +76,14 @@ def test_one_feed_that_grows_alone_is_named(ledger):
 def test_less_than_two_weeks_are_no_history(ledger, weeks):
     weeks_of(ledger, 100, weeks)
     plant(ledger, {"ready": 900}, seed=9)
-    assert judged(ledger).verdict == "pass"
+    assert judged(ledger).level == "pass"
 
 
 def test_one_holiday_among_the_weeks_spoils_nothing(ledger):
     weeks_of(ledger, 400, 3)
     plant(ledger, {"delivered": 30}, day=DAY - timedelta(weeks=4), seed=4)
     plant(ledger, {"ready": 380}, seed=9)
-    assert judged(ledger).verdict == "pass"
+    assert judged(ledger).level == "pass"
 
 
 def test_a_mix_that_shifts_a_code_that_goes_and_one_that_comes_are_told_apart(ledger):
@@ -100,9 +101,9 @@ def test_a_mix_that_shifts_a_code_that_goes_and_one_that_comes_are_told_apart(le
         ("value_gone", "warn", "card_type", "10"),
         ("value_new", "info", "card_type", "03"),
     }
-    assert found.verdict == "warn"
+    assert found.level == "warn"
     gone = next(reason for reason in found.reasons if reason.value == "0200")
-    assert "自助机" in gone.zh
+    assert "自助机" in reason_text(gone, "zh")
     assert 70 < gone.of < 130
 
 
@@ -125,7 +126,7 @@ def test_the_same_person_second_and_scene_over_and_over_is_held(ledger):
     found = judged(ledger)
     assert reasons_of(found) == {("doubled", "warn")}
     assert (found.reasons[0].count, found.reasons[0].of, found.reasons[0].feeds) == (19, 200, ("payment",))
-    assert judged(ledger, hold_doubled_share=0.09).verdict == "hold"
+    assert judged(ledger, hold_doubled_share=0.09).level == "hold"
 
 
 def test_rows_that_a_feed_gave_twice_are_told(ledger):
@@ -159,7 +160,7 @@ def test_a_replica_that_stopped_in_the_morning_is_told_by_the_silence_of_its_fee
     quiet = [reason for reason in found.reasons if reason.code == "quiet"]
     assert {reason.feed for reason in quiet} == set(FEEDS)
     assert all(reason.count >= 15 * 60 for reason in quiet)
-    assert "备库" in quiet[0].zh
+    assert "备库" in reason_text(quiet[0], "zh")
 
 
 def test_a_window_that_was_staged_before_it_had_passed_says_so_and_passes(ledger):
@@ -176,14 +177,14 @@ def test_a_window_that_was_staged_before_it_had_passed_says_so_and_passes(ledger
             now=NOW,
         )
     found = judged(ledger)
-    assert (found.verdict, reasons_of(found)) == ("pass", {("provisional", "info")})
+    assert (found.level, reasons_of(found)) == ("pass", {("provisional", "info")})
     assert found.reasons[0].severity == "info"
 
 
 def test_history_is_kept_in_a_few_dozen_counts_and_not_read_from_events_again(ledger):
     weeks_of(ledger, 400)
     plant(ledger, {"ready": 400}, seed=9)
-    assert judged(ledger).verdict == "pass"
+    assert judged(ledger).level == "pass"
     with ledger.write() as connection:
         assert connection.scalar(select(func.count()).select_from(window_profile)) < 5 * 70
         connection.execute(delete(event).where(event.c.day < DAY))
@@ -207,14 +208,14 @@ def test_an_hourly_hospital_is_held_against_the_same_hour(tmp_path):
         assert "volume_drop" not in {reason.code for reason in check(ledger, home, hour, now=NOW).reasons}
 
 
-def test_every_concern_has_words_for_reason_and_demand():
+def test_every_reason_code_has_words_for_reason_and_expectation():
     from typing import get_args
 
-    from card_usage.quality.expectations import Concern
+    from card_usage.quality.expectations import ReasonCode
 
-    for concern in get_args(Concern):
-        assert f"reason.{concern}" in TEXTS
-        assert f"demand.{concern}" in TEXTS or concern in ("rule_broken", "provisional")
+    for code in get_args(ReasonCode):
+        assert f"reason.{code}" in TEXTS
+        assert f"demand.{code}" in TEXTS or code in ("rule_broken", "provisional")
     assert len(LANGUAGES) == 2
 
 
@@ -229,20 +230,20 @@ _profiles = st.dictionaries(
 def test_a_window_that_equals_all_of_its_weeks_is_never_unusual(profile, week):
     """Whatever the counts: history alone finds nothing in a window that is like history."""
     gate = planted.hospital().gate
-    for demand in limits(gate, week, [week] * 4):
-        if demand.usual is None:
+    for expectation in limits(gate, week, [week] * 4):
+        if expectation.usual is None:
             continue
-        amount = week.get(demand.measure, 0)
-        assert (demand.low or 0) <= amount
-        assert demand.high is None or amount <= demand.high
+        amount = week.get(expectation.measure, 0)
+        assert (expectation.low or 0) <= amount
+        assert expectation.high is None or amount <= expectation.high
 
 
 def test_what_is_kept_is_what_was_measured(ledger):
     plant(ledger, {"ready": 50, "quarantined": 20, "voided": 5})
     with ledger.write() as connection:
         found = profiles.measure(connection, HOSPITAL, WINDOW, present=WINDOW.end)
-        profiles.keep(connection, HOSPITAL, WINDOW, found)
-        profiles.keep(connection, HOSPITAL, WINDOW, found)
-        assert profiles.kept(connection, HOSPITAL, WINDOW) == found
+        profiles.save(connection, HOSPITAL, WINDOW, found)
+        profiles.save(connection, HOSPITAL, WINDOW, found)
+        assert profiles.load(connection, HOSPITAL, WINDOW) == found
     assert found["volume", ""] == 70
     assert found["quarantined", ""] == 20

@@ -9,6 +9,7 @@ from card_usage.alerts import situation
 from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days
 from card_usage.ledger.database import Ledger
 from card_usage.quality.check import check
+from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import Verdict
 from card_usage.staging.coverage import record_window
 from card_usage.windows import DAY, day_window
@@ -65,7 +66,7 @@ def alarmed(ledger: Ledger, day: date) -> list[str]:
 def test_a_reduced_clinic_on_a_holiday_passes_and_nobody_is_told(ledger: Ledger) -> None:
     history_of(ledger, NATIONAL)
     lived(ledger, NATIONAL, status="ready")
-    assert (judged(ledger, NATIONAL).verdict, alarmed(ledger, NATIONAL)) == ("pass", [])
+    assert (judged(ledger, NATIONAL).level, alarmed(ledger, NATIONAL)) == ("pass", [])
 
 
 def test_a_holiday_on_which_next_to_nothing_came_is_told_by_the_gate_and_by_an_alert(ledger: Ledger) -> None:
@@ -73,7 +74,9 @@ def test_a_holiday_on_which_next_to_nothing_came_is_told_by_the_gate_and_by_an_a
     lived(ledger, NATIONAL, 4, status="ready")
     found = judged(ledger, NATIONAL)
     assert {"volume_drop"} <= {reason.code for reason in found.reasons}
-    assert "以往同类日期（120 笔）" in next(one for one in found.reasons if one.code == "volume_drop").zh
+    assert "以往同类日期（120 笔）" in reason_text(
+        next(reason for reason in found.reasons if reason.code == "volume_drop"), "zh"
+    )
     assert alarmed(ledger, NATIONAL) == ["volume_drop"]
 
 
@@ -83,7 +86,7 @@ def test_a_sunday_worked_in_exchange_is_not_held_for_having_more_than_other_sund
     for week in range(1, 5):
         lived(ledger, sunday - timedelta(weeks=week))
     lived(ledger, sunday, status="ready")
-    assert (judged(ledger, sunday).verdict, alarmed(ledger, sunday)) == ("pass", [])
+    assert (judged(ledger, sunday).level, alarmed(ledger, sunday)) == ("pass", [])
 
 
 def test_a_workday_after_the_holidays_with_half_of_what_it_has_is_told(ledger: Ledger) -> None:

@@ -13,7 +13,8 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import LIVE, Scope, Withheld
 from card_usage.quality.check import check
-from card_usage.quality.verdicts import DECISIONS, Given, decide, standing_verdicts, withheld
+from card_usage.quality.verdict_store import decide, verdicts_in_force, withheld
+from card_usage.quality.verdicts import DECISIONS, StoredVerdict
 from card_usage.windows import Window, day_window
 from planted import DAY, FEEDS, HOSPITAL, NOW
 from sqlalchemy import select, update
@@ -27,17 +28,17 @@ def plant(ledger: Ledger, states: dict[str, int], **options: Any) -> None:
         planted.plant(connection, states, **options)
 
 
-def given(ledger: Ledger, window: Window = WINDOW) -> Given:
+def given(ledger: Ledger, window: Window = WINDOW) -> StoredVerdict:
     with ledger.read() as connection:
-        (one,) = standing_verdicts(connection, HOSPITAL, window)
+        (one,) = verdicts_in_force(connection, HOSPITAL, window)
     return one
 
 
-def held(ledger: Ledger) -> Given:
+def held(ledger: Ledger) -> StoredVerdict:
     """A day on which the laboratory's and the payments' mapping is lost, and all else is well."""
     plant(ledger, {"ready": 100}, feeds=("registration", "dispensing", "examination"))
     plant(ledger, {"ready": 10, "quarantined": 60}, seed=2, feeds=("laboratory", "payment"))
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW).verdict == "hold"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW).level == "hold"
     return given(ledger)
 
 
@@ -54,7 +55,7 @@ def claimable(ledger: Ledger) -> Counter[str]:
     return found
 
 
-def choose(ledger: Ledger, one: Given, decision: str, **options: Any) -> bool:
+def choose(ledger: Ledger, one: StoredVerdict, decision: str, **options: Any) -> bool:
     with ledger.write() as connection:
         return decide(connection, one.id, decision, by="wang (hospital IT)", now=NOW, **options)
 
@@ -67,7 +68,7 @@ def test_each_decision_lets_go_what_it_says(ledger, decision):
         assert choose(ledger, one, decision)
         kept = given(ledger)
         assert (kept.decision, kept.decided_by, kept.decided_at) == (decision, "wang (hospital IT)", NOW)
-        assert kept.waits is False
+        assert kept.awaits_decision is False
     clean = {"registration", "dispensing", "examination"}
     feeds = {None: set(), "rejected": set(), "clean": clean, "released": set(FEEDS)}[decision]
     assert set(claimable(ledger)) == feeds
@@ -80,7 +81,7 @@ def test_the_clean_part_stays_clean_when_quarantined_events_of_the_rest_are_mend
         connection.execute(update(event).where(event.c.status == "quarantined").values(mended))
     assert set(claimable(ledger)) == {"registration", "dispensing", "examination"}
     # Checked again, the day is well, and nothing is left to decide.
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW + HOUR).verdict == "pass"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW + HOUR).level == "pass"
     assert claimable(ledger).total() == 170
 
 
@@ -96,7 +97,7 @@ def test_the_first_decision_counts_unless_somebody_changes_it_on_purpose(ledger)
 def test_a_look_back_that_finds_a_little_more_of_the_same_does_not_ask_again(ledger):
     choose(ledger, held(ledger), "released")
     plant(ledger, {"ready": 3, "quarantined": 2}, seed=5, feeds=("laboratory",))
-    assert check(ledger, planted.hospital(), WINDOW, now=NOW + HOUR).verdict == "hold"
+    assert check(ledger, planted.hospital(), WINDOW, now=NOW + HOUR).level == "hold"
     kept = given(ledger)
     assert (kept.decision, kept.decided_by) == ("released", "wang (hospital IT)")
 
@@ -105,7 +106,7 @@ def test_a_window_that_got_worse_asks_anew(ledger):
     choose(ledger, held(ledger), "released")
     plant(ledger, {"quarantined": 60}, seed=5, feeds=("registration",))
     check(ledger, planted.hospital(), WINDOW, now=NOW + HOUR)
-    assert given(ledger).waits
+    assert given(ledger).awaits_decision
     assert claimable(ledger).total() == 0
 
 
@@ -120,8 +121,8 @@ def test_an_hour_that_is_held_leaves_the_other_hours_of_its_day_alone(ledger):
     eight = WINDOW.start + 8 * HOUR
     plant(ledger, {"ready": 30}, occurred_at=eight + HOUR)
     plant(ledger, {"ready": 5, "quarantined": 30}, seed=2, occurred_at=eight)
-    assert check(ledger, planted.hospital(), Window(eight, eight + HOUR), now=NOW).verdict == "hold"
-    assert check(ledger, planted.hospital(), Window(eight + HOUR, eight + 2 * HOUR), now=NOW).verdict != "hold"
+    assert check(ledger, planted.hospital(), Window(eight, eight + HOUR), now=NOW).level == "hold"
+    assert check(ledger, planted.hospital(), Window(eight + HOUR, eight + 2 * HOUR), now=NOW).level != "hold"
     with ledger.read() as connection:
         assert withheld(connection, HOSPITAL, WINDOW) == (Withheld(eight, eight + HOUR),)
     assert claimable(ledger).total() == 30

@@ -173,7 +173,7 @@ def test_a_remainder_outshouts_everything(embedded, tmp_path):
 
 def test_a_day_that_the_gate_withholds_asks_for_a_person_and_not_for_patience(embedded, tmp_path):
     fill(embedded, {"ready": 50, "quarantined": 50})
-    assert check(embedded, HOME, day_window(DAY), now=NOW).verdict == "hold"
+    assert check(embedded, HOME, day_window(DAY), now=NOW).level == "hold"
     html, figures = published(embedded, tmp_path)
     assert figures["verdict"]["level"] == "withheld"
     assert (figures["actions"][0]["kind"], figures["actions"][0]["events"]) == ("withheld", 50)

@@ -8,7 +8,7 @@ import planted
 import pytest
 from card_usage.config.calendar import DAYS, Calendar
 from card_usage.quality.baseline import limits
-from card_usage.quality.expectations import Demand
+from card_usage.quality.expectations import Expectation
 from card_usage.quality.profiles import Profile
 from card_usage.windows import DAY
 from hypothesis import given, settings
@@ -121,7 +121,7 @@ def volume(events: float) -> Profile:
     }
 
 
-def broken(day: date, found: Profile, year: dict[date, Profile]) -> list[Demand]:
+def broken(day: date, found: Profile, year: dict[date, Profile]) -> list[Expectation]:
     """What the gate demands of the day's volume and does not get."""
     alike = CHINA.comparable(day)
     before = ([year[one] for one in of if one in year] for of in alike)
@@ -164,7 +164,7 @@ def test_what_is_lost_on_a_holiday_or_doubled_is_told_all_the_same() -> None:
     national = date(2026, 10, 3)
 
     def told(day: date, events: int) -> set[tuple[str, str, str]]:
-        return {(one.concern, one.level, one.measure[1]) for one in broken(day, volume(events), year)}
+        return {(one.reason, one.level, one.measure[1]) for one in broken(day, volume(events), year)}
 
     assert told(national, 130) == set()
     assert ("volume_drop", "warn", "") in told(national, 2)

@@ -1,0 +1,120 @@
+"""Verdict store: verdicts and the decisions about them, as rows of the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from card_usage.ledger.schema import verdict as verdict_table
+from card_usage.ledger.scope import Withheld
+from card_usage.quality.verdicts import WITHHOLDING, Decision, Reason, StoredVerdict, Verdict
+from card_usage.windows import Window
+
+
+def save(connection: Connection, verdict: Verdict, window: Window, *, now: datetime) -> None:
+    """Write the verdict. One that is not worse than the last one takes over that one's question and decision."""
+    table = verdict_table
+    reasons = _to_json(verdict)
+    same = (table.c.hospital == verdict.hospital, table.c.start == window.start, table.c.end == window.end)
+    last = connection.execute(select(table).where(*same).order_by(table.c.id.desc()).limit(1)).first()
+    if last is not None and (last.verdict, last.reasons) == (verdict.level, reasons):
+        connection.execute(update(table).where(table.c.id == last.id).values(at=now))
+        return
+    carried: dict[str, Any] = {}
+    if last is not None and last.verdict in WITHHOLDING and not verdict.is_worse_than(_verdict_of(last)):
+        carried = {name: getattr(last, name) for name in ("asked_at", "decision", "decided_by", "decided_at")}
+    connection.execute(
+        insert(table).values(
+            hospital=verdict.hospital,
+            start=window.start,
+            end=window.end,
+            verdict=verdict.level,
+            reasons=reasons,
+            at=now,
+            **carried,
+        )
+    )
+
+
+def verdicts_in_force(connection: Connection, hospital_id: str, window: Window) -> tuple[StoredVerdict, ...]:
+    """Verdicts in force for windows that overlap this one, oldest window first.
+
+    A later verdict replaces earlier ones whose window lies inside its own.
+    """
+    table = verdict_table
+    query = (
+        select(table)
+        .where(table.c.hospital == hospital_id, table.c.start < window.end, table.c.end > window.start)
+        .order_by(table.c.at.desc(), table.c.id.desc())
+    )
+    in_force: list[StoredVerdict] = []
+    for row in connection.execute(query):
+        if not any(later.window.start <= row.start and row.end <= later.window.end for later in in_force):
+            in_force.append(_stored(row))
+    return tuple(sorted(in_force, key=lambda stored: stored.window))
+
+
+def withheld(connection: Connection, hospital_id: str, window: Window) -> tuple[Withheld, ...]:
+    """What must not be delivered of the window until a person decides or a later check lets it pass."""
+    in_force = verdicts_in_force(connection, hospital_id, window)
+    return tuple(part for stored in in_force if (part := stored.withheld) is not None)
+
+
+def mark_asked(connection: Connection, verdicts: Sequence[StoredVerdict], *, now: datetime) -> None:
+    """Note that somebody was asked about these."""
+    ids = [stored.id for stored in verdicts]
+    connection.execute(update(verdict_table).where(verdict_table.c.id.in_(ids)).values(asked_at=now))
+
+
+def decide(
+    connection: Connection, verdict_id: int, decision: Decision, *, by: str, now: datetime, anew: bool = False
+) -> bool:
+    """Write a decision; returns whether it counts. The first one does; `anew` changes one that was made before."""
+    table = verdict_table
+    parts = [table.c.id == verdict_id, table.c.verdict.in_(WITHHOLDING)]
+    if not anew:
+        parts.append(table.c.decision.is_(None))
+    values = {"decision": decision, "decided_by": by[:64], "decided_at": now}
+    return connection.execute(update(table).where(*parts).values(values)).rowcount > 0
+
+
+def _to_json(verdict: Verdict) -> str:
+    """The column `reasons`: {"events": ..., "reasons": [the fields of each that have a value]}."""
+    reasons = [reason.filled() for reason in verdict.reasons]
+    return json.dumps({"events": verdict.events, "reasons": reasons}, ensure_ascii=False)
+
+
+def _reason_of(values: dict[str, Any]) -> Reason:
+    """A reason as it was written; fields that this version does not know are left out."""
+    names = {field.name for field in fields(Reason)}
+    known = {name: value for name, value in values.items() if name in names}
+    return Reason(**known | {"feeds": tuple(known.get("feeds", ()))})
+
+
+def _verdict_of(row: Any) -> Verdict:
+    content = json.loads(row.reasons)
+    return Verdict(
+        hospital=row.hospital,
+        window=str(Window(row.start, row.end)),
+        level=row.verdict,
+        reasons=tuple(_reason_of(values) for values in content["reasons"]),
+        events=content["events"],
+    )
+
+
+def _stored(row: Any) -> StoredVerdict:
+    return StoredVerdict(
+        id=row.id,
+        window=Window(row.start, row.end),
+        verdict=_verdict_of(row),
+        at=row.at,
+        asked_at=row.asked_at,
+        decision=row.decision,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+    )
