@@ -25,9 +25,9 @@ from card_usage.ledger.scope import LIVE
 from card_usage.staging.coverage import record_window
 from card_usage.staging.drafts import Drafter
 from card_usage.staging.intake import take_in
-from card_usage.standard import rules
 from card_usage.standard.code_tables import CodeTable, load_aliases, load_tables
 from card_usage.standard.id_numbers import check_digit
+from card_usage.standard.payload import payload
 from card_usage.windows import day_window
 from platform_sandbox.signing import canonical
 
@@ -153,9 +153,7 @@ class Backlog:
         settings = self.hospital.platform
         for row in self.rows():
             use = self.drafter.draft(row, window).card_use
-            yield rules.payload(
-                use, settings.hospital_id, settings.profile, settings.department_format, self.tables, None
-            )
+            yield payload(use, settings.hospital_id, settings.profile, settings.department_format, self.tables, None)
 
     def digests(self) -> list[str]:
         """By event, the digest under which the sandbox keeps it once accepted."""

@@ -51,10 +51,8 @@ def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]
             {
                 "rule": rule,
                 "events": events,
-                "what": getattr(BY_ID[rule], words.language),
-                "to_do": words(f"todo.{rule}")
-                if words.has(f"todo.{rule}")
-                else words("todo.code", table=rule.partition(".")[0]),
+                "what": BY_ID[rule].text(words.language),
+                "to_do": BY_ID[rule].action(words.language) or words("todo.code", table=rule.partition(".")[0]),
             }
             for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
         ],

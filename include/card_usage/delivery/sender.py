@@ -14,7 +14,7 @@ from card_usage.delivery.tokens import StoredToken, TokenManager
 from card_usage.delivery.transitions import Claimed
 from card_usage.events import CardUse
 from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
-from card_usage.standard import rules
+from card_usage.standard.payload import payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Sender:
             patient["name"],
             patient["qrCodeText"],
         )
-        return rules.payload(
+        return payload(
             use,
             self._settings.hospital_id,
             self._settings.profile,

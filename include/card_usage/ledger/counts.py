@@ -32,10 +32,8 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from card_usage.events import CODE_TABLES
 from card_usage.ledger.schema import attempt, event, feed_window, finding
+from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.windows import Window
-
-HEALTH_CARD: Final = "11"
-"""The health card among the card types (document 3.3.2)."""
 
 CODE_RULES = tuple(f"{table}.code" for table in CODE_TABLES)
 """Rules that a missing alias breaks."""

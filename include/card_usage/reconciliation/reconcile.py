@@ -26,7 +26,7 @@ from card_usage.quality.verdict_store import withheld
 from card_usage.reconciliation import statement_match, statement_store
 from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
 from card_usage.reconciliation.statement_match import Bucket, Ours, PlatformDay
-from card_usage.standard import rules
+from card_usage.standard.rule_check import required_fields
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
@@ -216,7 +216,7 @@ def _as_sent(hospital: Hospital, bucket: Bucket) -> Bucket:
         name=None,
         qr_code_text=None,
     )
-    sent = rules.required_fields(use, hospital.platform.profile)
+    sent = required_fields(use, hospital.platform.profile)
     return bucket if "department" in sent else bucket._replace(department=None)
 
 

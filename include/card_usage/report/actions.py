@@ -98,15 +98,15 @@ def quarantine_of(found: list[counts.CauseCount], words: Words) -> list[Figures]
     for one in found:
         rule = BY_ID.get(one.rule)
         table = one.rule.partition(".")[0] if one.rule in counts.CODE_RULES else None
-        known = f"todo.{one.rule}" if table is None else "todo.code"
+        action = "" if rule is None else rule.action(words.language)
         cause = by_rule.setdefault(
             one.rule,
             {
                 "rule": one.rule,
-                "text": one.rule if rule is None else getattr(rule, words.language),
+                "text": one.rule if rule is None else rule.text(words.language),
                 "events": 0,
                 "table": table,
-                "to_do": words(known, table=table or "") if words.has(known) else "",
+                "to_do": action if table is None else words("todo.code", table=table),
                 "codes": [],
             },
         )

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, func, select
 
 from card_usage.ledger import counts
-from card_usage.ledger.counts import HEALTH_CARD
 from card_usage.ledger.schema import day_use
 from card_usage.ledger.upsert import insert_into
+from card_usage.standard.id_numbers import HEALTH_CARD
 
 CODED: Final = ("scene", "channel", "card_type", "department")
 DIMENSIONS: Final = ("hour", *CODED, "delay")

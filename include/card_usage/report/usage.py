@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from card_usage.ledger.counts import DELAYS, HEALTH_CARD
+from card_usage.ledger.counts import DELAYS
 from card_usage.report.day_uses import CODED, Use
 from card_usage.standard.code_tables import CodeTable
+from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.words.catalogue import Words
 
 REGISTRATIONS: Final = ("010101", "0101011", "0101012")

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
-from card_usage.standard import rules
+from card_usage.standard import rule_check
 from card_usage.standard.code_tables import Aliases, CodeTable
 from card_usage.standard.normalize import Codes, Normalizer
 from card_usage.windows import Window
@@ -90,7 +90,7 @@ class Drafter:
         if row.voided:
             status = "voided"
         elif moment is None or not window.start <= moment < window.end or not group.passes_all(use):
-            findings = rules.check(
+            findings = rule_check.check(
                 use,
                 profile=self._profile,
                 window=window,
@@ -138,13 +138,13 @@ class Drafter:
         use = CardUse(None, *of_tables, None, None, None)
         passes_all = None
         if not codes.found:
-            passes_all = rules.passes_all(
+            passes_all = rule_check.passes_all(
                 use,
                 profile=self._profile,
                 department_format=self._format,
                 department_name=codes.department_name,
             )
-        sent = rules.required_fields(use, self._profile)
+        sent = rule_check.required_fields(use, self._profile)
         values = dict(zip(CODE_TABLES, of_tables, strict=True))
         if self._format == "his_name":
             values["department"] = codes.department_name

@@ -14,6 +14,7 @@ from typing import Final
 
 RESIDENT_ID: Final = "01"
 HEALTH_CARD: Final = "11"
+"""The two card types with a meaning of their own (document 3.3.2): the resident ID and the health card."""
 
 _EARLIEST_BIRTH: Final = "18000101"
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

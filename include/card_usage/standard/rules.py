@@ -1,24 +1,17 @@
 """The rules of reportHISData (document 2.7.4, 3.2.7), declared once: what to send, and what an event must look like.
 
-Everything derives from `RULES`: the check of a row, the fields that leave the hospital (least data: what a rule
-requires, nothing more), the payload, the expectation suite and docs/rules.md (`python -m card_usage.standard.rules`
-prints it).
-
-A field that is not sent is not judged, but for codes: one that stands in no table is critical even there, unless the
-hospital's file says otherwise (`every_code`). One field gives one finding: absent is `.required`, an unknown code is
-`.code` and not also `.required`, and of the rules for a value the first that is broken speaks.
+Everything derives from `RULES`: the check of a row (`rule_check`), the fields that leave the hospital (least data:
+what a rule requires, nothing more) and the payload (`payload`), the expectation suite, the texts and actions of the
+reports, and docs/rules.md (`python -m card_usage.standard.rules` prints it). To add a rule, declare it here and print
+that document again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from operator import attrgetter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from card_usage.events import CODE_TABLES, FIELDS, CardUse, Finding
+from card_usage.events import FIELDS, Finding
 from card_usage.standard import id_numbers
-from card_usage.standard.code_tables import CodeTable
-from card_usage.windows import Window
 
 Kind = Literal["required", "code", "format", "length", "window"]
 Severity = Literal["critical", "warning", "info"]
@@ -31,7 +24,6 @@ OURS: Final = "-"
 
 REGISTRATION_SCENES: Final = frozenset({"010101", "0101011", "0101012"})
 CHARGE_SCENES: Final = frozenset({"010105", "0101051", "0101053"})
-HEALTH_CARD: Final = frozenset({id_numbers.HEALTH_CARD})
 OTHER_DOCUMENTS: Final = frozenset({"01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "99"})
 
 
@@ -46,7 +38,9 @@ class Condition(NamedTuple):
 class Rule:
     """One demand on one field. `when`: only there (None: always). `section`: of the document.
 
-    `limit`: longest text in characters. `holds(card_type, value)`: whether a present value is as demanded.
+    `limit`: longest text in characters. `holds(card_type, value)`: whether a present value is as demanded. `zh`, `en`:
+    what is wrong where it is broken; `to_do`: what somebody has to do then, in the same languages (rules of kind "code"
+    have one action together, in the catalogue; a warning may have none).
     """
 
     id: str
@@ -60,10 +54,22 @@ class Rule:
     profiles: tuple[Profile, ...] = PROFILES
     limit: int | None = None
     holds: Callable[[str, str], bool] | None = None
+    to_do: tuple[str, str] | None = None
 
     def finding(self, code: str | None = None) -> Finding:
         """This rule broken. `code`: the local code, for rules of kind "code" alone."""
         return Finding(self.id, self.field, self.severity, self.field if self.kind == "code" else None, code)
+
+    def text(self, language: Literal["zh", "en"]) -> str:
+        """What is wrong with an event that breaks the rule."""
+        return self.zh if language == "zh" else self.en
+
+    def action(self, language: Literal["zh", "en"]) -> str:
+        """What somebody has to do about it; '' if this rule asks for nothing of its own."""
+        if self.to_do is None:
+            return ""
+        zh, en = self.to_do
+        return zh if language == "zh" else en
 
     def applies(self, card_use: Mapping[str, str | None], profile: str) -> bool:
         """Whether the rule holds for an event with these scene and card type, in this profile."""
@@ -72,11 +78,21 @@ class Rule:
         return self.when is None or card_use.get(self.when.field) in self.when.values
 
 
-def _required(field: str, zh: str, en: str, when: Condition | None = None, **other: Any) -> Rule:
+def _required(
+    field: str, zh: str, en: str, to_do: tuple[str, str], when: Condition | None = None, **other: Any
+) -> Rule:
     name = "time" if field == "occurred_at" else field
     other.setdefault("section", "2.7.4, 3.2.7")
     return Rule(
-        id=f"{name}.required", field=field, kind="required", severity="critical", zh=zh, en=en, when=when, **other
+        id=f"{name}.required",
+        field=field,
+        kind="required",
+        severity="critical",
+        zh=zh,
+        en=en,
+        to_do=to_do,
+        when=when,
+        **other,
     )
 
 
@@ -84,7 +100,7 @@ def _code(field: str, zh: str, en: str, section: str) -> Rule:
     return Rule(id=f"{field}.code", field=field, kind="code", severity="critical", zh=zh, en=en, section=section)
 
 
-def _length(field: str, limit: int, zh: str, en: str) -> Rule:
+def _length(field: str, limit: int, zh: str, en: str, to_do: tuple[str, str]) -> Rule:
     return Rule(
         id=f"{field}.length",
         field=field,
@@ -94,13 +110,19 @@ def _length(field: str, limit: int, zh: str, en: str) -> Rule:
         en=f"{en} is longer than {limit} characters (the document sets no length: this limit is ours)",
         section=OURS,
         limit=limit,
+        to_do=to_do,
     )
 
 
 _DOCUMENT: Final = Condition("card_type", OTHER_DOCUMENTS)
 
 RULES: Final[tuple[Rule, ...]] = (
-    _required("occurred_at", "缺少用卡时间", "the time is absent"),
+    _required(
+        "occurred_at",
+        "缺少用卡时间",
+        "the time is absent",
+        ("核对该业务的时间字段为何为空", "find out why the feed's time is empty"),
+    ),
     Rule(
         id="time.format",
         field="occurred_at",
@@ -109,6 +131,7 @@ RULES: Final[tuple[Rule, ...]] = (
         zh="用卡时间无法识别（须有日期和时分，2000 至 2099 年）",
         en="the time cannot be read (a date and a time of day, in the years 2000 to 2099)",
         section="2.7.4, 3.2.7",
+        to_do=("核对该业务的时间格式", "check the form in which the feed gives times"),
     ),
     Rule(
         id="time.window",
@@ -118,33 +141,61 @@ RULES: Final[tuple[Rule, ...]] = (
         zh="用卡时间不在本次上报的时间窗内",
         en="the time is outside the window that is reported",
         section=OURS,
+        to_do=("核对记录时间与查询条件是否同一字段", "check that the feed selects by the very time that it returns"),
     ),
-    _required("scene", "缺少用卡环节", "the scene is absent"),
+    _required("scene", "缺少用卡环节", "the scene is absent", ("核对该业务的用卡环节", "check the scene of the feed")),
     _code("scene", "用卡环节代码不在标准表中，也没有对照", "the scene is in neither table nor aliases", "3.3.1"),
     _required(
         "department",
         "挂号类环节必须有用卡科室",
         "registration scenes need a department",
+        ("请挂号处补全科室；新接口须必填科室", "complete the department in the HIS; make it mandatory at registration"),
         Condition("scene", REGISTRATION_SCENES),
     ),
     _code("department", "科室没有对照到标准科室", "the department leads to no standard department", "2.7.4"),
-    _required("card_type", "缺少证件类型", "the card type is absent"),
+    _required(
+        "card_type",
+        "缺少证件类型",
+        "the card type is absent",
+        ("补全证件类型；建档时设为必填", "complete the card type; make it mandatory when patients are entered"),
+    ),
     _code(
         "card_type", "证件类型代码不在标准表中，也没有对照", "the card type is in neither table nor aliases", "3.3.2"
     ),
-    _required("channel", "缺少用卡渠道", "the channel is absent"),
+    _required(
+        "channel",
+        "缺少用卡渠道",
+        "the channel is absent",
+        ("核对该业务的渠道来源", "check where the feed takes its channel from"),
+    ),
     _code("channel", "用卡渠道代码不在标准表中，也没有对照", "the channel is in neither table nor aliases", "3.3.3"),
     _required(
         "cost_type",
         "收费类环节必须有费别（V2.1 之后的文档）",
         "charge scenes need a cost type (documents newer than V2.1)",
+        ("补全费别", "complete the cost type"),
         Condition("scene", CHARGE_SCENES),
         profiles=("current",),
         section="3.3.4",
     ),
     _code("cost_type", "费别代码不在标准表中，也没有对照", "the cost type is in neither table nor aliases", "3.3.4"),
-    _required("id_number", "证件类型不是健康卡时必须有证件号码", "all but health cards need an ID number", _DOCUMENT),
-    _length("id_number", 32, "证件号码", "the ID number"),
+    _required(
+        "id_number",
+        "证件类型不是健康卡时必须有证件号码",
+        "all but health cards need an ID number",
+        (
+            "在医院系统补录证件号码；建档时设为必填",
+            "enter the ID number in the HIS; make it mandatory for new patients",
+        ),
+        _DOCUMENT,
+    ),
+    _length(
+        "id_number",
+        32,
+        "证件号码",
+        "the ID number",
+        ("核对证件号码是否混入其他内容", "check what else was written into the ID number"),
+    ),
     Rule(
         id="id_number.checksum",
         field="id_number",
@@ -155,6 +206,10 @@ RULES: Final[tuple[Rule, ...]] = (
         section=OURS,
         when=Condition("card_type", frozenset({id_numbers.RESIDENT_ID})),
         holds=lambda _, number: id_numbers.is_resident_id(number),
+        to_do=(
+            "在医院系统核对证件号码和证件类型（多为录入错误）",
+            "check ID number and card type in the HIS (mostly typing mistakes)",
+        ),
     ),
     Rule(
         id="id_number.format",
@@ -167,8 +222,14 @@ RULES: Final[tuple[Rule, ...]] = (
         when=Condition("card_type", frozenset(id_numbers.PATTERNS)),
         holds=id_numbers.looks_usual,
     ),
-    _required("name", "证件类型不是健康卡时必须有姓名", "all but health cards need a name", _DOCUMENT),
-    _length("name", 100, "姓名", "the name"),
+    _required(
+        "name",
+        "证件类型不是健康卡时必须有姓名",
+        "all but health cards need a name",
+        ("在医院系统补录姓名", "enter the name in the HIS"),
+        _DOCUMENT,
+    ),
+    _length("name", 100, "姓名", "the name", ("核对姓名是否混入其他内容", "check what else was written into the name")),
     Rule(
         id="name.damaged",
         field="name",
@@ -183,166 +244,19 @@ RULES: Final[tuple[Rule, ...]] = (
         "qr_code_text",
         "证件类型是健康卡时必须有二维码文本",
         "health cards need the QR code's text",
-        Condition("card_type", HEALTH_CARD),
+        ("检查扫码终端是否把健康卡二维码写回医院系统", "check that scanners write the card's QR text back to the HIS"),
+        Condition("card_type", frozenset({id_numbers.HEALTH_CARD})),
     ),
-    _length("qr_code_text", 512, "二维码文本", "the QR code's text"),
+    _length(
+        "qr_code_text",
+        512,
+        "二维码文本",
+        "the QR code's text",
+        ("核对二维码文本是否混入其他内容", "check what else was written into the QR text"),
+    ),
 )
 
 BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}
-
-_OUTSIDE: Final = BY_ID["time.window"].finding()
-_NO_DEPARTMENT: Final = BY_ID["department.required"].finding()
-_Test = tuple[Finding, Callable[[str], bool]]
-
-
-class _Plan(NamedTuple):
-    """What is asked of every event with the same scene, card type and profile."""
-
-    fields: frozenset[str]
-    values: Callable[[CardUse], tuple[Any, ...]]
-    asked: tuple[tuple[Finding, tuple[_Test, ...]], ...]
-    passes_all: Callable[[CardUse], bool]
-
-
-@lru_cache(maxsize=4096)
-def _plan(scene: str | None, card_type: str | None, profile: str, his_department: bool) -> _Plan:
-    """Rules for these codes, sorted by field. `his_department`: the HIS's name is sent, its standard code is not."""
-    if profile not in PROFILES:
-        raise ValueError(f"profile '{profile}' is none of {', '.join(PROFILES)}")
-    applying = [rule for rule in RULES if rule.applies({"scene": scene, "card_type": card_type}, profile)]
-    asked: dict[str, tuple[Finding, tuple[_Test, ...]]] = {}
-    for rule in applying:
-        if rule.kind == "required" and not (his_department and rule.field == "department"):
-            tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
-            asked[rule.field] = (rule.finding(), tests)
-    fields = frozenset(rule.field for rule in applying if rule.kind == "required")
-    return _Plan(fields, attrgetter(*asked), tuple(asked.values()), _passes_all(asked.values()))
-
-
-def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
-    if rule.limit is not None:
-        limit = rule.limit
-        return ((rule.finding(), lambda value: len(value) <= limit),)
-    if rule.holds is not None and card_type is not None:
-        holds = rule.holds
-        return ((rule.finding(), lambda value: holds(card_type, value)),)
-    return ()
-
-
-def check(
-    card_use: CardUse,
-    *,
-    profile: str,
-    window: Window | None = None,
-    department_format: str = "code",
-    department_name: str | None = None,
-    found: tuple[Finding, ...] = (),
-    every_code: bool = True,
-) -> tuple[Finding, ...]:
-    """All findings about one event: those of normalization (`found`) and those of the rules, each field's once.
-
-    The answer includes `found`, so it stands alone. An unknown code is critical; without `every_code` it sinks to
-    "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name", and no
-    mapping then. `window` is half-open.
-    """
-    his_department = department_format == "his_name"
-    plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
-    findings: list[Finding] = []
-    spoken: set[str] = set()
-    for finding in found:
-        mapped = not (his_department and finding.field == "department")
-        judged = mapped and (every_code or finding.field in plan.fields)
-        findings.append(finding if judged else replace(finding, severity="info"))
-        spoken.add(finding.field)
-    for (missing, tests), value in zip(plan.asked, plan.values(card_use), strict=True):
-        if value is None:
-            if missing.field not in spoken:
-                findings.append(missing)
-            continue
-        for broken, holds in tests:
-            if not holds(value):
-                findings.append(broken)
-                break
-    if his_department and not department_name and "department" in plan.fields:
-        findings.append(_NO_DEPARTMENT)
-    at = card_use.occurred_at
-    if window is not None and at is not None and not window.start <= at < window.end:
-        findings.append(_OUTSIDE)
-    return tuple(findings)
-
-
-def passes_all(
-    codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
-) -> Callable[[CardUse], bool] | None:
-    """A quick answer for all events with these codes: whether `check` would find nothing, windows aside.
-
-    None: it finds something whatever else they say. Codes that normalization has findings about are not for it.
-    """
-    his_department = department_format == "his_name"
-    plan = _plan(codes.scene, codes.card_type, profile, his_department)
-    if his_department and not department_name and "department" in plan.fields:
-        return None
-    for (missing, _), value in zip(plan.asked, plan.values(codes), strict=True):
-        if value is None and missing.field in CODE_TABLES:
-            return None
-    return plan.passes_all
-
-
-def _passes_all(asked: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
-    """Whether everything is there and as it should be in the fields that hold no code."""
-    demands = [
-        (CardUse._fields.index(missing.field), tuple(holds for _, holds in tests))
-        for missing, tests in asked
-        if missing.field not in CODE_TABLES
-    ]
-
-    def is_passes_all(card_use: CardUse) -> bool:
-        for position, of_field in demands:
-            value: Any = card_use[position]
-            if value is None:
-                return False
-            for holds in of_field:
-                if not holds(value):
-                    return False
-        return True
-
-    return is_passes_all
-
-
-def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:
-    """Fields that this event must have, and the only ones that are sent (names of `CardUse`)."""
-    return _plan(card_use.scene, card_use.card_type, profile, False).fields
-
-
-def payload(
-    card_use: CardUse,
-    hospital_id: str,
-    profile: str,
-    department_format: str,
-    tables: Mapping[str, CodeTable],
-    department_name: str | None = None,
-) -> dict[str, str]:
-    """`req` of reportHISData (document 3.2.7): flat text by wire name, required fields only, absent ones left out.
-
-    `department_format`: the standard code, the standard name, or the HIS's own name (`department_name`).
-    """
-    required = required_fields(card_use, profile)
-    sent: dict[str, str] = {"hospitalId": hospital_id}
-    if profile == "current":
-        sent["hospitalCode"] = hospital_id
-    for field, wire in FIELDS.items():
-        if field not in required:
-            continue
-        value = getattr(card_use, field)
-        if field == "occurred_at" and value is not None:
-            value = value.isoformat(" ", "seconds")
-        elif field == "department" and department_format == "his_name":
-            value = department_name
-        elif field == "department" and department_format == "name" and value is not None:
-            value = tables["department"].names[value]
-        if value:
-            sent[wire] = value
-    return sent
 
 
 def markdown() -> str:

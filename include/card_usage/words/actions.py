@@ -1,4 +1,4 @@
-"""Who has to do what: by rule, by class of event."""
+"""Who has to do what, by class of event; what a broken rule asks for stands with the rule."""
 
 from typing import Final
 
@@ -8,45 +8,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "who.mapping": ("医院信息科、实施工程师", "hospital IT with the data engineer"),
     "who.engineer": ("实施工程师", "data engineer"),
     "who.automatic": ("系统自动", "the pipeline itself"),
-    # --- what to do, by rule (table rules by kind) and by class
+    # --- what to do about codes, and by class of event
     "todo.code": ("在对照表 {table}.csv 中补上下列代码，再补报", "add the codes below to {table}.csv, then redeliver"),
     "todo.code_of_days": (
         "在对照表 {table}.csv 中补上日报所列代码，再补报",
         "add the codes that the day's report lists to {table}.csv, then redeliver",
     ),
-    "todo.time.required": ("核对该业务的时间字段为何为空", "find out why the feed's time is empty"),
-    "todo.time.format": ("核对该业务的时间格式", "check the form in which the feed gives times"),
-    "todo.time.window": (
-        "核对记录时间与查询条件是否同一字段",
-        "check that the feed selects by the very time that it returns",
-    ),
-    "todo.scene.required": ("核对该业务的用卡环节", "check the scene of the feed"),
-    "todo.department.required": (
-        "请挂号处补全科室；新接口须必填科室",
-        "complete the department in the HIS; make it mandatory at registration",
-    ),
-    "todo.card_type.required": (
-        "补全证件类型；建档时设为必填",
-        "complete the card type; make it mandatory when patients are entered",
-    ),
-    "todo.channel.required": ("核对该业务的渠道来源", "check where the feed takes its channel from"),
-    "todo.cost_type.required": ("补全费别", "complete the cost type"),
-    "todo.id_number.required": (
-        "在医院系统补录证件号码；建档时设为必填",
-        "enter the ID number in the HIS; make it mandatory for new patients",
-    ),
-    "todo.id_number.length": ("核对证件号码是否混入其他内容", "check what else was written into the ID number"),
-    "todo.id_number.checksum": (
-        "在医院系统核对证件号码和证件类型（多为录入错误）",
-        "check ID number and card type in the HIS (mostly typing mistakes)",
-    ),
-    "todo.name.required": ("在医院系统补录姓名", "enter the name in the HIS"),
-    "todo.name.length": ("核对姓名是否混入其他内容", "check what else was written into the name"),
-    "todo.qr_code_text.required": (
-        "检查扫码终端是否把健康卡二维码写回医院系统",
-        "check that scanners write the card's QR text back to the HIS",
-    ),
-    "todo.qr_code_text.length": ("核对二维码文本是否混入其他内容", "check what else was written into the QR text"),
     "todo.rejected": ("对照应答代码更正后补报", "correct what the code says, then redeliver"),
     "todo.unconfirmed": ("在平台网站核对后决定是否补报", "look at the platform's website, then decide on redelivery"),
     "todo.voided_after_delivery": (

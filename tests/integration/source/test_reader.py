@@ -21,7 +21,7 @@ from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.standard.code_tables import load_aliases, load_tables
 from card_usage.standard.normalize import Normalizer
-from card_usage.standard.rules import check
+from card_usage.standard.rule_check import check
 from card_usage.windows import day_window
 from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError

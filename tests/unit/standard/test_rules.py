@@ -1,16 +1,19 @@
 """The declared rules: the document's conditions in full, each rule with its field present and absent, the payload."""
 
+import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from card_usage.events import CODE_TABLES, FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
-from card_usage.standard import rules
+from card_usage.standard import rule_check, rules
 from card_usage.standard.code_tables import load_tables
-from card_usage.standard.id_numbers import PATTERNS, RESIDENT_ID
+from card_usage.standard.id_numbers import HEALTH_CARD, PATTERNS, RESIDENT_ID
 from card_usage.standard.normalize import Normalizer
-from card_usage.standard.rules import BY_ID, OURS, PROFILES, RULES, Rule, check, payload, required_fields
+from card_usage.standard.payload import payload
+from card_usage.standard.rule_check import check, required_fields
+from card_usage.standard.rules import BY_ID, OURS, PROFILES, RULES, Rule
 from card_usage.windows import Window, day_window
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,8 +79,8 @@ def test_conditions_name_codes_that_exist_and_the_two_kinds_of_card_are_all_card
     for rule in RULES:
         if rule.when is not None:
             assert rule.when.values <= set(TABLES[rule.when.field].codes), rule.id
-    assert set(CARD_TYPES) == rules.OTHER_DOCUMENTS | rules.HEALTH_CARD
-    assert not rules.OTHER_DOCUMENTS & rules.HEALTH_CARD
+    assert set(CARD_TYPES) == rules.OTHER_DOCUMENTS | {HEALTH_CARD}
+    assert HEALTH_CARD not in rules.OTHER_DOCUMENTS
 
 
 # --- the declarations
@@ -220,7 +223,7 @@ def test_an_event_without_critical_findings_has_every_field_that_its_payload_nee
 def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name):
     of_hospital = {"profile": profile, "department_format": department_format, "department_name": name}
     codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
-    passes_all = rules.passes_all(codes, **of_hospital)
+    passes_all = rule_check.passes_all(codes, **of_hospital)
     assert (passes_all is not None and passes_all(use)) == (check(use, **of_hospital) == ())
 
 
@@ -296,6 +299,20 @@ def test_a_hospital_that_sends_its_own_names_needs_the_name_and_no_mapping():
     nameless = check(FULL, profile="v2.1", department_format="his_name", department_name=None)
     assert ids(nameless) == ["department.required"]
     assert "department" not in payload(FULL, "1", "v2.1", "his_name", TABLES, None)
+
+
+# --- texts
+
+
+def test_each_rule_says_in_both_languages_what_is_wrong_and_what_to_do() -> None:
+    for rule in RULES:
+        assert rule.text("zh") == rule.zh
+        assert rule.text("en") == rule.en
+        if rule.severity == "critical" and rule.kind != "code":
+            zh, en = rule.action("zh"), rule.action("en")
+            assert zh, rule.id
+            assert en, rule.id
+            assert not re.search(r"[一-鿿]", en), rule.id
 
 
 # --- docs/rules.md

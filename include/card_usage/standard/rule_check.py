@@ -1,0 +1,140 @@
+"""Rule check: what the rules find in one event. Every row of a HIS comes through here, so the work is done once a plan.
+
+A field that is not sent is not checked, but for codes: one that stands in no table is critical even there, unless the
+hospital's file says otherwise (`every_code`). One field gives one finding: absent is `.required`, an unknown code is
+`.code` and not also `.required`, and of several rules for a value the first that is broken is reported.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from card_usage.events import CODE_TABLES, CardUse, Finding
+from card_usage.standard.rules import BY_ID, PROFILES, RULES, Rule
+from card_usage.windows import Window
+
+_OUTSIDE_WINDOW: Final = BY_ID["time.window"].finding()
+_NO_DEPARTMENT: Final = BY_ID["department.required"].finding()
+
+_Test = tuple[Finding, Callable[[str], bool]]
+
+
+class _Plan(NamedTuple):
+    """What is asked of every event with the same scene, card type and profile."""
+
+    fields: frozenset[str]
+    values: Callable[[CardUse], tuple[Any, ...]]
+    checks: tuple[tuple[Finding, tuple[_Test, ...]], ...]
+    passes_all: Callable[[CardUse], bool]
+
+
+@lru_cache(maxsize=4096)
+def _plan(scene: str | None, card_type: str | None, profile: str, his_department: bool) -> _Plan:
+    """Rules for these codes, sorted by field. `his_department`: the HIS's name is sent, its standard code is not."""
+    if profile not in PROFILES:
+        raise ValueError(f"profile '{profile}' is none of {', '.join(PROFILES)}")
+    applying = [rule for rule in RULES if rule.applies({"scene": scene, "card_type": card_type}, profile)]
+    checks: dict[str, tuple[Finding, tuple[_Test, ...]]] = {}
+    for rule in applying:
+        if rule.kind == "required" and not (his_department and rule.field == "department"):
+            tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
+            checks[rule.field] = (rule.finding(), tests)
+    fields = frozenset(rule.field for rule in applying if rule.kind == "required")
+    return _Plan(fields, attrgetter(*checks), tuple(checks.values()), _passes_all(checks.values()))
+
+
+def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
+    if rule.limit is not None:
+        limit = rule.limit
+        return ((rule.finding(), lambda value: len(value) <= limit),)
+    if rule.holds is not None and card_type is not None:
+        holds = rule.holds
+        return ((rule.finding(), lambda value: holds(card_type, value)),)
+    return ()
+
+
+def check(
+    card_use: CardUse,
+    *,
+    profile: str,
+    window: Window | None = None,
+    department_format: str = "code",
+    department_name: str | None = None,
+    found: tuple[Finding, ...] = (),
+    every_code: bool = True,
+) -> tuple[Finding, ...]:
+    """All findings about one event: those of normalization (`found`) and those of the rules, each field's once.
+
+    The answer includes `found`, so it stands alone. An unknown code is critical; without `every_code` it sinks to
+    "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name", and no
+    mapping then. `window` is half-open.
+    """
+    his_department = department_format == "his_name"
+    plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
+    findings: list[Finding] = []
+    reported: set[str] = set()
+    for finding in found:
+        mapped = not (his_department and finding.field == "department")
+        keeps_severity = mapped and (every_code or finding.field in plan.fields)
+        findings.append(finding if keeps_severity else replace(finding, severity="info"))
+        reported.add(finding.field)
+    for (missing, tests), value in zip(plan.checks, plan.values(card_use), strict=True):
+        if value is None:
+            if missing.field not in reported:
+                findings.append(missing)
+            continue
+        for broken, holds in tests:
+            if not holds(value):
+                findings.append(broken)
+                break
+    if his_department and not department_name and "department" in plan.fields:
+        findings.append(_NO_DEPARTMENT)
+    at = card_use.occurred_at
+    if window is not None and at is not None and not window.start <= at < window.end:
+        findings.append(_OUTSIDE_WINDOW)
+    return tuple(findings)
+
+
+def passes_all(
+    codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
+) -> Callable[[CardUse], bool] | None:
+    """A quick answer for all events with these codes: whether `check` would find nothing, windows aside.
+
+    None: it finds something whatever else they say. Codes that normalization has findings about are not for it.
+    """
+    his_department = department_format == "his_name"
+    plan = _plan(codes.scene, codes.card_type, profile, his_department)
+    if his_department and not department_name and "department" in plan.fields:
+        return None
+    for (missing, _), value in zip(plan.checks, plan.values(codes), strict=True):
+        if value is None and missing.field in CODE_TABLES:
+            return None
+    return plan.passes_all
+
+
+def _passes_all(checks: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
+    """Whether everything is there and as it should be in the fields that hold no code."""
+    demands = [
+        (CardUse._fields.index(missing.field), tuple(holds for _, holds in tests))
+        for missing, tests in checks
+        if missing.field not in CODE_TABLES
+    ]
+
+    def is_passes_all(card_use: CardUse) -> bool:
+        for position, of_field in demands:
+            value: Any = card_use[position]
+            if value is None:
+                return False
+            for holds in of_field:
+                if not holds(value):
+                    return False
+        return True
+
+    return is_passes_all
+
+
+def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:
+    """Fields that this event must have, and the only ones that are sent (names of `CardUse`)."""
+    return _plan(card_use.scene, card_use.card_type, profile, False).fields
