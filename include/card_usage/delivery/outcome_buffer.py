@@ -49,7 +49,8 @@ class OutcomeBuffer:
             return settle(connection, batch, worker=self._worker, now=now)
 
         moved = await self._executor.write(write)
-        self._stopping.pending_hold = None
+        if pending is not None:  # one that came meanwhile is written with the next outcomes
+            self._stopping.pending_hold = None
         self._claims.untrack(outcome.claimed.id for outcome in batch)
         self.states.update(outcome.status for outcome in batch)
         if len(moved) < len(batch):
