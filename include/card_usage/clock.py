@@ -1,4 +1,4 @@
-"""The clock, as an argument: real at the edge, simulated in proofs."""
+"""Clock: time as an argument; the system clock in production, a simulated one in tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for what is written down, monotonic seconds for how long something lasts."""
+    """Wall time for what is stored, monotonic seconds for durations."""
 
     def now(self) -> datetime:
         """The present instant, aware. May jump."""
@@ -25,7 +25,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own."""
+    """The clock of the operating system."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""Calls of a platform day, per hospital and interface, for hospitals that are not yet live (document 2.2, 10034).
+"""Quota: calls of a platform day by hospital and interface, for hospitals that are not yet live (document 2.2, 10034).
 
-Live events have the first claim on a day's calls: what they needed on recent days, and have not yet used today, is
-kept free of backfill.
+Live events have priority: the calls that they needed on recent days, and have not used yet today, are not given to
+backfill.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOKEN: Final = "getAppToken"  # noqa: S105 - an interface
 RECENT_DAYS: Final = 7
 
 
-# A day's calls; the statements are made once, for a deliverer says them with every claim.
+# The statements are made once: a deliverer executes them with every claim.
 _ROW: Final = and_(
     quota_day.c.hospital == bindparam("of_hospital"),
     quota_day.c.interface == bindparam("of_interface"),
@@ -89,7 +89,7 @@ def give_back(
 
 
 def exhausted(connection: Connection, *, hospital: str, interface: str, day: date, limit: int, now: datetime) -> None:
-    """The platform says that the day is used up: believe it, whatever was counted here."""
+    """The platform says that the day is used up: that counts, whatever was counted here."""
     values = {"used": limit, "exhausted_at": now}
     if connection.execute(update(quota_day).where(_ROW).values(values), _row(hospital, interface, day)).rowcount == 0:
         connection.execute(insert(quota_day).values(hospital=hospital, interface=interface, day=day, **values))

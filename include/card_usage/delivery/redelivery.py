@@ -1,7 +1,7 @@
-"""Decisions of a person about events that nothing decides by itself: send refused ones again, under a new request id.
+"""Redelivery: a person decides that refused events are sent again, under a new request id.
 
-A refused event goes again only when somebody says so, and then as the next generation: the old id is spent. An
-unconfirmed one may be at the platform already; sending it again can report it twice, so it is asked for by name.
+A refused event becomes due again only on request, as the next generation: its old request id is used up. An unconfirmed
+one may have reached the platform; sending it again can report it twice, so it must be asked for explicitly.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def undecided(connection: Connection, scope: Scope, states: tuple[Undecided, ...
 
 
 def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ...]) -> int:
-    """Make them due under a new request id; returns how many. Repeating it finds none: they are ready now."""
+    """Make them due under a new request id; returns how many. Repeating it finds none: they are ready then."""
     moved = 0
     columns = (event.c.id, event.c.key, event.c.digest, event.c.generation, event.c.status)
     query = select(*columns).where(_of(scope, states)).order_by(event.c.id).limit(_BATCH)

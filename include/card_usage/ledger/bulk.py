@@ -1,8 +1,8 @@
 """Bulk: thousands of new rows of one table at once, several times faster than through one dict a row.
 
 Preparing a dict for each row costs SQLAlchemy more than the row costs the database. Here rows are tuples, values are
-brought to the driver's form column by column, and each database gets them in the way it likes best. Both ways leave
-Python alone while the database works, so that another thread can prepare what comes next.
+converted for the driver column by column, and each database gets them in its fastest way. Both release the interpreter
+lock while the database works, so that another thread can prepare what comes next.
 """
 
 from __future__ import annotations

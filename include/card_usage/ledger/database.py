@@ -1,4 +1,4 @@
-"""Open the ledger: SQLite (embedded) or PostgreSQL, migrated by Alembic, checked before use."""
+"""Database: the ledger in SQLite (embedded) or PostgreSQL, migrated by Alembic, checked before use."""
 
 from __future__ import annotations
 

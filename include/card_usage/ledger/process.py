@@ -1,4 +1,4 @@
-"""Processes that hold something in the ledger: how one is named, and whether it is certainly gone."""
+"""Process: how a process that holds something in the ledger is identified, and whether it is certainly gone."""
 
 from __future__ import annotations
 

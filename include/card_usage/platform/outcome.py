@@ -1,11 +1,11 @@
-"""What an answer means: one pure table, (what was answered to this request id before, the answer now) -> outcome.
+"""Outcome: what an answer means, as one pure table: (earlier answers to the request id, this answer) -> outcome.
 
-Nothing here sends, waits or reads a clock. The classes of the result codes come from code_tables/result_code.csv; the
+Nothing here sends, waits or reads a clock. The classes of result codes come from code_tables/result_code.csv; the
 table below is printed in docs/delivery.md (`python -m card_usage.platform.outcome` writes it, a test holds it current).
 
-The one idea: an answer that never came is not a refusal. As long as nobody knows whether the platform took an event,
-it goes out again under the same request id only, and 'repeated' (10054) then proves that the first one arrived. It
-proves nothing once the platform has said that this id failed: it may remember ids that it did not take.
+A missing answer is not a refusal. As long as nobody knows whether the platform accepted an event, it is sent again
+under the same request id only, and 'repeated' (10054) then proves that the first call arrived. It proves nothing once
+the platform has said that this id failed: it may remember ids that it did not accept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RESULT_CODES: Final = SHIPPED / "code_tables" / "result_code.csv"
 
 
 class Answer(StrEnum):
-    """Class of one answer. The first nine are result codes (document 3.2.12), the rest is what a wire does."""
+    """Class of one answer. The first nine are of result codes (document 3.2.12), the rest of transport failures."""
 
     ACCEPTED = "accepted"
     REPEATED = "repeated"
@@ -46,30 +46,30 @@ UNAVAILABLE: Final = frozenset({Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, 
 
 
 class Past(StrEnum):
-    """What the earlier answers to this request id come to."""
+    """What the earlier answers to a request id prove."""
 
-    CLEAN = "clean"  # none, or none that can have left a trace: the gateway turned each away
+    CLEAN = "clean"  # none, or only calls that the gateway turned away
     DOUBT = "doubt"  # at least one went unanswered
     FAILED = "failed"  # the platform said at least once that it failed (busy, unlisted), whatever else
-    REFUSED = "refused"  # it refused the event for good, and somebody sent it again under the same id
-    ACCEPTED = "accepted"  # it took it
+    REFUSED = "refused"  # it refused the event for good, and a person sent it again under the same id
+    ACCEPTED = "accepted"  # it accepted it
 
 
 class Step(StrEnum):
     """What the deliverer does next."""
 
-    SETTLE = "settle"  # nothing: over
-    DECIDE = "decide"  # nothing by itself: a person decides (redeliver)
+    SETTLE = "settle"  # nothing: the event is settled
+    DECIDE = "decide"  # nothing: a person decides (redeliver)
     RETRY = "retry"  # the same id, after a pause that grows
     RENEW = "renew"  # the same id, with another token
     SLOW = "slow"  # the same id, after a pause, and fewer at a time
     NEXT_DAY = "next_day"  # no call of this hospital before the platform's next day
-    STOP = "stop"  # no call of this hospital before somebody has mended its settings
+    STOP = "stop"  # no call of this hospital before its settings are corrected
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """State that the event takes in the ledger, and the step that follows."""
+    """The event's new state in the ledger, and what the deliverer does next."""
 
     status: str
     step: Step
@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer as the wire gave it. `detail` is a short technical word, never a text of the platform's."""
+    """One answer as received. `detail` is a short technical word, never a text of the platform's."""
 
     answer: Answer
     result_code: int | None = None
@@ -89,7 +89,7 @@ _PASTS = tuple(Past)
 
 
 def _row(step: Step, clean: str, doubt: str, failed: str, refused: str, accepted: str) -> dict[Past, Outcome]:
-    """One line of the table. A settled status needs no step but its own; the given step is for the open ones."""
+    """One row of the table. `step` is for the states that are still open; a settled state has its own."""
 
     def outcome(status: str) -> Outcome:
         if status in {"delivered", "voided"}:
@@ -101,7 +101,7 @@ def _row(step: Step, clean: str, doubt: str, failed: str, refused: str, accepted
     return dict(zip(_PASTS, map(outcome, (clean, doubt, failed, refused, accepted)), strict=True))
 
 
-# A past REFUSED or ACCEPTED is settled: only somebody's hand can have sent it again, and nothing of it is open.
+# A past REFUSED or ACCEPTED is settled: only a person can have had it sent again, and nothing of it is open.
 TABLE: Final[Mapping[Answer, Mapping[Past, Outcome]]] = {
     #                                     clean        doubt          failed         refused        accepted
     Answer.ACCEPTED: _row(Step.SETTLE, "delivered", "delivered", "delivered", "delivered", "delivered"),
@@ -118,8 +118,8 @@ TABLE: Final[Mapping[Answer, Mapping[Past, Outcome]]] = {
     Answer.NO_ANSWER: _row(Step.RETRY, "unknown", "unknown", "unknown", "unknown", "delivered"),
 }
 
-# The strongest answer of a history decides; these leave a trace, in this order.
-_TRACES: Final = (
+# The strongest earlier answer decides; these prove something, strongest first.
+_PROOFS: Final = (
     (Past.ACCEPTED, {Answer.ACCEPTED}),
     (Past.REFUSED, {Answer.REFUSED}),
     (Past.FAILED, {Answer.BUSY, Answer.UNLISTED}),
@@ -128,13 +128,13 @@ _TRACES: Final = (
 
 
 def past(history: Iterable[Answer]) -> Past:
-    """Sum up the earlier answers to one request id, in any order."""
+    """Summarize the earlier answers to one request id, in any order."""
     answers = set(history)
     if not answers:
         return Past.CLEAN
-    for trace, signs in _TRACES:
-        if answers & signs:
-            return trace
+    for proven, by in _PROOFS:
+        if answers & by:
+            return proven
     return Past.CLEAN
 
 

@@ -1,4 +1,4 @@
-"""The platform's request signature (签名, document 3.1.3)."""
+"""Signature (签名, document 3.1.3): what proves to the platform that a request is ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who delivers, with which token, under which quota, and why deliveries stand still."""
+"""Delivering: deliverers, the token that they share, quotas, and the holds that stop them."""
 
 from __future__ import annotations
 
