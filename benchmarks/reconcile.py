@@ -45,7 +45,8 @@ from card_usage.source.reader import Source  # noqa: E402
 from card_usage.source.replica import connect  # noqa: E402
 from card_usage.staging.drafts import Drafter  # noqa: E402
 from card_usage.staging.stage import stage  # noqa: E402
-from card_usage.standard.code_tables import load_aliases, load_tables  # noqa: E402
+from card_usage.standard.aliases import load_aliases  # noqa: E402
+from card_usage.standard.code_tables import load_tables  # noqa: E402
 from card_usage.windows import day_window, instant  # noqa: E402
 
 from benchmarks import stand  # noqa: E402

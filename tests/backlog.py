@@ -25,7 +25,8 @@ from card_usage.ledger.scope import LIVE
 from card_usage.staging.coverage import record_window
 from card_usage.staging.drafts import Drafter
 from card_usage.staging.intake import take_in
-from card_usage.standard.code_tables import CodeTable, load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import CodeTable, load_tables
 from card_usage.standard.id_numbers import check_digit
 from card_usage.standard.payload import payload
 from card_usage.windows import day_window

@@ -32,7 +32,8 @@ from card_usage.reconciliation.statement_store import Statement
 from card_usage.source.reader import Source
 from card_usage.staging.drafts import Drafter
 from card_usage.staging.stage import stage
-from card_usage.standard.code_tables import Aliases, load_aliases, load_tables
+from card_usage.standard.aliases import Aliases, load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import Window, day_window, instant
 from sqlalchemy import (
     Column,

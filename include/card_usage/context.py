@@ -16,7 +16,8 @@ from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.source.query_slots import QuerySlots
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
-from card_usage.standard.code_tables import Aliases, CodeTable, load_aliases, load_tables
+from card_usage.standard.aliases import Aliases, load_aliases
+from card_usage.standard.code_tables import CodeTable, load_tables
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from card_usage.reconciliation.statement_files import ImportOptions, Reader
 from card_usage.reconciliation.statement_import import import_files
 from card_usage.report.mail import mail
 from card_usage.report.publish import publish_fleet
-from card_usage.standard.alias_files import Choice
+from card_usage.standard.aliases import Choice
 from card_usage.windows import Window, day_window, instant
 from openpyxl import load_workbook
 from receivers import mailbox, webhook

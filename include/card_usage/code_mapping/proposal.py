@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from card_usage.errors import BadProposal, UnreadableProposal
 from card_usage.files.delimited import records, text_of
-from card_usage.standard.alias_files import Choice
+from card_usage.standard.aliases import Choice
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import LANGUAGES, Language, Words
 

@@ -25,7 +25,8 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.staging.drafts import Draft, Drafter
 from card_usage.staging.intake import take_in
-from card_usage.standard.code_tables import Aliases, CodeTable
+from card_usage.standard.aliases import Aliases
+from card_usage.standard.code_tables import CodeTable
 from card_usage.windows import day_window
 
 _BATCH: Final = 2_000

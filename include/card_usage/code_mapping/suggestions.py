@@ -24,7 +24,8 @@ from typing import Final, Literal
 from card_usage.code_mapping.gaps import Gap
 from card_usage.errors import CodeTableError
 from card_usage.files.delimited import records, text_of
-from card_usage.standard.code_tables import ALIAS_COLUMNS, CodeTable, fold
+from card_usage.standard.aliases import ALIAS_COLUMNS
+from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import Words
 
 Why = Literal["same_name", "synonym", "elsewhere", "similar"]

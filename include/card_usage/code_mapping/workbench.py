@@ -19,9 +19,7 @@ from card_usage.code_mapping.release import Mended, mend
 from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap_row
 from card_usage.context import Context
 from card_usage.ledger import counts
-from card_usage.standard import alias_files
-from card_usage.standard.alias_files import Change, Choice
-from card_usage.standard.code_tables import load_aliases
+from card_usage.standard.aliases import AliasChange, Choice, alias_changes, load_aliases, with_choices, write_aliases
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
@@ -104,11 +102,11 @@ def read(context: Context, path: Path) -> Proposal:
 class Plan:
     """What choices would do. A local code that already means something else is a conflict, changed only on demand."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[AliasChange, ...]
     mended: Mended
 
     @property
-    def conflicts(self) -> tuple[Change, ...]:
+    def conflicts(self) -> tuple[AliasChange, ...]:
         """Choices against an alias that is there."""
         return tuple(change for change in self.changes if change.kind == "changed")
 
@@ -151,9 +149,9 @@ class Plan:
 
 def plan(context: Context, window: Window, choices: Sequence[Choice], *, now: datetime, replace: bool = False) -> Plan:
     """A dry run of the choices over the window's days. Writes nothing. `replace`: conflicts too."""
-    found = tuple(alias_files.changes(context.aliases, choices))
+    found = tuple(alias_changes(context.aliases, choices))
     taken = [change.choice for change in found if replace or change.kind != "changed"]
-    aliases = alias_files.with_choices(context.aliases, taken)
+    aliases = with_choices(context.aliases, taken)
     return Plan(changes=found, mended=_mend(context, window, aliases, now=now, write=False))
 
 
@@ -162,7 +160,7 @@ def carry_out(
 ) -> tuple[tuple[Path, ...], Mended]:
     """Write the alias files, then release what they release; returns the files that changed, and the events."""
     settings = context.settings
-    files = alias_files.write(settings.aliases, context.hospital.id, context.tables, choices)
+    files = write_aliases(settings.aliases, context.hospital.id, context.tables, choices)
     aliases = load_aliases(settings.aliases, context.hospital.id, context.tables)
     return files, _mend(context, window, aliases, now=now, write=True)
 

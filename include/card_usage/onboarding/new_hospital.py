@@ -12,7 +12,8 @@ from typing import Final
 from card_usage.config.hospital import load_hospital
 from card_usage.errors import BadHospitalFile
 from card_usage.source.feeds import SQL
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 
 _TABLES: Final = ("card_type", "channel", "cost_type", "department", "scene")
 _FILE: Final = """\

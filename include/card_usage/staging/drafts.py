@@ -13,7 +13,8 @@ from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
 from card_usage.standard import rule_check
-from card_usage.standard.code_tables import Aliases, CodeTable
+from card_usage.standard.aliases import Aliases
+from card_usage.standard.code_tables import CodeTable
 from card_usage.standard.normalize import Codes, Normalizer
 from card_usage.windows import Window
 

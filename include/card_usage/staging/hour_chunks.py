@@ -23,7 +23,8 @@ from uuid import UUID
 from card_usage.config.hospital import Hospital
 from card_usage.events import SourceRow
 from card_usage.files.shipped import PACKAGE
-from card_usage.standard.code_tables import Aliases, CodeTable
+from card_usage.standard.aliases import Aliases
+from card_usage.standard.code_tables import CodeTable
 
 MAX_ROWS: Final = 1000
 """Rows of a chunk: one row that changed causes at most so many to be processed again."""

@@ -21,7 +21,8 @@ from card_usage.staging.coverage import WindowStatus, record_window
 from card_usage.staging.drafts import Draft, Drafter
 from card_usage.staging.hour_chunks import HourChunk, fingerprint, hour_chunks, row_text
 from card_usage.staging.intake import take_in
-from card_usage.standard.code_tables import Aliases, CodeTable
+from card_usage.standard.aliases import Aliases
+from card_usage.standard.code_tables import CodeTable
 from card_usage.windows import HOUR, Window
 
 _CHUNKS_PER_COLLECTION: Final = 20

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from card_usage.events import CardUse, Finding, SourceRow, maker
 from card_usage.standard import id_numbers
-from card_usage.standard.code_tables import Aliases, CodeTable, fold
+from card_usage.standard.aliases import Aliases
+from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
 

@@ -27,8 +27,8 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.pipeline import Pipeline
 from card_usage.staging.stage import stage
-from card_usage.standard.alias_files import Choice, changes, write
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import Choice, alias_changes, load_aliases, with_choices, write_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import day_window
 from forked_cli import CommandLine
 from openpyxl import load_workbook
@@ -155,9 +155,7 @@ def test_an_event_outside_of_its_window_is_left_alone(ledger, aliases, tmp_path)
         ledger,
         planted.hospital(),
         TABLES,
-        workbench.alias_files.with_choices(
-            load_aliases(aliases, HOSPITAL, TABLES), [Choice("department", "21020", "0304")]
-        ),
+        with_choices(load_aliases(aliases, HOSPITAL, TABLES), [Choice("department", "21020", "0304")]),
         *DAYS,
         now=NOW,
         write=True,
@@ -246,7 +244,7 @@ def test_a_stem_is_a_name_without_what_hospitals_add(name, bare):
 
 def test_files_are_sorted_keep_rows_and_notes_and_load_again(aliases):
     before = load_aliases(aliases, HOSPITAL, TABLES)["department"]
-    write(aliases, HOSPITAL, TABLES, [Choice("department", "０0１", "1506", "睡眠，门诊")])
+    write_aliases(aliases, HOSPITAL, TABLES, [Choice("department", "０0１", "1506", "睡眠，门诊")])
     path = aliases / HOSPITAL / "department.csv"
     assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "a spreadsheet takes it for UTF-8"
     lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -255,7 +253,7 @@ def test_files_are_sorted_keep_rows_and_notes_and_load_again(aliases):
     assert lines[1:] == sorted(lines[1:], key=lambda line: line.split(",")[0])
     assert "11010,0301,呼吸与危重症医学科" in lines
     assert load_aliases(aliases, HOSPITAL, TABLES)["department"] == {**before, "001": "1506"}
-    write(aliases, HOSPITAL, TABLES, [Choice("department", "11010", "0300")])
+    write_aliases(aliases, HOSPITAL, TABLES, [Choice("department", "11010", "0300")])
     assert "11010,0300,呼吸与危重症医学科" in path.read_text(encoding="utf-8").splitlines(), "the note stays"
 
 
@@ -263,7 +261,7 @@ def test_many_who_write_at_once_lose_nothing(aliases):
     codes = list(TABLES["department"].codes)[:40]
 
     def one(n: int) -> None:
-        write(aliases, HOSPITAL, TABLES, [Choice("department", f"T{n:02}", codes[n])])
+        write_aliases(aliases, HOSPITAL, TABLES, [Choice("department", f"T{n:02}", codes[n])])
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(40)]
     for thread in threads:
@@ -278,14 +276,14 @@ def test_many_who_write_at_once_lose_nothing(aliases):
 def test_a_folder_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "aliases").write_text("a file")
     with pytest.raises(AliasesNotWritable, match="nothing was changed"):
-        write(tmp_path / "aliases", HOSPITAL, TABLES, [Choice("department", "1", "0301")])
+        write_aliases(tmp_path / "aliases", HOSPITAL, TABLES, [Choice("department", "1", "0301")])
 
 
 def test_a_code_that_means_something_else_already_is_a_conflict_and_not_overwritten_unasked(ledger, aliases, tmp_path):
     staged(ledger, aliases)
     pipeline = pipeline_of(ledger, aliases, tmp_path)
     choices = [Choice("department", "11010", "0302"), Choice("department", "21020", "0304")]
-    kinds = [(change.kind, change.before) for change in changes(pipeline.aliases, choices)]
+    kinds = [(change.kind, change.before) for change in alias_changes(pipeline.aliases, choices)]
     assert kinds == [("changed", "0301"), ("new", None)]
     planned = workbench.plan(pipeline, WINDOW, choices, now=NOW)
     assert [change.choice.local for change in planned.conflicts] == ["11010"]

@@ -29,7 +29,8 @@ from card_usage.source.feeds import feed_sql
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.staging.stage import stage
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import day_window
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, make_url, select, text
 from sqlalchemy.dialects import oracle

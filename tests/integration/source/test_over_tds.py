@@ -30,7 +30,8 @@ from card_usage.ledger.schema import event, feed_window, finding
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.staging.stage import Staged, stage
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import Window, day_window
 from demo_his.__main__ import main as load
 from sqlalchemy import NullPool, create_engine, make_url, select, text

@@ -19,7 +19,8 @@ from card_usage.events import SourceRow
 from card_usage.source.feeds import SQL, feed_sql
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.standard.normalize import Normalizer
 from card_usage.standard.rule_check import check
 from card_usage.windows import day_window

@@ -20,7 +20,8 @@ from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.staging.drafts import Drafter
 from card_usage.staging.stage import Staged, stage
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import Window, day_window
 from sqlalchemy import event as sa_event
 from sqlalchemy import func, select

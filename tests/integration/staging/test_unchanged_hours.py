@@ -20,7 +20,8 @@ from card_usage.staging import hour_chunks as hour_chunks_module
 from card_usage.staging.drafts import Draft, Drafter
 from card_usage.staging.hour_chunks import MAX_ROWS, fingerprint, hour_chunks, row_text
 from card_usage.staging.stage import Staged, stage
-from card_usage.standard.code_tables import load_aliases, load_tables
+from card_usage.standard.aliases import load_aliases
+from card_usage.standard.code_tables import load_tables
 from card_usage.windows import Window, day_window
 from hypothesis import given, settings
 from hypothesis import strategies as st

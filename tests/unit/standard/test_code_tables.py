@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from card_usage.errors import CodeTableError
 from card_usage.events import CODE_TABLES
-from card_usage.standard.alias_files import Choice, write
-from card_usage.standard.code_tables import ALIAS_COLUMNS, TABLE_COLUMNS, TABLES, fold, load_aliases, load_tables
+from card_usage.standard.aliases import ALIAS_COLUMNS, Choice, load_aliases, write_aliases
+from card_usage.standard.code_tables import TABLE_COLUMNS, TABLES, fold, load_tables
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -193,7 +193,7 @@ def test_aliases_are_read_and_added_to_however_a_spreadsheet_saved_them(tmp_path
     path.parent.mkdir()
     path.write_bytes("\r\n".join(lines).replace(",", separator).encode(encoding))
     assert load_aliases(tmp_path, "h", SHIPPED)["department"] == {"心内门诊": "0304", "K7": "0301"}
-    assert write(tmp_path, "h", SHIPPED, [Choice("department", "K8", "0301")]) == (path,)
+    assert write_aliases(tmp_path, "h", SHIPPED, [Choice("department", "K8", "0301")]) == (path,)
     assert load_aliases(tmp_path, "h", SHIPPED)["department"] == {"心内门诊": "0304", "K7": "0301", "K8": "0301"}
     assert "张工；2026" in path.read_text(encoding="utf-8-sig")
 
