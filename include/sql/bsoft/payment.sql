@@ -28,7 +28,7 @@ SELECT CAST(m.MZXH AS varchar(20)) AS source_id,
 FROM MS_MZXX m
 LEFT JOIN MS_ZFFP z ON z.MZXH = m.MZXH
 LEFT JOIN MS_BRDA p ON p.BRID = m.BRID
-LEFT JOIN xt_brxx c ON c.brid = m.BRID
+LEFT JOIN xt_brxx c ON c.brid = p.BRID
 WHERE m.SFRQ >= :start
   AND m.SFRQ < :end
 GROUP BY m.MZXH, m.SFRQ, p.SFZH, p.BRXM

@@ -29,7 +29,7 @@ FROM MS_GHMX g
 LEFT JOIN MS_THMX t ON t.SBXH = g.SBXH
 LEFT JOIN MS_BRDA p ON p.BRID = g.BRID
 LEFT JOIN GY_KSDM k ON k.KSDM = g.KSDM
-LEFT JOIN xt_brxx c ON c.brid = g.BRID
+LEFT JOIN xt_brxx c ON c.brid = p.BRID
 WHERE g.GHSJ >= :start
   AND g.GHSJ < :end
 GROUP BY g.SBXH, g.GHSJ, g.KSDM, k.KSMC, p.SFZH, p.BRXM

@@ -5,6 +5,7 @@
 -- One line per invoice (INVOICE_NO) of the window: valid ones (CANCEL_FLAG 1) and cancelled ones (CANCEL_FLAG
 -- otherwise, voided = 1), so that a refund after the first reading is seen. Not read: reversal rows (TRANS_TYPE 2).
 -- GROUP BY leaves one line per invoice where xt_brxx has a patient twice.
+-- A CARD_NO of zeros, blanks or dashes is nobody's: it would find a stranger's health card.
 -- To be settled with the hospital: card type and channel stand in no table known to us (NULL quarantines every event
 -- until their columns are named here), and so does what a reprint leaves behind: it must not look like a second charge.
 --
@@ -27,7 +28,7 @@ SELECT i.INVOICE_NO AS source_id,
        MAX(CASE WHEN i.CANCEL_FLAG = '1' THEN 0 ELSE 1 END) AS voided
 FROM FIN_OPB_INVOICEINFO i
 LEFT JOIN FIN_OPR_REGISTER r ON r.CLINIC_CODE = i.CLINIC_CODE AND r.TRANS_TYPE = '1'
-LEFT JOIN xt_brxx c ON c.brid = r.CARD_NO
+LEFT JOIN xt_brxx c ON c.brid = r.CARD_NO AND LTRIM(r.CARD_NO, '0 -') IS NOT NULL
 WHERE i.OPER_DATE >= :start
   AND i.OPER_DATE < :end
   AND i.TRANS_TYPE = '1'

@@ -5,6 +5,7 @@
 -- One line per registration (CLINIC_CODE) of the window: valid ones (VALID_FLAG 1) and returned ones (VALID_FLAG
 -- otherwise, voided = 1), so that a return after the first reading is seen. Not read: reversal rows (TRANS_TYPE 2).
 -- GROUP BY leaves one line per registration where xt_brxx has a patient twice.
+-- A CARD_NO of zeros, blanks or dashes is nobody's: it would find a stranger's health card.
 -- To be settled with the hospital: card type and channel stand in no table known to us. NULL quarantines every event
 -- until their columns are named here; a constant would report what nobody knows.
 --
@@ -27,7 +28,7 @@ SELECT r.CLINIC_CODE AS source_id,
        MAX(CASE WHEN r.VALID_FLAG = '1' THEN 0 ELSE 1 END) AS voided
 FROM FIN_OPR_REGISTER r
 LEFT JOIN COM_DEPARTMENT k ON k.DEPT_CODE = r.DEPT_CODE
-LEFT JOIN xt_brxx c ON c.brid = r.CARD_NO
+LEFT JOIN xt_brxx c ON c.brid = r.CARD_NO AND LTRIM(r.CARD_NO, '0 -') IS NOT NULL
 WHERE r.REG_DATE >= :start
   AND r.REG_DATE < :end
   AND r.TRANS_TYPE = '1'

@@ -2,7 +2,8 @@
 -- Admission (住院登记) 010109: patients registered for the ward. Winning THIS4.
 --
 -- One line per stay (syxh) begun in the window (ryrq): cancelled ones (brzt 9) with voided = 1, so that a cancellation
--- after the first reading is seen. Inpatients have numbers (patid) of their own: their health card is found by sfzh.
+-- after the first reading is seen. Inpatients have numbers (patid) of their own: their health card is found by sfzh,
+-- and only by a resident ID number (18 characters, region, birth date): '', 0 or 无 would find a stranger's card.
 -- GROUP BY leaves one line per stay where xt_brxx knows a patient twice.
 --
 -- Reads   ZY_BRSYK: syxh, patid, ryrq, ksdm, brzt, cardtype, qdlx, ybdm
@@ -26,6 +27,11 @@ FROM ZY_BRSYK s
 LEFT JOIN ZY_BRXXK p ON p.patid = s.patid
 LEFT JOIN YY_KSBMK k ON k.id = s.ksdm
 LEFT JOIN xt_brxx c ON c.sfzh = p.sfzh
+    AND RTRIM(p.sfzh) LIKE '__________________'
+    AND SUBSTRING(p.sfzh, 1, 1) >= '1' AND SUBSTRING(p.sfzh, 1, 1) <= '8'
+    AND SUBSTRING(p.sfzh, 7, 2) IN ('18', '19', '20')
+    AND SUBSTRING(p.sfzh, 11, 2) >= '01' AND SUBSTRING(p.sfzh, 11, 2) <= '12'
+    AND SUBSTRING(p.sfzh, 13, 2) >= '01' AND SUBSTRING(p.sfzh, 13, 2) <= '31'
 WHERE s.ryrq >= CAST(:start AS char(16))
   AND s.ryrq < CAST(:end AS char(16))
 GROUP BY s.ryrq, s.syxh, s.ksdm, k.name, s.cardtype, s.qdlx, s.ybdm, p.sfzh, p.hzxm

@@ -26,7 +26,7 @@ SELECT CAST(f.xh AS varchar(20)) AS source_id,
 FROM SF_MZCFK f
 LEFT JOIN SF_BRXXK p ON p.patid = f.patid
 LEFT JOIN YY_KSBMK k ON k.id = f.ksdm
-LEFT JOIN xt_brxx c ON c.brid = f.patid
+LEFT JOIN xt_brxx c ON c.brid = p.patid
 WHERE f.fyrq >= CAST(:start AS char(16))
   AND f.fyrq < CAST(:end AS char(16))
   AND f.fybz = 1

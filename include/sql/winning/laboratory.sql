@@ -26,7 +26,7 @@ SELECT RTRIM(r.repno) AS source_id,
 FROM VW_YJ_REPORT r
 LEFT JOIN SF_BRXXK p ON p.patid = r.patid
 LEFT JOIN YY_KSBMK k ON k.id = r.sqksdm
-LEFT JOIN xt_brxx c ON c.brid = r.patid
+LEFT JOIN xt_brxx c ON c.brid = p.patid
 WHERE r.pubtime >= CAST(:start AS char(16))
   AND r.pubtime < CAST(:end AS char(16))
   AND r.replb = 'JY'

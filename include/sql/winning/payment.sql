@@ -29,7 +29,7 @@ SELECT RTRIM(j.sjh) AS source_id,
 FROM VW_MZBRJSK j
 LEFT JOIN SF_BRXXK p ON p.patid = j.patid
 LEFT JOIN YY_KSBMK k ON k.id = j.sfksdm
-LEFT JOIN xt_brxx c ON c.brid = j.patid
+LEFT JOIN xt_brxx c ON c.brid = p.patid
 WHERE j.sfrq >= CAST(:start AS char(16))
   AND j.sfrq < CAST(:end AS char(16))
   AND j.ghsfbz = 1
@@ -51,7 +51,7 @@ SELECT REPLACE('YJ*', '*', CAST(d.xh AS varchar(20))) AS source_id,
        MAX(CASE WHEN d.jlzt = 1 THEN 1 ELSE 0 END) AS voided
 FROM YY_JZBRYJK d
 LEFT JOIN SF_BRXXK p ON p.patid = d.patid
-LEFT JOIN xt_brxx c ON c.brid = d.patid
+LEFT JOIN xt_brxx c ON c.brid = p.patid
 WHERE d.lrrq >= CAST(:start AS char(16))
   AND d.lrrq < CAST(:end AS char(16))
   AND d.jlzt IN (0, 1)

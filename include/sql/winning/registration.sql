@@ -27,7 +27,7 @@ SELECT CAST(g.xh AS varchar(20)) AS source_id,
 FROM VW_GHZDK g
 LEFT JOIN SF_BRXXK p ON p.patid = g.patid
 LEFT JOIN YY_KSBMK k ON k.id = g.ksdm
-LEFT JOIN xt_brxx c ON c.brid = g.patid
+LEFT JOIN xt_brxx c ON c.brid = p.patid
 WHERE g.ghrq >= CAST(:start AS char(16))
   AND g.ghrq < CAST(:end AS char(16))
   AND g.jlzt IN (0, 1)

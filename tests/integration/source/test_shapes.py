@@ -30,6 +30,24 @@ from sqlglot import exp
 DAY = day_window(date(2026, 11, 20))
 NOON = DAY.start + timedelta(hours=12)
 PATIENT, CARD, KNOWN_TWICE, STRANGER = 1, 7, 2, 99
+FIRST_ID, SECOND_ID = "11010119900307001X", "110101198812310020"
+NO_ID_NUMBERS = (
+    *(
+        "",
+        " ",
+        "-",
+        "0",
+        "无",
+        "不详",
+        "000000000000000000",
+        "00000000000000000X",
+        "０００００００００００００００００００",
+    ),
+    *("111111111111111111", "123456789012345678", "999999999999999999", "110101000000000000", "000000000000000", "  "),
+)
+"""What a HIS keeps where it has no ID number."""
+NO_PATIENTS = ("", " ", "-", "0", 0, "无", "不详", "0000000000", "00000000-0000-0000-0000-000000000000")
+"""What a HIS keeps where it knows no patient."""
 
 PRESENTED = {"cardtype": "JK", "qdlx": "ZZ", "ybdm": "201"}
 REPORT = {"patid": PATIENT, "sqksdm": "K1", **PRESENTED}
@@ -130,7 +148,7 @@ WINNING = {
         scene="010109",
     ),
 }
-WINNING_TABLES = """
+WINNING_TABLES = f"""
 CREATE TABLE SF_BRXXK (patid, hzxm, sfzh);
 CREATE TABLE ZY_BRXXK (patid, hzxm, sfzh);
 CREATE TABLE YY_KSBMK (id, name);
@@ -145,10 +163,11 @@ CREATE TABLE YY_JZBRYJK (xh, patid, lrrq, jlzt, cardtype, qdlx, ybdm);
 CREATE TABLE SF_MZCFK (xh, patid, ksdm, fybz, fyrq, jlzt, cardtype, qdlx, ybdm);
 CREATE TABLE VW_YJ_REPORT (repno, replb, patid, sqksdm, pubtime, jlzt, cardtype, qdlx, ybdm);
 CREATE TABLE ZY_BRSYK (syxh, patid, ryrq, ksdm, brzt, cardtype, qdlx, ybdm);
-INSERT INTO SF_BRXXK VALUES (1, '甲', 'N1'), (2, '乙', 'N2');
-INSERT INTO ZY_BRXXK VALUES (1, '甲', 'N1'), (2, '乙', 'N2');
+INSERT INTO SF_BRXXK VALUES (1, '甲', '{FIRST_ID}'), (2, '乙', '{SECOND_ID}');
+INSERT INTO ZY_BRXXK VALUES (1, '甲', '{FIRST_ID}'), (2, '乙', '{SECOND_ID}');
 INSERT INTO YY_KSBMK VALUES ('K1', '内科');
-INSERT INTO xt_brxx VALUES (1, 1, 'N1', 'QR1'), (2, 2, 'N2', 'QR2a'), (3, 2, 'N2', 'QR2b');
+INSERT INTO xt_brxx VALUES
+    (1, 1, '{FIRST_ID}', 'QR1'), (2, 2, '{SECOND_ID}', 'QR2a'), (3, 2, '{SECOND_ID}', 'QR2b');
 """
 
 CHANNELS = {"KDJID": CARD}
@@ -217,7 +236,7 @@ TRASEN = {
         department="0301",
     ),
 }
-TRASEN_TABLES = """
+TRASEN_TABLES = f"""
 CREATE TABLE YY_BRXX (BRXXID, BRXM, SFZH);
 CREATE TABLE YY_KDJB (KDJID, BRXXID, KLX);
 CREATE TABLE JC_DEPT_PROPERTY (DEPT_ID, NAME, dept_hqms_code);
@@ -234,7 +253,7 @@ CREATE TABLE MZ_CFB_H (CFID, GHXXID, BRXXID, KSDM, XMLY, BFYBZ, FYRQ DATETIME, F
 CREATE VIEW VI_MZ_CFB AS SELECT * FROM MZ_CFB UNION ALL SELECT * FROM MZ_CFB_H;
 CREATE TABLE VI_ZY_VINPATIENT_ALL
     (INPATIENT_ID, BABY_ID, PATIENT_ID, IN_DATE DATETIME, IN_DEPT, FLAG, KDJID, DJY);
-INSERT INTO YY_BRXX VALUES (1, '甲', 'N1'), (2, '乙', 'N2');
+INSERT INTO YY_BRXX VALUES (1, '甲', '{FIRST_ID}'), (2, '乙', '{SECOND_ID}');
 INSERT INTO YY_KDJB VALUES (7, 1, 4), (8, 2, 4);
 INSERT INTO JC_DEPT_PROPERTY VALUES (5, '内科', '0301 '), (6, '互联网门诊', NULL);
 INSERT INTO xt_brxx VALUES (1, 1, 'QR1'), (2, 2, 'QR2a'), (3, 2, 'QR2b');
@@ -249,7 +268,7 @@ SEEN = {
     "CARD_TYPE": "JK",
     "CHANNEL": "ZZ",
     "COST_TYPE": "201",
-    "ID_NUMBER": "N1",
+    "ID_NUMBER": FIRST_ID,
     "NAME": "甲",
     "QR_CODE_TEXT": "QR1",
 }
@@ -295,7 +314,7 @@ class His:
 
     def __init__(self, path: Path, shape: str, name: str) -> None:
         tables, feeds = SHAPES[shape]
-        self.feed, self.name = feeds[name], name.partition(",")[0]
+        self.shape, self.feed, self.name = shape, feeds[name], name.partition(",")[0]
         self.bounds = feed_sql(shape, self.name).bounds
         self._connection = sqlite3.connect(path)
         self._connection.executescript(tables)
@@ -308,6 +327,22 @@ class His:
         statement = f"INSERT INTO {table or self.feed.table} ({', '.join(row)}) VALUES ({holes})"
         with self._connection:
             self._connection.execute(statement, tuple(row.values()))
+
+    def know_patient(self, patient: object, id_number: str) -> None:
+        """A patient of the master tables, outpatients' and inpatients'."""
+        for table in ("SF_BRXXK", "ZY_BRXXK") if self.shape == "winning" else ("YY_BRXX",):
+            with self._connection:
+                self._connection.execute(f"INSERT INTO {table} VALUES (?, '丙', ?)", (patient, id_number))
+
+    def know_card(self, patient: object, id_number: str, qr_code_text: str) -> None:
+        """A line of the health cards' side table."""
+        columns = "id, brid, sfzh, qrCodeText" if self.shape == "winning" else "id, brid, qrCodeText"
+        values = (
+            (id(self), patient, id_number, qr_code_text) if "sfzh" in columns else (id(self), patient, qr_code_text)
+        )
+        with self._connection:
+            holes = ", ".join("?" * len(values))
+            self._connection.execute(f"INSERT INTO xt_brxx ({columns}) VALUES ({holes})", values)
 
     def read(self, start: datetime = DAY.start, end: datetime = DAY.end) -> list[SourceRow]:
         rows = [row for batch in self._source.rows(self.name, start, end) for row in batch]
@@ -387,7 +422,7 @@ def test_the_start_belongs_to_a_window_and_the_end_to_the_next_one(his: His) -> 
 def test_patient_health_card_and_department_are_joined_and_a_stranger_is_no_reason_to_lose_the_row(his: His) -> None:
     his.put("1", NOON, his.feed.valid)
     (row,) = his.read()
-    assert (row.name, row.id_number, row.qr_code_text) == ("甲", "N1", "QR1")
+    assert (row.name, row.id_number, row.qr_code_text) == ("甲", FIRST_ID, "QR1")
     assert row.department == his.feed.department
     assert row.department_name == ("内科" if his.feed.department else None)
     assert row.scene == his.feed.scene
@@ -398,9 +433,33 @@ def test_patient_health_card_and_department_are_joined_and_a_stranger_is_no_reas
         assert his.read()[1][8:11] == (None, None, None)
 
 
-@pytest.mark.parametrize(
+of_patients = pytest.mark.parametrize(
     "his", [(shape, name) for shape, name in EVERY if SHAPES[shape][1][name].patient], indirect=True
 )
+
+
+@of_patients
+def test_a_blank_or_placeholder_instead_of_an_id_number_finds_no_strangers_health_card(his: His) -> None:
+    for number, placeholder in enumerate(NO_ID_NUMBERS, start=1000):
+        his.know_patient(number, placeholder)
+        his.know_card(10_000 + number, placeholder, "QR-STRANGER")
+        his.put(str(number), NOON, his.feed.valid, **{his.feed.patient: number})
+    rows = his.read()
+    assert [row.id_number for row in rows] == list(NO_ID_NUMBERS)
+    assert {row.qr_code_text for row in rows} == {None}
+
+
+@of_patients
+def test_a_blank_or_placeholder_instead_of_a_patient_finds_no_strangers_health_card(his: His) -> None:
+    for number, placeholder in enumerate(NO_PATIENTS):
+        his.know_card(placeholder, SECOND_ID, "QR-STRANGER")
+        his.put(str(number), NOON, his.feed.valid, **{his.feed.patient: placeholder})
+    rows = his.read()
+    assert len(rows) == len(NO_PATIENTS)
+    assert {row[8:11] for row in rows} == {(None, None, None)}
+
+
+@of_patients
 def test_a_patient_whom_the_side_table_knows_twice_is_read_once(his: His) -> None:
     his.put("1", NOON, his.feed.valid, **{his.feed.patient: KNOWN_TWICE})
     (row,) = his.read()
@@ -465,6 +524,63 @@ def test_sql_server_would_read_every_feed(shape: str, feed: str) -> None:
             edge = comparison.expression.find(exp.Placeholder).name
             assert edge == ("start" if isinstance(comparison, exp.GTE) else "end")
     assert not list(statement.find_all(exp.Between, exp.Star))
+
+
+ID_COLUMNS = {
+    column.this.name.lower()
+    for shape, feed in FILES
+    for select in statements(SQL / shape / f"{feed}.sql")[0].find_all(exp.Select)
+    for column in select.selects
+    if column.alias == "id_number" and isinstance(column.this, exp.Column)
+}
+"""Columns that any feed reads an ID number from."""
+VALID_ID = (
+    "RTRIM({0}) LIKE '__________________'",
+    "SUBSTRING({0}, 1, 1) >= '1'",
+    "SUBSTRING({0}, 1, 1) <= '8'",
+    "SUBSTRING({0}, 7, 2) IN ('18', '19', '20')",
+    "SUBSTRING({0}, 11, 2) >= '01'",
+    "SUBSTRING({0}, 11, 2) <= '12'",
+    "SUBSTRING({0}, 13, 2) >= '01'",
+    "SUBSTRING({0}, 13, 2) <= '31'",
+)
+"""A resident ID number, as far as a database tells without computing its check digit."""
+
+
+def unguarded(statement: exp.Expression) -> list[str]:
+    """Comparisons of an ID number with another column that do not demand a valid one beside it."""
+    open_joins = []
+    for equality in statement.find_all(exp.EQ):
+        sides = [side for side in (equality.left, equality.right) if isinstance(side, exp.Column)]
+        if len(sides) < 2 or not any(side.name.lower() in ID_COLUMNS for side in sides):
+            continue
+        whole: exp.Expression = equality
+        while isinstance(whole.parent, exp.And | exp.Paren):
+            whole = whole.parent
+        demanded = {condition.sql() for condition in whole.flatten()} if isinstance(whole, exp.And) else set()
+        guards = [{sqlglot.parse_one(line.format(side.sql())).sql() for line in VALID_ID} for side in sides]
+        if not any(guard <= demanded for guard in guards):
+            open_joins.append(equality.sql())
+    return open_joins
+
+
+@pytest.mark.parametrize(("shape", "feed"), FILES)
+def test_no_feed_joins_on_an_id_number_without_demanding_a_valid_one(shape: str, feed: str) -> None:
+    assert {"sfzh", "idenno", "id_number"} <= ID_COLUMNS
+    (statement,) = statements(SQL / shape / f"{feed}.sql")
+    assert unguarded(statement) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_no_script_for_the_dba_joins_on_an_id_number_without_demanding_a_valid_one(script: Path) -> None:
+    assert [join for statement in statements(script) for join in unguarded(statement)] == []
+
+
+def test_a_join_on_a_bare_id_number_would_be_found() -> None:
+    (admission,) = statements(SQL / "winning" / "admission.sql")
+    bare = sqlglot.parse_one("SELECT 1 FROM a JOIN b ON a.sfzh = b.SFZH AND a.x = b.x", dialect="tsql")
+    assert unguarded(bare) == ["a.sfzh = b.SFZH"]
+    assert any(equality.left.name == "sfzh" for equality in admission.find_all(exp.EQ))
 
 
 HEADER = re.compile(r"(\w+)(?: \([^)]*\))?: (\w+(?:, \w+)*)")

@@ -27,7 +27,7 @@ SELECT CAST('registration' AS varchar(16)) AS FEED,
 FROM dbo.GH_GHZDK g
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = g.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = g.ksdm
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = g.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE g.jlzt IN (0, 1)
 UNION ALL
 SELECT CAST('payment' AS varchar(16)),
@@ -46,7 +46,7 @@ SELECT CAST('payment' AS varchar(16)),
 FROM dbo.SF_BRJSK j
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = j.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = j.sfksdm
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = j.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE j.ghsfbz = 1
   AND j.ybjszt = 2
   AND j.jlzt IN (0, 1)
@@ -66,7 +66,7 @@ SELECT CAST('payment' AS varchar(16)),
        CAST(CASE WHEN d.jlzt = 1 THEN 1 ELSE 0 END AS int)
 FROM dbo.YY_JZBRYJK d
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = d.patid
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = d.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE d.jlzt IN (0, 1)
 UNION ALL
 SELECT CAST('dispensing' AS varchar(16)),
@@ -85,7 +85,7 @@ SELECT CAST('dispensing' AS varchar(16)),
 FROM dbo.SF_MZCFK f
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = f.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = f.ksdm
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = f.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE f.fybz = 1
   AND f.jlzt IN (0, 1)
 UNION ALL
@@ -105,7 +105,7 @@ SELECT CAST('examination' AS varchar(16)),
 FROM dbo.VW_YJ_REPORT r
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = r.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = r.sqksdm
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = r.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE r.replb = 'JC'
   AND r.jlzt IN (0, 1)
 UNION ALL
@@ -125,7 +125,7 @@ SELECT CAST('laboratory' AS varchar(16)),
 FROM dbo.VW_YJ_REPORT r
 LEFT JOIN dbo.SF_BRXXK p ON p.patid = r.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = r.sqksdm
-LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = r.patid
+LEFT JOIN (SELECT brid, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY brid) c ON c.brid = p.patid
 WHERE r.replb = 'JY'
   AND r.jlzt IN (0, 1)
 UNION ALL
@@ -145,7 +145,12 @@ SELECT CAST('admission' AS varchar(16)),
 FROM dbo.ZY_BRSYK s
 LEFT JOIN dbo.ZY_BRXXK p ON p.patid = s.patid
 LEFT JOIN dbo.YY_KSBMK k ON k.id = s.ksdm
-LEFT JOIN (SELECT sfzh, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY sfzh) c ON c.sfzh = p.sfzh;
+LEFT JOIN (SELECT sfzh, MAX(qrCodeText) AS qrCodeText FROM dbo.xt_brxx GROUP BY sfzh) c ON c.sfzh = p.sfzh
+    AND RTRIM(p.sfzh) LIKE '__________________'
+    AND SUBSTRING(p.sfzh, 1, 1) >= '1' AND SUBSTRING(p.sfzh, 1, 1) <= '8'
+    AND SUBSTRING(p.sfzh, 7, 2) IN ('18', '19', '20')
+    AND SUBSTRING(p.sfzh, 11, 2) >= '01' AND SUBSTRING(p.sfzh, 11, 2) <= '12'
+    AND SUBSTRING(p.sfzh, 13, 2) >= '01' AND SUBSTRING(p.sfzh, 13, 2) <= '31';
 GO
 -- What the branches leave out 各分支不取的记录: reversal rows (jlzt 2), pre-registrations (jlzt 8), charges that are the fee
 -- of a registration (ghsfbz not 1), prescriptions that nobody has handed out (fybz 0). A cancelled stay is brzt 9.
