@@ -1,9 +1,8 @@
-"""The values that travel: a row of the HIS, the card use it says, and what was found about it.
+"""Events: a row of the HIS, the card use that it records, and the findings about it.
 
 A card use event (用卡数据, document 2.7.4) leaves the HIS as a `SourceRow` in local codes, becomes a `CardUse` in
 standard codes, and collects `Finding`s on the way. Patient fields never show in a repr of these, and no finding carries
-one. Keys and request ids are derived, never drawn: whoever sees the same event derives the same ids, on any day, on any
-machine.
+one. Keys and request ids are derived, never random: the same event gives the same ids, on any day, on any machine.
 """
 
 import uuid
@@ -38,7 +37,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 
 _Named = TypeVar("_Named", bound=tuple[Any, ...])
 
-# Changing a namespace would report every event a second time: these two are for ever.
+# Changing a namespace would report every event a second time: these two never change.
 _EVENT_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:event").bytes
 _REQUEST_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:card-usage-pipeline:request").bytes
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -102,26 +101,26 @@ class Finding:
 
 
 def maker(kind: type[_Named]) -> Callable[[Iterable[Any]], _Named]:
-    """What `kind._make` does, without a Python frame a row and without counting the values."""
+    """What `kind._make` does, but without a Python call for each row, and the number of values is not checked."""
     return partial(tuple.__new__, kind)
 
 
 # In a name each part stands behind its own length: no two lists of parts, ("a|b", "c") and ("a", "b|c"), give the same.
 def _uuid5(namespace: bytes, name: str) -> str:
-    """`uuid.uuid5(namespace, name).hex`, without the object in between: staging makes two for every row."""
+    """`uuid.uuid5(namespace, name).hex`, without the object in between: staging computes two for every row."""
     digest = sha1(namespace + name.encode()).hexdigest()  # noqa: S324 - as UUIDv5 is defined
     return f"{digest[:12]}5{digest[13:16]}{_VARIANT[digest[16]]}{digest[17:32]}"
 
 
 @lru_cache(maxsize=64)
-def _of_feed(hospital_id: str, feed: str) -> bytes:
+def _event_namespace_of(hospital_id: str, feed: str) -> bytes:
     """What all event keys of a feed are made of."""
     return _EVENT_NAMESPACE + f"{len(hospital_id)}:{hospital_id}{len(feed)}:{feed}".encode()
 
 
 def event_key(hospital_id: str, feed: str, source_id: str) -> str:
     """UUIDv5 of (hospital, feed, the HIS's own key of the row): 32 lower-case hex digits."""
-    return _uuid5(_of_feed(hospital_id, feed), f"{len(source_id)}:{source_id}")
+    return _uuid5(_event_namespace_of(hospital_id, feed), f"{len(source_id)}:{source_id}")
 
 
 def request_id(event_key: str, digest: str, generation: int) -> str:
@@ -129,6 +128,6 @@ def request_id(event_key: str, digest: str, generation: int) -> str:
 
     Stays the same as long as an outcome is unknown; the generation rises only after a definite refusal.
     """
-    times = str(generation)
-    name = f"{len(event_key)}:{event_key}{len(digest)}:{digest}{len(times)}:{times}"
+    number = str(generation)
+    name = f"{len(event_key)}:{event_key}{len(digest)}:{digest}{len(number)}:{number}"
     return _uuid5(_REQUEST_NAMESPACE, name).upper()

@@ -76,36 +76,36 @@ def instant(local_time: datetime) -> datetime:
     return local_time.replace(tzinfo=ZONE).astimezone(UTC)
 
 
-def between(start: datetime, end: datetime) -> Window:
+def window_between(start: datetime, end: datetime) -> Window:
     """The window between two instants (aware), as a scheduler's data interval gives them."""
     return Window(local(start), local(end))
 
 
-def joined(stretches: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Stretches in order of their start, those that touch or overlap made one."""
-    found: list[tuple[datetime, datetime]] = []
-    for start, end in stretches:
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+def merged(intervals: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Intervals in order of their start; those that touch or overlap become one."""
+    result: list[tuple[datetime, datetime]] = []
+    for start, end in intervals:
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
-            found.append((start, end))
-    return found
+            result.append((start, end))
+    return result
 
 
-def gaps(window: Window, stretches: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Parts of the window that none of the stretches, in order of their start, covers."""
-    found: list[tuple[datetime, datetime]] = []
+def gaps(window: Window, intervals: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Parts of the window that none of the intervals, in order of their start, covers."""
+    uncovered: list[tuple[datetime, datetime]] = []
     at = window.start
-    for start, end in joined(stretches):
+    for start, end in merged(intervals):
         if at < min(start, window.end):
-            found.append((at, min(start, window.end)))
+            uncovered.append((at, min(start, window.end)))
         at = max(at, end)
     if at < window.end:
-        found.append((at, window.end))
-    return found
+        uncovered.append((at, window.end))
+    return uncovered
 
 
-def recounted(today: date, days: int) -> tuple[date, date]:
+def recount_days(today: date, days: int) -> tuple[date, date]:
     """First and last day that a morning's recount goes over: the last `days`, on the 3rd the whole month before too."""
     first, last = today - DAY * days, today - DAY
     if today.day == 3:

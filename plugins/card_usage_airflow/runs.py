@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from card_usage.windows import DAY, HOUR, Window, between, day_window, day_windows, local, recounted
+from card_usage.windows import DAY, HOUR, Window, day_window, day_windows, local, recount_days, window_between
 
 
 def present() -> datetime:
@@ -23,7 +23,7 @@ def window_of(context: Mapping[str, Any], cadence: str = "daily") -> Window:
         return day_window(date.fromisoformat(day))
     start, end = context["dag_run"].data_interval_start, context["dag_run"].data_interval_end
     if start and end:
-        return between(start, end)
+        return window_between(start, end)
     until = local(context["dag_run"].run_after)
     if cadence == "hourly":
         until = until.replace(minute=0, second=0, microsecond=0)
@@ -56,5 +56,5 @@ def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
     end = context["dag_run"].data_interval_end or context["dag_run"].run_after
     today = local(end).date()
     if is_scheduled(context):
-        return tuple(day_windows(*recounted(today, days)))
+        return tuple(day_windows(*recount_days(today, days)))
     return tuple(day_windows(today - timedelta(days=days), today - timedelta(days=1)))

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.timetables.base import DataInterval
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
-from card_usage.windows import HOUR, between, day_window
+from card_usage.windows import HOUR, day_window, window_between
 from pendulum import DateTime
 
 
@@ -28,7 +28,7 @@ class LocalIntervals(CronDataIntervalTimetable):
     ) -> str:
         if data_interval is None or run_type not in (DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB):
             return super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
-        window = between(data_interval.start, data_interval.end)
+        window = window_between(data_interval.start, data_interval.end)
         whole_hours = window.end - window.start >= HOUR
         shape = "%Y-%m-%d" if window == day_window(window.day) else "%Y-%m-%dT%H" if whole_hours else "%Y-%m-%dT%H:%M"
         return run_type.generate_run_id(suffix=f"{window.start:{shape}}")

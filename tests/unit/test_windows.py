@@ -12,14 +12,14 @@ from card_usage.windows import (
     DAY,
     HOUR,
     Window,
-    between,
     day_window,
     day_windows,
     gaps,
     instant,
-    joined,
     local,
-    recounted,
+    merged,
+    recount_days,
+    window_between,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +69,7 @@ def test_local_time_does_not_depend_on_the_zone_of_the_machine(monkeypatch: pyte
 
 
 def test_a_data_interval_of_a_scheduler_in_utc_is_the_local_day():
-    window = between(datetime(2026, 11, 22, 16, tzinfo=UTC), datetime(2026, 11, 23, 16, tzinfo=UTC))
+    window = window_between(datetime(2026, 11, 22, 16, tzinfo=UTC), datetime(2026, 11, 23, 16, tzinfo=UTC))
     assert window == day_window(date(2026, 11, 23))
 
 
@@ -131,24 +131,24 @@ def test_windows_sort_compare_and_travel():
 
 
 def test_a_recount_goes_over_the_last_days_and_on_the_3rd_over_the_month_before():
-    assert recounted(date(2026, 3, 10), 7) == (date(2026, 3, 3), date(2026, 3, 9))
-    assert recounted(date(2026, 3, 3), 7) == (date(2026, 2, 1), date(2026, 3, 2))
-    assert recounted(date(2026, 3, 3), 60) == (date(2026, 1, 2), date(2026, 3, 2))
-    assert recounted(date(2026, 1, 3), 7) == (date(2025, 12, 1), date(2026, 1, 2))
+    assert recount_days(date(2026, 3, 10), 7) == (date(2026, 3, 3), date(2026, 3, 9))
+    assert recount_days(date(2026, 3, 3), 7) == (date(2026, 2, 1), date(2026, 3, 2))
+    assert recount_days(date(2026, 3, 3), 60) == (date(2026, 1, 2), date(2026, 3, 2))
+    assert recount_days(date(2026, 1, 3), 7) == (date(2025, 12, 1), date(2026, 1, 2))
 
 
 STRETCHES = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=12)
 BASE = datetime(2026, 11, 23)  # noqa: DTZ001 - local by design
 
 
-def stretches(made: list[tuple[int, int]]) -> list[tuple[datetime, datetime]]:
+def intervals(made: list[tuple[int, int]]) -> list[tuple[datetime, datetime]]:
     return sorted((BASE + HOUR * start, BASE + HOUR * (start + size)) for start, size in made)
 
 
 @given(STRETCHES)
-def test_joined_stretches_cover_what_the_single_ones_do(made: list[tuple[int, int]]) -> None:
-    single = stretches(made)
-    whole = joined(single)
+def test_merged_intervals_cover_what_the_single_ones_do(made: list[tuple[int, int]]) -> None:
+    single = intervals(made)
+    whole = merged(single)
     for hour in range(70):
         at = BASE + HOUR * hour
         assert any(a <= at < b for a, b in single) == any(a <= at < b for a, b in whole)
@@ -157,7 +157,7 @@ def test_joined_stretches_cover_what_the_single_ones_do(made: list[tuple[int, in
 
 @given(STRETCHES, st.integers(0, 40), st.integers(1, 30))
 def test_a_moment_of_a_window_lies_in_a_gap_or_in_a_stretch(made: list[tuple[int, int]], start: int, size: int) -> None:
-    covered = stretches(made)
+    covered = intervals(made)
     window = Window(BASE + HOUR * start, BASE + HOUR * (start + size))
     found = gaps(window, covered)
     for hour in range(start, start + size):

@@ -23,7 +23,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import feed_window, reconciliation, verified, verified_move
 from card_usage.ledger.upsert import upsert
 from card_usage.reconciliation.reconcile import EVERY_FEED
-from card_usage.windows import DAY, day_window, joined
+from card_usage.windows import DAY, day_window, merged
 
 _AGAINST: Final = ("late_in_source", "moved_here", "refunds_not_staged", "open", "remainder", "missing", "surplus")
 """What keeps a reconciled day from being clean, as its kept counts name it."""
@@ -180,7 +180,7 @@ def _reconciled(connection: Connection, hospital: str, feed: str, first: date, e
 
 
 def _closed(connection: Connection, hospital: str, feed: str, since: datetime) -> Sequence[tuple[datetime, datetime]]:
-    """Stretches that are covered by closed windows, joined, in order."""
+    """Stretches that are covered by closed windows, merged, in order."""
     query = (
         select(feed_window.c.start, feed_window.c.end)
         .where(
@@ -191,7 +191,7 @@ def _closed(connection: Connection, hospital: str, feed: str, since: datetime) -
         )
         .order_by(feed_window.c.start)
     )
-    return joined((row.start, row.end) for row in connection.execute(query))
+    return merged((row.start, row.end) for row in connection.execute(query))
 
 
 def _stands(

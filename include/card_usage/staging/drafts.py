@@ -57,7 +57,7 @@ class _CodeGroup(NamedTuple):
 class Drafter:
     """Turns source rows of one hospital and feed into drafts for the ledger.
 
-    Remembers what rows with the same codes have in common, so it lives as long as tables and aliases: one a task.
+    Caches what rows with the same codes have in common, so it lives as long as tables and aliases: one a task.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Drafter:
                 window=window,
                 department_format=self._format,
                 department_name=group.codes.department_name,
-                found=unreadable,
+                unreadable=unreadable,
                 every_code=self._hospital.normalize.quarantine_every_unknown_code,
             )
             if any(finding.severity == "critical" for finding in findings):
@@ -133,12 +133,12 @@ class Drafter:
         return partial(self._keyring.seal, sealed.encode(), bound_to=key.encode())
 
     def _look_up(self, row: SourceRow) -> _CodeGroup:
-        """What applies to all rows with these codes, remembered as long as the normalizer remembers the codes."""
+        """What applies to all rows with these codes, cached as long as the normalizer caches the codes."""
         codes = self._normalizer.codes(row)
         of_tables = (codes.scene, codes.department, codes.card_type, codes.channel, codes.cost_type)
         use = CardUse(None, *of_tables, None, None, None)
         passes_all = None
-        if not codes.found:
+        if not codes.unmapped:
             passes_all = rule_check.passes_all(
                 use,
                 profile=self._profile,
@@ -157,7 +157,7 @@ class Drafter:
             "\x1f".join(coded),
             *(field in sent for field in PATIENT_FIELDS),
         )
-        if self._normalizer.remembers(row):
+        if self._normalizer.is_cached(row):
             self._groups[row[2:8]] = group
         return group
 

@@ -1,4 +1,4 @@
-"""Brings a row of the HIS into standard form: one function a field, the same answer for the same row, never a guess.
+"""Normalize: a row of the HIS in standard form, one function a field, the same result for the same row, never a guess.
 
 What cannot be read is absent and, if it said something, a finding: an unreadable time is `time.format`, a code that
 nobody mapped is `<field>.code`. Nothing becomes a default: no "other", no midnight for a date without a time of day, no
@@ -48,8 +48,8 @@ YEARS: Final = range(2000, 2100)
 
 _LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDERS))
 _LONGEST_CODE: Final = 64
-_REMEMBERED: Final = 10_000
-_TIMES: Final = 1_000
+_CACHED_CODES: Final = 10_000
+_CACHED_TIMES: Final = 1_000
 _UNREADABLE_TIME: Final = BY_ID["time.format"].finding()
 
 _card_use: Final = maker(CardUse)
@@ -67,7 +67,7 @@ class Codes(NamedTuple):
     channel: str | None
     cost_type: str | None
     department_name: str | None
-    found: tuple[Finding, ...]
+    unmapped: tuple[Finding, ...]
 
 
 def occurred_at(value: object) -> datetime | None:
@@ -153,7 +153,7 @@ def name(value: object) -> str | None:
 def department_name(value: object) -> str | None:
     """The HIS's own name of a department, folded like a code; None for placeholders. Sent as "his_name" (rules.py)."""
     text = fold(_text(value))
-    return None if _says_nothing(text) else text
+    return None if _is_empty(text) else text
 
 
 def _text(value: object) -> str:
@@ -175,12 +175,12 @@ def _compact(value: object) -> str | None:
     if not (text.isascii() and (text.isalnum() or (text.isprintable() and " " not in text))):
         while (tighter := "".join(fold(text).split())) != text:
             text = tighter
-    if _says_nothing(text) or (text[0] == text[-1] and text.count(text[0]) == len(text)):
+    if _is_empty(text) or (text[0] == text[-1] and text.count(text[0]) == len(text)):
         return None
     return text
 
 
-def _says_nothing(text: str) -> bool:
+def _is_empty(text: str) -> bool:
     if len(text) <= _LONGEST_PLACEHOLDER and text.casefold() in PLACEHOLDERS:
         return True
     return not (text[:1].isalnum() or any(map(str.isalnum, text)))
@@ -189,7 +189,7 @@ def _says_nothing(text: str) -> bool:
 class Normalizer:
     """Standard form of a hospital's rows, with its tables, its aliases and its choices.
 
-    Remembers what each local code meant, so it lives as long as its tables and aliases: one a task.
+    Caches what each local code means, so it lives as long as its tables and aliases: one a task.
     """
 
     def __init__(
@@ -198,8 +198,8 @@ class Normalizer:
         self._tables = tables
         self._aliases = aliases
         self._upgrade = upgrade_15_digit_ids
-        self._known: dict[tuple[object, ...], Codes] = {}
-        self._single: dict[tuple[str, object, object], _Resolved] = {}
+        self._codes_of: dict[tuple[object, ...], Codes] = {}
+        self._code_of: dict[tuple[str, object, object], _Resolved] = {}
         self._times: dict[object, tuple[datetime | None, tuple[Finding, ...]]] = {}
 
     def card_use(self, row: SourceRow) -> tuple[CardUse, tuple[Finding, ...]]:
@@ -212,66 +212,65 @@ class Normalizer:
     def with_codes(self, row: SourceRow, codes: Codes) -> tuple[CardUse, tuple[Finding, ...]]:
         """The same, for a caller who has the row's `codes` already."""
         _, time, _, _, _, _, _, _, number, named, qr, _ = row
-        scene, department, card_type, channel, cost_type, _, found = codes
+        scene, department, card_type, channel, cost_type, _, findings = codes
         moment, unreadable = self._times.get(time) or self._time(time)
         if unreadable:
-            found = (*unreadable, *found)
+            findings = (*unreadable, *findings)
         upgrade = self._upgrade and card_type == id_numbers.RESIDENT_ID
         number = id_number(number, upgrade=upgrade)
         return _card_use(
             (moment, scene, department, card_type, channel, cost_type, number, name(named), qr_code_text(qr))
-        ), found
+        ), findings
 
     def _time(self, time: object) -> tuple[datetime | None, tuple[Finding, ...]]:
         """When it was, and a finding if the row says a time that cannot be read. Rows come in the order of time: at a
-        busy hospital the next ones say the same."""
+        busy hospital many share a second."""
         moment = occurred_at(time)
-        silent = moment is not None or time is None or (isinstance(time, str) and _says_nothing(fold(time)))
-        answer = (moment, () if silent else (_UNREADABLE_TIME,))
-        if len(self._times) >= _TIMES:
+        readable = moment is not None or time is None or (isinstance(time, str) and _is_empty(fold(time)))
+        result = (moment, () if readable else (_UNREADABLE_TIME,))
+        if len(self._times) >= _CACHED_TIMES:
             self._times.clear()
-        self._times[time] = answer
-        return answer
+        self._times[time] = result
+        return result
 
     def codes(self, row: SourceRow) -> Codes:
         """The standard codes of the row: looked up once for all rows that have the same local ones."""
         local = row[2:8]
-        return self._known.get(local) or self._resolve(local)
+        return self._codes_of.get(local) or self._resolve(local)
 
-    def remembers(self, row: SourceRow) -> bool:
-        """Whether `codes` will give the same answer for the same local codes without looking them up: not for all of
-        them, for a HIS may hold anything, and any number of it."""
-        return row[2:8] in self._known
+    def is_cached(self, row: SourceRow) -> bool:
+        """Whether the codes of the row are cached: not all are, for a HIS may hold any text, and any number of them."""
+        return row[2:8] in self._codes_of
 
     def _resolve(self, local: tuple[object, ...]) -> Codes:
-        """Look local codes up, and remember the answer while that is not too much to remember."""
+        """Look local codes up, and cache the result unless the cache is full or the codes are long."""
         scene, department, local_department, card_type, channel, cost_type = local
-        found: list[Finding] = []
-        standard_type = self._standard("card_type", card_type, None, found)
+        unmapped: list[Finding] = []
+        standard_type = self._standard("card_type", card_type, None, unmapped)
         codes = Codes(
-            scene=self._standard("scene", scene, None, found),
-            department=self._standard("department", department, local_department, found),
+            scene=self._standard("scene", scene, None, unmapped),
+            department=self._standard("department", department, local_department, unmapped),
             card_type=standard_type,
-            channel=self._standard("channel", channel, None, found),
-            cost_type=self._standard("cost_type", cost_type, None, found),
+            channel=self._standard("channel", channel, None, unmapped),
+            cost_type=self._standard("cost_type", cost_type, None, unmapped),
             department_name=department_name(local_department),
-            found=tuple(found),
+            unmapped=tuple(unmapped),
         )
-        if len(self._known) < _REMEMBERED and sum(len(_text(value)) for value in local) <= 8 * _LONGEST_CODE:
-            self._known[local] = codes
+        if len(self._codes_of) < _CACHED_CODES and sum(len(_text(value)) for value in local) <= 8 * _LONGEST_CODE:
+            self._codes_of[local] = codes
         return codes
 
-    def _standard(self, table: str, value: object, label: object, found: list[Finding]) -> str | None:
-        code, finding = self._single.get((table, value, label)) or self._look_up(table, value, label)
+    def _standard(self, table: str, value: object, label: object, unmapped: list[Finding]) -> str | None:
+        code, finding = self._code_of.get((table, value, label)) or self._look_up(table, value, label)
         if finding is not None:
-            found.append(finding)
+            unmapped.append(finding)
         return code
 
     def _look_up(self, table: str, value: object, label: object) -> _Resolved:
         local_code, local_name = fold(_text(value)), fold(_text(label))
         code = self._tables[table].standard(self._aliases[table], local_code, local_name)
-        said = [text for text in (local_code, local_name) if not _says_nothing(text)]
-        finding = BY_ID[f"{table}.code"].finding(said[0][:_LONGEST_CODE]) if said and code is None else None
-        if len(self._single) < _REMEMBERED and len(local_code) + len(local_name) <= 4 * _LONGEST_CODE:
-            self._single[table, value, label] = (code, finding)
+        present = [text for text in (local_code, local_name) if not _is_empty(text)]
+        finding = BY_ID[f"{table}.code"].finding(present[0][:_LONGEST_CODE]) if present and code is None else None
+        if len(self._code_of) < _CACHED_CODES and len(local_code) + len(local_name) <= 4 * _LONGEST_CODE:
+            self._code_of[table, value, label] = (code, finding)
         return code, finding

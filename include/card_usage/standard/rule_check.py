@@ -1,4 +1,4 @@
-"""Rule check: what the rules find in one event. Every row of a HIS comes through here, so the work is done once a plan.
+"""Rule check: what the rules find in one event. Rules are resolved once for all events with the same codes.
 
 A field that is not sent is not checked, but for codes: one that stands in no table is critical even there, unless the
 hospital's file says otherwise (`every_code`). One field gives one finding: absent is `.required`, an unknown code is
@@ -62,12 +62,12 @@ def check(
     window: Window | None = None,
     department_format: str = "code",
     department_name: str | None = None,
-    found: tuple[Finding, ...] = (),
+    unreadable: tuple[Finding, ...] = (),
     every_code: bool = True,
 ) -> tuple[Finding, ...]:
-    """All findings about one event: those of normalization (`found`) and those of the rules, each field's once.
+    """All findings about one event: those of normalization (`unreadable`) and those of the rules, one a field.
 
-    The answer includes `found`, so it stands alone. An unknown code is critical; without `every_code` it sinks to
+    The result includes `unreadable`. An unknown code is critical; without `every_code` it is only
     "info" where the field is not sent. `department_name` is asked for where `department_format` is "his_name", and no
     mapping then. `window` is half-open.
     """
@@ -75,7 +75,7 @@ def check(
     plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
     findings: list[Finding] = []
     reported: set[str] = set()
-    for finding in found:
+    for finding in unreadable:
         mapped = not (his_department and finding.field == "department")
         keeps_severity = mapped and (every_code or finding.field in plan.fields)
         findings.append(finding if keeps_severity else replace(finding, severity="info"))
@@ -100,9 +100,9 @@ def check(
 def passes_all(
     codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
 ) -> Callable[[CardUse], bool] | None:
-    """A quick answer for all events with these codes: whether `check` would find nothing, windows aside.
+    """A quick test for all events with these codes: whether `check` would find nothing, windows aside.
 
-    None: it finds something whatever else they say. Codes that normalization has findings about are not for it.
+    None: it finds something whatever else they say. Not for codes that normalization has findings about.
     """
     his_department = department_format == "his_name"
     plan = _plan(codes.scene, codes.card_type, profile, his_department)
@@ -122,17 +122,17 @@ def _passes_all(checks: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable
         if missing.field not in CODE_TABLES
     ]
 
-    def is_passes_all(card_use: CardUse) -> bool:
-        for position, of_field in demands:
+    def is_passed(card_use: CardUse) -> bool:
+        for position, tests_of_field in demands:
             value: Any = card_use[position]
             if value is None:
                 return False
-            for holds in of_field:
+            for holds in tests_of_field:
                 if not holds(value):
                     return False
         return True
 
-    return is_passes_all
+    return is_passed
 
 
 def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:

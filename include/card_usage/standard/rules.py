@@ -1,4 +1,4 @@
-"""The rules of reportHISData (document 2.7.4, 3.2.7), declared once: what to send, and what an event must look like.
+"""Rules of reportHISData (document 2.7.4, 3.2.7), declared once: what to send, and what an event must look like.
 
 Everything derives from `RULES`: the check of a row (`rule_check`), the fields that leave the hospital (least data:
 what a rule requires, nothing more) and the payload (`payload`), the expectation suite, the texts and actions of the
@@ -220,7 +220,7 @@ RULES: Final[tuple[Rule, ...]] = (
         en="the number looks unlike others of its document type, please check (reported all the same)",
         section=OURS,
         when=Condition("card_type", frozenset(id_numbers.PATTERNS)),
-        holds=id_numbers.looks_usual,
+        holds=id_numbers.has_usual_format,
     ),
     _required(
         "name",

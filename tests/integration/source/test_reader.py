@@ -82,7 +82,7 @@ def outcomes(rows: list[SourceRow], normalizer: Normalizer, day: date) -> Counte
     counts: Counter[str] = Counter()
     for row in rows:
         card_use, found = normalizer.card_use(row)
-        findings = check(card_use, profile="v2.1", window=day_window(day), found=found)
+        findings = check(card_use, profile="v2.1", window=day_window(day), unreadable=found)
         broken = {finding.rule for finding in findings if finding.severity != "info"}
         assert len(broken) <= 1
         counts["voided" if row.voided else broken.pop() if broken else "clean"] += 1

@@ -8,8 +8,8 @@ from card_usage.standard.id_numbers import (
     PATTERNS,
     check_digit,
     has_resident_shape,
+    has_usual_format,
     is_resident_id,
-    looks_usual,
     upgraded,
 )
 from hypothesis import assume, given
@@ -118,13 +118,13 @@ STRANGE = {
 
 @pytest.mark.parametrize("card_type", PATTERNS)
 def test_each_document_type_knows_its_usual_numbers_from_strange_ones(card_type):
-    assert all(looks_usual(card_type, number) for number in USUAL[card_type])
-    assert not [number for number in STRANGE[card_type] if looks_usual(card_type, number)]
+    assert all(has_usual_format(card_type, number) for number in USUAL[card_type])
+    assert not [number for number in STRANGE[card_type] if has_usual_format(card_type, number)]
 
 
 @given(st.sampled_from(sorted(set(load_tables()["card_type"].codes) - set(PATTERNS))), st.text())
 def test_a_document_type_without_a_convention_takes_any_number(card_type, number):
-    assert looks_usual(card_type, number)
+    assert has_usual_format(card_type, number)
 
 
 def test_conventions_are_for_card_types_that_exist():
