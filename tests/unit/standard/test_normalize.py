@@ -309,7 +309,7 @@ def test_a_column_full_of_rubbish_does_not_fill_the_memory():
     normalizer = Normalizer(TABLES, ALIASES)
     for number in range(12_000):
         normalizer.card_use(row(department=f"垃圾{number}"))
-    assert len(normalizer._known) == len(normalizer._single) == 10_000
+    assert len(normalizer._codes_of) == len(normalizer._code_of) == 10_000
     assert normalizer.card_use(row(department="本地"))[0].department == TABLES["department"].codes[0]
 
 
