@@ -1,5 +1,6 @@
 """Dialects: a database is one file of `dialects/`, found by the connection type and by SQLAlchemy's name."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ from card_usage.config.connections import Connection, connection_from_environmen
 from card_usage.errors import BadConnection
 from card_usage.files.shipped import PACKAGE
 from card_usage.source import dialects
+from card_usage.source.database_errors import is_transient
 from card_usage.source.dialect import Dialect
 from card_usage.source.dialect_registry import all_dialects, database_url, dialect_named
 from card_usage.source.feeds import SQL, feed_sql
+from sqlalchemy.exc import DBAPIError
 
 
 def read(text: str) -> Connection:
@@ -27,12 +30,41 @@ def test_every_file_of_dialects_is_found_under_all_its_names() -> None:
     assert len(names) - len(set(names)) == sum(len({*d.names} & {*d.conn_types}) for d in all_dialects())
 
 
-def test_no_other_file_of_the_source_names_a_database() -> None:
+# The ledger's own databases have nothing to do with those of a HIS.
+OF_THE_LEDGER = ("ledger", "quality/gx.py", "staging/unchanged_hours.py")
+
+
+def test_no_other_file_names_a_database_of_a_his() -> None:
     kinds = {name for dialect in all_dialects() for name in (*dialect.names, *dialect.conn_types)}
-    places = [*(PACKAGE / "source").glob("*.py"), *(PACKAGE / "onboarding").glob("*.py"), PACKAGE / "context.py"]
-    for path in places:
-        text = path.read_text(encoding="utf-8")
-        assert [kind for kind in kinds if f'"{kind}"' in text] == [], path
+    naming = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if any(f'"{kind}"' in path.read_text(encoding="utf-8") for kind in kinds)
+    }
+    assert {name for name in naming if not name.startswith(("source/dialects/", *OF_THE_LEDGER))} == set()
+
+
+def test_a_database_is_added_by_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exasol.py").write_text(
+        "from functools import partial\n"
+        "from card_usage.source.dialect import Dialect, server_url\n"
+        "DIALECT = Dialect(names=('exasol',), conn_types=('exa',), url=partial(server_url, 'exa+websocket'),"
+        " transient_errors={-40404: 'connection lost'}, checksum='SUM(HASH(1))')\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(dialects, "__path__", [*dialects.__path__, str(tmp_path)])
+    try:
+        for cached in (all_dialects, dialect_named):
+            cached.cache_clear()
+        assert database_url(read("exa://u:p@db/his")).drivername == "exa+websocket"
+        added = dialect_named("exasol")
+        assert is_transient(DBAPIError("SELECT 1", {}, Exception(-40404)), added)
+        shape, name = next(path.relative_to(SQL).with_suffix("").parts for path in sorted(SQL.glob("*/*.sql")))
+        assert "SUM(HASH(1))" in str(feed_sql(shape, name).by_minute(added))
+    finally:
+        sys.modules.pop(f"{dialects.__name__}.exasol", None)
+        for cached in (all_dialects, dialect_named):
+            cached.cache_clear()
 
 
 def test_a_database_that_nobody_described_is_read_with_plain_sql_and_never_retried() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from card_usage.events import CODE_TABLES, FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
+from card_usage.files.shipped import PACKAGE
 from card_usage.standard import rule_check, rules
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.id_numbers import HEALTH_CARD, PATTERNS, RESIDENT_ID
@@ -313,6 +314,16 @@ def test_each_rule_says_in_both_languages_what_is_wrong_and_what_to_do() -> None
             assert zh, rule.id
             assert en, rule.id
             assert not re.search(r"[一-鿿]", en), rule.id
+
+
+def test_a_rule_is_declared_in_one_file_and_printed_in_one() -> None:
+    # Those that the code has to know stand beside their meaning: an unreadable time, an event outside its window.
+    known = {"time.format", "time.window", "department.required"}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "rules.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert [rule.id for rule in RULES if rule.id not in known and f'{rule.id}"' in text] == [], path
 
 
 # --- docs/rules.md
