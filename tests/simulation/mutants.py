@@ -73,7 +73,7 @@ def _leave_at_once() -> None:
 def _watch_own_hospital_only() -> None:
     real = membership.peers
     membership.peers = lambda connection, *, hospital, app_id, worker: [  # type: ignore[assignment]
-        one for one in real(connection, hospital=hospital, app_id=app_id, worker=worker) if one.hospital == hospital
+        peer for peer in real(connection, hospital=hospital, app_id=app_id, worker=worker) if peer.hospital == hospital
     ]
 
 
@@ -114,7 +114,8 @@ def _another_id_each_time() -> None:
     count = iter(range(10**9))
     claims.claim = (
         lambda *args, **named: [  # type: ignore[attr-defined]
-            one._replace(request_id=f"{one.request_id[:24]}{next(count):08X}") for one in real(*args, **named)
+            claimed._replace(request_id=f"{claimed.request_id[:24]}{next(count):08X}")
+            for claimed in real(*args, **named)
         ]
     )
 
@@ -141,7 +142,7 @@ def _keep_patients() -> None:
     real = outcome_buffer.settle
 
     def settle(connection: Any, settled: Any, **named: Any) -> set[int]:
-        kept = {one.claimed.id: (one.claimed.key_id, one.claimed.sealed) for one in settled}
+        kept = {outcome.claimed.id: (outcome.claimed.key_id, outcome.claimed.sealed) for outcome in settled}
         moved = real(connection, settled, **named)
         for event_id in moved:
             key_id, sealed = kept[event_id]
@@ -155,7 +156,7 @@ def _settle_for_everybody() -> None:
     real = outcome_buffer.settle
 
     def settle(connection: Any, settled: Any, *, worker: int, now: Any) -> set[int]:
-        ids = [one.claimed.id for one in settled]
+        ids = [outcome.claimed.id for outcome in settled]
         connection.execute(update(event).where(event.c.id.in_(ids)).values(status="in_flight", claimed_by=worker))
         return real(connection, settled, worker=worker, now=now)
 

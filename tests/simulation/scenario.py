@@ -47,29 +47,29 @@ class Event:
     voided: bool = False
 
 
-def draft(one: Event) -> Draft:
+def draft(record: Event) -> Draft:
     """As staging would make it; the name carries the label to the platform."""
     use = CardUse(
-        occurred_at=datetime.combine(DAY, time(8)) + timedelta(seconds=one.number),
+        occurred_at=datetime.combine(DAY, time(8)) + timedelta(seconds=record.number),
         scene="010105",
         department=None,
         card_type="10",
         channel="0100",
         cost_type=None,
-        id_number=f"N{one.number}-{one.version}",
-        name=one.label,
+        id_number=f"N{record.number}-{record.version}",
+        name=record.label,
         qr_code_text=None,
     )
-    key = event_key(one.hospital, "payment", str(one.number))
-    digest = KEYRING.digest(f"{one.label} {one.version}")
+    key = event_key(record.hospital, "payment", str(record.number))
+    digest = KEYRING.digest(f"{record.label} {record.version}")
     sealed = KEYRING.seal(
-        f'{{"idCardNumber": "{use.id_number}", "name": "{one.label}", "qrCodeText": null}}'.encode(),
+        f'{{"idCardNumber": "{use.id_number}", "name": "{record.label}", "qrCodeText": null}}'.encode(),
         bound_to=key.encode(),
     )
-    status: Literal["ready", "voided"] = "voided" if one.voided else "ready"
+    status: Literal["ready", "voided"] = "voided" if record.voided else "ready"
     return Draft(
         key=key,
-        source_id=str(one.number),
+        source_id=str(record.number),
         day=DAY,
         card_use=use,
         department_name=None,
@@ -77,7 +77,7 @@ def draft(one: Event) -> Draft:
         digest=digest,
         request_id=request_id(key, digest, 0),
         findings=(),
-        seal=lambda: None if one.voided else sealed,
+        seal=lambda: None if record.voided else sealed,
     )
 
 
@@ -138,14 +138,14 @@ class Scenario:
     def _stage(self, some: list[Event], lane: int) -> None:
         now = EPOCH + timedelta(seconds=self.loop.time())
         for of in ("main", "clinic"):
-            drafts = [draft(one) for one in some if one.hospital == of]
+            drafts = [draft(record) for record in some if record.hospital == of]
             if drafts:
                 with self.world.ledger.write() as connection:
                     take_in(connection, of, "payment", drafts, lane=lane, now=now)
 
     async def _play(self) -> None:
         random = self.random
-        first = [one for one in self.his.values() if random.random() < 0.7]
+        first = [record for record in self.his.values() if random.random() < 0.7]
         self._stage(first, LIVE)
         for of in self.hospitals:
             for _ in range(random.choice((1, 1, 2, 3))):
@@ -157,7 +157,7 @@ class Scenario:
         if random.random() < 0.15:
             await self._change_during_a_long_pause()
         await self._calm_down()
-        late = [one for one in self.his.values() if one not in first]
+        late = [record for record in self.his.values() if record not in first]
         self._stage(late, BACKFILL)
         await self._finish()
         await asyncio.sleep(60)  # what still travels arrives
@@ -193,16 +193,16 @@ class Scenario:
 
     def _his_changes(self) -> None:
         """A row changes, is refunded, or arrives late."""
-        one = self.his[self.random.choice(list(self.his))]
+        record = self.his[self.random.choice(list(self.his))]
         draw = self.random.random()
         if draw < 0.4:
-            one = replace(one, version=one.version + 1)
+            record = replace(record, version=record.version + 1)
             self.seen["changed in the HIS"] += 1
         elif draw < 0.6:
-            one = replace(one, voided=True)
+            record = replace(record, voided=True)
             self.seen["voided in the HIS"] += 1
-        self.his[one.label] = one
-        self._stage([one], LIVE)
+        self.his[record.label] = record
+        self._stage([record], LIVE)
 
     def _operator(self) -> None:
         now = EPOCH + timedelta(seconds=self.loop.time())
@@ -267,7 +267,7 @@ class Scenario:
         columns = (event.c.hospital, event.c.source_id, event.c.status, event.c.sealed)
         with self.world.ledger.read() as connection:
             rows = connection.execute(select(*columns)).all()
-        label = {(one.hospital, str(one.number)): one.label for one in self.his.values()}
+        label = {(record.hospital, str(record.number)): record.label for record in self.his.values()}
         accepted = self.platform.of_event
         if len(rows) != len(self.his):
             raise Violation(f"{len(self.his)} events were staged, the ledger has {len(rows)}")

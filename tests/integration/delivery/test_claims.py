@@ -67,7 +67,7 @@ class Deliverer:
     def settle(self, taken: list[InFlight], status: str, *calls: Attempt) -> set[int]:
         """The writing of outcomes, committed."""
         with self.ledger.write() as connection:
-            outcomes = [Settled(one.claimed, status, None, None, calls) for one in taken]
+            outcomes = [Settled(in_flight.claimed, status, None, None, calls) for in_flight in taken]
             return settle(connection, outcomes, worker=self.worker, now=NOW)
 
     def states(self) -> list[str]:
@@ -99,10 +99,10 @@ def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_delivere
     deliverer.executor.retries += 1
     assert deliverer.take() == []
     assert deliverer.settle(first, "ready", call) == set(), "the second try finds all written"
-    deliverer.claims.untrack(one.claimed.id for one in first)
+    deliverer.claims.untrack(in_flight.claimed.id for in_flight in first)
     second = deliverer.take()
     assert len(second) == EVENTS
-    assert {one.claimed.attempts for one in second} == {1}
+    assert {in_flight.claimed.attempts for in_flight in second} == {1}
 
 
 def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(deliverer: Deliverer) -> None:
@@ -110,10 +110,12 @@ def test_a_claim_whose_commit_was_never_heard_of_is_found_again_at_once(delivere
     assert deliverer.states() == ["in_flight"] * EVENTS
     deliverer.executor.retries += 1
     found = deliverer.take()
-    assert {one.claimed.id for one in found} == {one.claimed.id for one in lost}
-    assert {one.claimed.request_id for one in found} == {one.claimed.request_id for one in lost}
-    assert {one.claimed.before for one in found} == {"unknown"}, "it may have been sent, for all the ledger knows"
-    assert [one.earlier_answers for one in found] == [[Answer.NO_ANSWER]] * EVENTS
+    assert {in_flight.claimed.id for in_flight in found} == {in_flight.claimed.id for in_flight in lost}
+    assert {in_flight.claimed.request_id for in_flight in found} == {in_flight.claimed.request_id for in_flight in lost}
+    assert {in_flight.claimed.before for in_flight in found} == {"unknown"}, (
+        "it may have been sent, for all the ledger knows"
+    )
+    assert [in_flight.earlier_answers for in_flight in found] == [[Answer.NO_ANSWER]] * EVENTS
 
 
 def test_an_outcome_is_never_written_over_the_claim_of_another_deliverer(deliverer: Deliverer) -> None:

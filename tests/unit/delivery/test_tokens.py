@@ -77,7 +77,7 @@ def test_64_who_wait_for_a_token_share_one_refusal_and_who_comes_later_asks_agai
         keeper._platform = source  # type: ignore[assignment]
         for rounds in (1, 2):
             told = await asyncio.gather(*(keeper.current() for _ in range(64)), return_exceptions=True)
-            assert {one.reply.answer for one in told if isinstance(one, NoToken)} == {answer}
+            assert {refusal.reply.answer for refusal in told if isinstance(refusal, NoToken)} == {answer}
             assert len(told) == 64
             assert source.asked == rounds * calls
         assert keeper.refreshes == 0
