@@ -42,17 +42,17 @@ MONTH_SETTLES = 7
 """Up to this day of a month the one before is written too."""
 
 
-def day_of(context: Any) -> date:
+def day_of(task_context: Any) -> date:
     """The day that somebody asked for, else the last complete one."""
-    if day := context["params"]["day"]:
+    if day := task_context["params"]["day"]:
         return date.fromisoformat(day)
-    return last_days(context, 1)[0].day
+    return last_days(task_context, 1)[0].day
 
 
 @task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
-def months(hospital_id: str, **context: Any) -> list[str]:
+def months(hospital_id: str, **task_context: Any) -> list[str]:
     """One hospital's months, newest first."""
-    day = day_of(context)
+    day = day_of(task_context)
     wanted = [day]
     if day.day <= MONTH_SETTLES:
         wanted.append(day.replace(day=1) - timedelta(days=1))
@@ -61,9 +61,9 @@ def months(hospital_id: str, **context: Any) -> list[str]:
 
 # A hospital whose file is broken stands on the page; it must not keep the page from the others.
 @task(trigger_rule=TriggerRule.ALL_DONE, outlets=[REPORTS])
-def all_hospitals(**context: Any) -> list[str]:
+def all_hospitals(**task_context: Any) -> list[str]:
     """The page of all hospitals, and the morning mail."""
-    return publish_fleet(day_of(context), send=is_scheduled(context))
+    return publish_fleet(day_of(task_context), send=is_scheduled(task_context))
 
 
 @dag(

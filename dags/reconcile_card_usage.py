@@ -41,31 +41,31 @@ from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import last_days
 from card_usage_airflow.steps import publish_window, reconcile_window, seal_days
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 
 
 # Four hospitals at a time: a morning's queries are spread, not fired at once.
 @task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
-def recount(hospital_id: str, **context: Any) -> list[dict[str, object]]:
+def recount(hospital_id: str, **task_context: Any) -> list[dict[str, object]]:
     """One hospital's last days, each counted again and its report written anew."""
-    days = context["params"]["days"]
-    windows = last_days(context, days)
+    days = task_context["params"]["days"]
+    windows = last_days(task_context, days)
     reconciled = []
-    with hospital_pipeline(hospital_id) as pipeline:
+    with open_context(hospital_id) as context:
         for age, window in enumerate(reversed(windows)):
-            if pipeline.hospital.start is None or window.day >= pipeline.hospital.start:
-                reconciled.append(reconcile_window(pipeline, window))
+            if context.hospital.start is None or window.day >= context.hospital.start:
+                reconciled.append(reconcile_window(context, window))
                 # Of the month before, only what came out otherwise than clean is worth a new page.
                 if age < days or not reconciled[-1]["clean"]:
-                    publish_window(pipeline, window)
+                    publish_window(context, window)
     return reconciled
 
 
 @task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
 def seal(hospital_id: str) -> list[dict[str, object]]:
     """One hospital's verified days, sealed."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        return seal_days(pipeline)
+    with open_context(hospital_id) as context:
+        return seal_days(context)
 
 
 @dag(

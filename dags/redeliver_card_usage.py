@@ -45,18 +45,19 @@ from card_usage.windows import Window, day_window
 from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
 from card_usage_airflow.notifiers import run_failed, run_succeeded
-from card_usage_airflow.runs import present
 from card_usage_airflow.steps import (
     check_window,
     deliver_window,
+    make_refused_due,
     mend_window,
+    preview_window,
     publish_window,
     reconcile_window,
     resume,
     show_gaps,
     stage_window,
 )
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 
 log = logging.getLogger(__name__)
 HOSPITALS = list(hospital_files.ids())
@@ -81,20 +82,17 @@ def end_dry_run(params: Any) -> None:
 @task
 def preview(params: Any = None) -> dict[str, object]:
     """What these days would send, how long it would take, and what the aliases would release. Changes nothing."""
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        show_gaps(pipeline, asked_for(params), params["aliases"])
-        found = pipeline.preview(asked_for(params), now=present()).summary()
-        for name, figure in found.items():
-            log.info("%s: %s", name, figure)
-    return found
+    with open_context(params["hospital"]) as context:
+        show_gaps(context, asked_for(params), params["aliases"])
+        return preview_window(context, asked_for(params))
 
 
 @task
 def feeds(params: Any = None) -> list[str]:
     """The feeds to read again. Ends a dry run here."""
     end_dry_run(params)
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        known = pipeline.hospital.his.feeds
+    with open_context(params["hospital"]) as context:
+        known = context.hospital.his.feeds
     if not params["reread"]:
         return []
     wanted = params["feeds"] or list(known)
@@ -107,41 +105,41 @@ def feeds(params: Any = None) -> list[str]:
 def mend(params: Any = None) -> dict[str, object]:
     """The aliases written, and everything released that waited for them or for those written before."""
     end_dry_run(params)
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        return mend_window(pipeline, asked_for(params), params["aliases"])
+    with open_context(params["hospital"]) as context:
+        return mend_window(context, asked_for(params), params["aliases"])
 
 
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
 def stage(feed: str, params: Any = None) -> dict[str, object]:
     """One feed's days from the HIS replica to the ledger, again."""
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        return stage_window(pipeline, feed, asked_for(params), backfill=True)
+    with open_context(params["hospital"]) as context:
+        return stage_window(context, feed, asked_for(params), backfill=True)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def check(params: Any = None) -> dict[str, str]:
     """The gate's verdict of each day, kept in the ledger; the delivery leaves out what it withholds."""
     end_dry_run(params)
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        return {str(day): check_window(pipeline, day_window(day)).level for day in asked_for(params).days}
+    with open_context(params["hospital"]) as context:
+        return {str(day): check_window(context, day_window(day)).level for day in asked_for(params).days}
 
 
 @task(max_active_tis_per_dag=1)
 def deliver(params: Any = None) -> dict[str, object]:
     """Everything that is due in these days."""
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        resume(pipeline)
+    with open_context(params["hospital"]) as context:
+        resume(context)
         if params["refused"]:
-            log.info("refused events made due again: %d", pipeline.send_again(asked_for(params), ("rejected",)))
-        return deliver_window(pipeline, asked_for(params))
+            make_refused_due(context, asked_for(params))
+        return deliver_window(context, asked_for(params))
 
 
 @task
 def reconcile_and_publish(params: Any = None) -> dict[str, object]:
     """The days counted again, their reports written anew."""
-    with hospital_pipeline(params["hospital"]) as pipeline:
-        reconciled = reconcile_window(pipeline, asked_for(params))
-        publish_window(pipeline, asked_for(params))
+    with open_context(params["hospital"]) as context:
+        reconciled = reconcile_window(context, asked_for(params))
+        publish_window(context, asked_for(params))
         return reconciled
 
 

@@ -105,19 +105,22 @@ from card_usage_airflow.steps import (
     reason_texts,
     reconcile_window,
     stage_window,
+    verdicts_awaiting_decision,
     withholds_all,
 )
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 
 log = logging.getLogger(__name__)
 
 
 # Two at a time over all runs of a hospital: its replica serves doctors first.
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
-def stage(hospital_id: str, windows: list[str], feed: str, **context: Any) -> list[dict[str, object]]:
+def stage(hospital_id: str, windows: list[str], feed: str, **task_context: Any) -> list[dict[str, object]]:
     """One feed from the HIS replica to the ledger."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        return [stage_window(pipeline, feed, window_from(window), backfill=is_backfill(context)) for window in windows]
+    with open_context(hospital_id) as context:
+        return [
+            stage_window(context, feed, window_from(window), backfill=is_backfill(task_context)) for window in windows
+        ]
 
 
 @task
@@ -128,14 +131,14 @@ def check(hospital_id: str, windows: list[str]) -> list[str]:
     the run if nothing of its own window may leave.
     """
     ask = []
-    with hospital_pipeline(hospital_id) as pipeline:
+    with open_context(hospital_id) as context:
         for window in windows:
-            result = check_window(pipeline, window_from(window))
+            result = check_window(context, window_from(window))
             if result.level == "stop" and window == windows[0]:
-                reasons = "; ".join(reason_texts(pipeline, result))
+                reasons = "; ".join(reason_texts(context, result))
                 raise GateStopped(hospital=hospital_id, window=window, reasons=reasons)
-            waiting = [stored for stored in pipeline.verdicts(window_from(window)) if stored.awaits_decision]
-            if any(window == windows[0] or stored.asked_at is None for stored in waiting):
+            waiting = verdicts_awaiting_decision(context, window_from(window))
+            if any(window == windows[0] or verdict.asked_at is None for verdict in waiting):
                 ask.append(window)
     return ask
 
@@ -144,9 +147,9 @@ def check(hospital_id: str, windows: list[str]) -> list[str]:
 @task(max_active_tis_per_dag=1, execution_timeout=timedelta(hours=12))
 def deliver(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
     """Everything that is due in these windows, but for what the gate withholds."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        held = [window for window in windows if withholds_all(pipeline, window_from(window))]
-        delivered = [deliver_window(pipeline, window_from(window)) for window in windows if window not in held]
+    with open_context(hospital_id) as context:
+        held = [window for window in windows if withholds_all(context, window_from(window))]
+        delivered = [deliver_window(context, window_from(window)) for window in windows if window not in held]
     if held:
         log.warning("held by the gate, nothing sent of %s", ", ".join(held))
     if not delivered:
@@ -159,30 +162,30 @@ def deliver_approved(hospital_id: str, decided: dict[str, str]) -> dict[str, obj
     """What a person let go of one window."""
     if decided["decision"] not in ("released", "clean"):
         raise AirflowSkipException("nothing was let go; the events wait in the ledger")
-    with hospital_pipeline(hospital_id) as pipeline:
-        return deliver_window(pipeline, window_from(decided["window"]))
+    with open_context(hospital_id) as context:
+        return deliver_window(context, window_from(decided["window"]))
 
 
 @task(outlets=[REPORTS])
 def report_approved(hospital_id: str, window: str) -> list[str]:
     """The window counted again and its report written anew, with the decision in it."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        reconcile_window(pipeline, window_from(window))
-        return publish_window(pipeline, window_from(window))
+    with open_context(hospital_id) as context:
+        reconcile_window(context, window_from(window))
+        return publish_window(context, window_from(window))
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def reconcile(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
     """HIS, ledger and acknowledgements, counted against each other."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        return [reconcile_window(pipeline, window_from(window)) for window in windows]
+    with open_context(hospital_id) as context:
+        return [reconcile_window(context, window_from(window)) for window in windows]
 
 
 @task(outlets=[REPORTS])
 def publish(hospital_id: str, windows: list[str]) -> list[str]:
     """The report of each window: HTML for people, JSON for programs. The log names the files."""
-    with hospital_pipeline(hospital_id) as pipeline:
-        return [path for window in windows for path in publish_window(pipeline, window_from(window))]
+    with open_context(hospital_id) as context:
+        return [path for window in windows for path in publish_window(context, window_from(window))]
 
 
 @task(retries=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import UTC, datetime
 from functools import partial
 
+from card_usage import pipeline
 from card_usage.config.connections import connection_from_environment
 from card_usage.config.settings import Settings
-from card_usage.pipeline import Pipeline
+from card_usage.context import Context
 from card_usage.windows import day_window
 
 from benchmarks.clients.meter import metered
@@ -17,7 +17,7 @@ from tests.backlog import DAY, HOSPITAL
 
 if __name__ == "__main__":
     connection_of = partial(connection_from_environment, environment=os.environ)
-    with Pipeline.open(HOSPITAL, Settings.from_environment(os.environ), connection_of) as pipeline:
+    with Context.open(HOSPITAL, Settings.from_environment(os.environ), connection_of) as context:
         with metered(int(sys.argv[1])):
-            delivered = pipeline.deliver(day_window(DAY), now=datetime.now(UTC))
+            delivered = pipeline.deliver(context, day_window(DAY))
         assert delivered.settled, delivered.summary()

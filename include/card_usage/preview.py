@@ -1,31 +1,37 @@
-"""Preview: what reporting a range of days would send, and how long that takes. Reads HIS and ledger, writes nothing."""
+"""Preview: what reporting a range of days would send, and how long it would take. It only reads HIS and ledger."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, func, select
 
 from card_usage.config.hospital import Platform
+from card_usage.context import Context
 from card_usage.delivery import quota
 from card_usage.events import SourceRow
 from card_usage.ledger.schema import OPEN, deliverer, event
-from card_usage.staging.changes import Change, compare, known
-from card_usage.staging.drafts import Drafter
-from card_usage.windows import Window
+from card_usage.staging.changes import Change, Known, compare, known
+from card_usage.staging.drafts import Draft, Drafter
+from card_usage.windows import Window, day_window, local
 
-# Calls a second assumed of a hospital without a limit of its own and without a delivery on record.
 ASSUMED_PER_SECOND: Final = 50.0
+"""Calls per second of a hospital that sets no limit and has no delivery on record."""
+
+_COUNTS: Final = ("read", "new", "due", "delivered", "quarantined", "changed_since_delivery", "voided", "undecided")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """How long `calls` take. `days` platform days, the last of them `finish`, if the hospital is rationed (else None);
-    `seconds` of sending at `per_second`."""
+    """How long `calls` take.
+
+    `days`: platform days needed under the daily quota, the last of them `finish`; None for a hospital that is live.
+    `never`: live events alone need more than the quota. `seconds`: time of sending at `per_second`.
+    """
 
     calls: int
     days: int | None
@@ -37,7 +43,7 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What the days hold, in events: `new` ones would be sent, as would `due` ones that the ledger already has."""
+    """Counts of the days' events. `new` ones would be sent, and `due` ones, which the ledger has already."""
 
     window: str
     read: int
@@ -55,29 +61,24 @@ class Preview:
         return asdict(self)
 
 
-def look(connection: Connection, drafter: Drafter, batches: Iterable[list[SourceRow]], window: Window) -> Counter[str]:
-    """Compare one feed's rows with the ledger. Counts by fate: the integer fields of Preview."""
+def preview(
+    context: Context, window: Window, *, now: datetime, on_rows: Callable[[int], None] | None = None
+) -> Preview:
+    """Read the window's days from the HIS and count what reporting them would send. Writes nothing."""
+    hospital = context.hospital
     counts: Counter[str] = Counter()
-    for batch in batches:
-        drafts = {draft.key: draft for draft in (drafter.draft(row, window) for row in batch)}
-        have = known(connection, list(drafts))
-        for key, draft in drafts.items():
-            one = have.get(key)
-            change = compare(one, draft)
-            counts["read"] += 1
-            if draft.status == "voided":
-                counts["voided"] += 1
-            elif change in {Change.NEW, Change.REPLACED}:
-                again = "due" if one is not None and one.status in {"ready", "held"} else "new"
-                counts["quarantined" if draft.status == "quarantined" else again] += 1
-            elif change in {Change.CHANGED_LATE, Change.UNVOIDED_CHANGED} or (one is not None and one.changed):
-                counts["changed_since_delivery"] += 1
-            elif one is not None:
-                counts[_FATES.get(one.status, one.status)] += 1
-    return counts
+    with context.source() as source, context.ledger.read() as connection:
+        for feed in hospital.his.feeds:
+            drafter = Drafter(hospital, feed, context.tables, context.aliases, context.settings.keyring)
+            for day in map(day_window, window.days):
+                counts += _compared(connection, drafter, source.rows(feed, day.start, day.end, on_rows=on_rows), day)
+        expected = forecast(
+            connection, hospital.id, hospital.platform, new=counts["new"], due=counts["due"], today=local(now).date()
+        )
+    return Preview(window=str(window), forecast=expected, **{name: counts[name] for name in _COUNTS})
 
 
-_FATES: Final = {
+_COUNT_BY_STATUS: Final = {
     "ready": "due",
     "held": "due",
     "unknown": "due",
@@ -85,41 +86,73 @@ _FATES: Final = {
     "rejected": "undecided",
     "unconfirmed": "undecided",
 }
+"""Status of an unchanged event in the ledger -> the count it belongs to; other statuses are counted by their name."""
+
+
+def _compared(
+    connection: Connection, drafter: Drafter, batches: Iterable[list[SourceRow]], window: Window
+) -> Counter[str]:
+    """Compare one feed's rows with the ledger; returns the counts of Preview."""
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        drafts = {draft.key: draft for draft in (drafter.draft(row, window) for row in batch)}
+        in_ledger = known(connection, list(drafts))
+        counts["read"] += len(drafts)
+        counts.update(_count_of(draft, in_ledger.get(key)) for key, draft in drafts.items())
+    return counts
+
+
+def _count_of(draft: Draft, stored: Known | None) -> str:
+    """The count that a row belongs to, by its draft and the event that the ledger has of it."""
+    if draft.status == "voided":
+        return "voided"
+    change = compare(stored, draft)
+    if stored is None or change in {Change.NEW, Change.REPLACED}:
+        if draft.status == "quarantined":
+            return "quarantined"
+        return "due" if stored is not None and stored.status in {"ready", "held"} else "new"
+    if change in {Change.CHANGED_LATE, Change.UNVOIDED_CHANGED} or stored.changed:
+        return "changed_since_delivery"
+    return _COUNT_BY_STATUS.get(stored.status, stored.status)
 
 
 def forecast(connection: Connection, hospital: str, platform: Platform, *, new: int, due: int, today: date) -> Forecast:
-    """How long a range's `new` and `due` events take with all else that is open, from platform day `today` on."""
-    waiting = connection.scalar(select(func.count()).select_from(event).where(event.c.hospital == hospital, OPEN)) or 0
-    per_second = platform.requests_per_second or _seen_per_second(connection, hospital) or ASSUMED_PER_SECOND
-    calls, total = new + due, new + waiting
-    days, finish = None, None
-    never = False
-    if not platform.live and total:
-        spent = quota.used(connection, hospital=hospital, interface=quota.REPORT, day=today)
-        need = quota.live_need(connection, hospital=hospital, day=today)
-        a_day = platform.daily_quota - need
-        left_today = max(0, a_day - spent)
-        if total <= left_today:
-            days = 1
-        elif a_day > 0:
-            days = (1 if left_today else 0) + -(-(total - left_today) // a_day)
-            finish = today + timedelta(days=days - (1 if left_today else 0))
-        else:
-            never = True  # live events alone need more than the quota
-        if days == 1 and finish is None:
-            finish = today
+    """How long `new` and `due` events take beside everything else that is open, from platform day `today` on."""
+    open_events = (
+        connection.scalar(select(func.count()).select_from(event).where(event.c.hospital == hospital, OPEN)) or 0
+    )
+    per_second = platform.requests_per_second or _last_rate(connection, hospital) or ASSUMED_PER_SECOND
+    days, finish, never = None, None, False
+    if not platform.live and new + open_events:
+        live_need = quota.live_need(connection, hospital=hospital, day=today)
+        used = quota.used(connection, hospital=hospital, interface=quota.REPORT, day=today)
+        per_day = platform.daily_quota - live_need
+        left_today = max(0, per_day - used)
+        days = _days_needed(new + open_events, per_day=per_day, left_today=left_today)
+        never = days is None
+        if days is not None:
+            finish = today + timedelta(days=days - 1 if left_today else days)
     return Forecast(
-        calls=calls,
+        calls=new + due,
         days=days,
         finish=finish,
         never=never,
         per_second=round(per_second, 1),
-        seconds=round(calls / per_second, 1),
+        seconds=round((new + due) / per_second, 1),
     )
 
 
-def _seen_per_second(connection: Connection, hospital: str) -> float | None:
-    """The rate of the hospital's last finished delivery of some size."""
+def _days_needed(calls: int, *, per_day: int, left_today: int) -> int | None:
+    """On how many platform days calls are made, today included if some are left for it; None: the quota is too low."""
+    if calls <= left_today:
+        return 1
+    if per_day <= 0:
+        return None
+    return (1 if left_today else 0) + -(-(calls - left_today) // per_day)
+
+
+def _last_rate(connection: Connection, hospital: str) -> float | None:
+    """Events per second of the hospital's last finished delivery of at least 500 events."""
     query = (
         select(deliverer.c.done, deliverer.c.started_at, deliverer.c.ended_at)
         .where(deliverer.c.hospital == hospital, deliverer.c.ended_at.is_not(None), deliverer.c.done >= 500)

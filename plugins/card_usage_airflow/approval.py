@@ -17,7 +17,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.words.catalogue import Words
 
 from card_usage_airflow.runs import present, window_from
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 
 if TYPE_CHECKING:
     from card_usage.quality.verdicts import Decision
@@ -47,29 +47,33 @@ class Approval(HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Put the question, with counts as they are now, and wait; no question where nothing waits any more."""
-        with hospital_pipeline(self.hospital_id) as pipeline:
-            window = window_from(self.window)
-            given = next((stored for stored in pipeline.verdicts(window) if stored.awaits_decision), None)
+        from card_usage.quality.approval import ask_for_decision, verdicts_of
+
+        with open_context(self.hospital_id) as opened:
+            verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
+            given = next((verdict for verdict in verdicts if verdict.awaits_decision), None)
             if given is None:
                 self.log.info("%s: nothing waits for a decision any more", self.window)
                 return {"window": self.window, "decision": None, "by": None}
-            asked = pipeline.ask(given, now=present())
+            asked = ask_for_decision(opened.ledger, opened.hospital, given, now=present())
         self.subject, self.body = asked.subject, asked.body
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer down, unless the window was judged anew and found worse since the form was made."""
+        from card_usage.quality.approval import record_decision, verdicts_of
+
         answer = super().execute_complete(context, event)
         decision = self.decisions[answer["chosen_options"][0]]
         user = answer["responded_by_user"]
         by = self.by_deadline if event.get("timedout") or user is None else str(user["name"] or user["id"])
-        with hospital_pipeline(self.hospital_id) as pipeline:
-            window = window_from(self.window)
-            asked = [
-                stored for stored in pipeline.verdicts(window) if stored.awaits_decision and stored.asked_at is not None
+        with open_context(self.hospital_id) as opened:
+            verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
+            asked = [verdict for verdict in verdicts if verdict.awaits_decision and verdict.asked_at is not None]
+            decided = [
+                verdict for verdict in asked if record_decision(opened.ledger, verdict, decision, by=by, now=present())
             ]
-            counts = [one for one in asked if pipeline.decide(one, decision, by=by, now=present())]
-        if not counts:
+        if not decided:
             self.log.warning("%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by)
             return {"window": self.window, "decision": None, "by": None}
         self.log.info("%s: %s by %s", self.window, decision, by)

@@ -13,49 +13,49 @@ from card_usage_airflow.runs import is_scheduled, window_of
 MONTH: Final = timedelta(days=31)
 
 if TYPE_CHECKING:
-    from card_usage.pipeline import Pipeline
+    from card_usage.context import Context
 
 
-def windows_of_run(pipeline: Pipeline, context: Mapping[str, Any]) -> tuple[Window, ...]:
+def windows_of_run(context: Context, task_context: Mapping[str, Any]) -> tuple[Window, ...]:
     """The run's own window first, then the days it looks back on, oldest first.
 
     Only days that were staged before: a new hospital's first run is no backfill. An hourly hospital looks back once a
     day, in the run of its first hour. Windows of the last month that never closed (the replica lagged, a feed failed)
     are looked at again by every scheduled run until they do.
     """
-    own = window_of(context, pipeline.hospital.cadence)
-    days = pipeline.hospital.his.look_back_days
+    own = window_of(task_context, context.hospital.cadence)
+    days = context.hospital.his.look_back_days
     hourly_but_not_first = own.end - own.start <= HOUR and own.start.time() != time()
-    if not is_scheduled(context):
+    if not is_scheduled(task_context):
         return (own,)
     again: list[Window] = []
     if days and not hourly_but_not_first:
         first, last = own.day - timedelta(days=days), own.day - timedelta(days=1)
-        staged = _days_staged(pipeline, first, last)
+        staged = _days_staged(context, first, last)
         again = [window for window in day_windows(first, last) if window.day in staged]
-    never_closed = [window for window in _never_closed(pipeline, own) if not any(window.start in day for day in again)]
+    never_closed = [window for window in _never_closed(context, own) if not any(window.start in day for day in again)]
     return (own, *sorted([*again, *never_closed]))
 
 
-def _never_closed(pipeline: Pipeline, own: Window) -> set[Window]:
+def _never_closed(context: Context, own: Window) -> set[Window]:
     """Windows of the month before `own` that some feed has not closed."""
     from card_usage.staging.coverage import open_windows
 
-    with pipeline.ledger.read() as connection:
-        found = open_windows(connection, pipeline.hospital.id, own.start - MONTH, own.start)
+    with context.ledger.read() as connection:
+        found = open_windows(connection, context.hospital.id, own.start - MONTH, own.start)
     return {Window(one.start, one.end) for one in found if one.end <= own.start}
 
 
-def _days_staged(pipeline: Pipeline, first: date, last: date) -> set[date]:
+def _days_staged(context: Context, first: date, last: date) -> set[date]:
     """Days, `first` to `last`, of which some window was staged."""
     from card_usage.ledger.schema import feed_window
     from sqlalchemy import select
 
     midnight = datetime.combine(first, time())
     query = select(feed_window.c.start).where(
-        feed_window.c.hospital == pipeline.hospital.id,
+        feed_window.c.hospital == context.hospital.id,
         feed_window.c.start >= midnight,
         feed_window.c.start < datetime.combine(last, time()) + DAY,
     )
-    with pipeline.ledger.read() as connection:
+    with context.ledger.read() as connection:
         return {start.date() for start in connection.scalars(query.distinct())}

@@ -17,10 +17,12 @@ log = logging.getLogger(__name__)
 
 def publish_months(hospital_id: str, months: list[date]) -> list[str]:
     """Write one hospital's reports of these months; returns the files' names."""
-    with task_context.hospital_pipeline(hospital_id) as pipeline:
-        names = [name for month in months for name in pipeline.publish_month(month, now=present())]
+    from card_usage.report.publish import publish_month_of
+
+    with task_context.open_context(hospital_id) as context:
+        names = [name for month in months for name in publish_month_of(context, month, now=present())]
         for name in names:
-            log.info("report %s", pipeline.settings.store.place(name))
+            log.info("report %s", context.settings.store.place(name))
     tell_written(names)
     return names
 

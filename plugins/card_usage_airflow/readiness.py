@@ -9,7 +9,7 @@ from card_usage.errors import ReplicaBusy, SourceInterrupted, SourceUnreachable
 from card_usage.windows import Window, local
 
 if TYPE_CHECKING:
-    from card_usage.pipeline import Pipeline
+    from card_usage.context import Context
 
 
 class Look(NamedTuple):
@@ -20,7 +20,7 @@ class Look(NamedTuple):
     why: str
 
 
-def look(pipeline: Pipeline, window: Window, *, now: datetime) -> Look:
+def look(context: Context, window: Window, *, now: datetime) -> Look:
     """Whether a run about this window may ask the replica now.
 
     A replica that is away or busy is waited for until the deadline of the hospital's file, like one that lags. Raises
@@ -29,7 +29,7 @@ def look(pipeline: Pipeline, window: Window, *, now: datetime) -> Look:
     from card_usage.source import freshness
     from card_usage.source.query_slots import avoided_until
 
-    his = pipeline.hospital.his
+    his = context.hospital.his
     if not window.ended_by(now):
         return Look(False, False, f"the window ends at {window.end:%Y-%m-%d %H:%M}")
     if until := avoided_until(his, local(now)):
@@ -37,9 +37,11 @@ def look(pipeline: Pipeline, window: Window, *, now: datetime) -> Look:
     deadline = freshness.deadline(window, his.freshness)
     late = local(now) >= deadline
     try:
-        reading, passed = pipeline.freshness(window, now=now)
+        with context.source() as source:
+            reading = freshness.read(source, context.hospital, window, now=now)
     except (SourceUnreachable, SourceInterrupted, ReplicaBusy) as problem:
         return Look(late, False, str(problem))
+    passed = freshness.passed(reading, window, his.freshness, now=now)
     seen = f"{reading.upto:%Y-%m-%d %H:%M:%S}" if reading.upto else "nothing"
     why = f"probe {reading.probe} reads {seen}"
     if reading.probe == "none":

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator, Context
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.readiness import look
 from card_usage_airflow.runs import present, window_from
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 
 
 class ReplicaPassed(BaseOperator):
@@ -29,10 +29,10 @@ class ReplicaPassed(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """One look from here: most runs need not wait at all."""
-        with hospital_pipeline(self.hospital_id) as pipeline:
-            own, *earlier = windows_of_run(pipeline, context)
+        with open_context(self.hospital_id) as opened:
+            own, *earlier = windows_of_run(opened, context)
             self.log.info("window %s, looking back on %s", own, ", ".join(map(str, earlier)) or "no earlier day")
-            seen = look(pipeline, own, now=present())
+            seen = look(opened, own, now=present())
         windows = [str(window) for window in (own, *earlier)]
         if seen.go:
             return self._going(windows, passed=seen.passed, why=seen.why)
@@ -50,8 +50,8 @@ class ReplicaPassed(BaseOperator):
         """The trigger has fired. Raises what somebody must mend."""
         if "problem" not in event:
             return self._going(windows, passed=event["passed"], why=event["why"])
-        with hospital_pipeline(self.hospital_id) as pipeline:
-            seen = look(pipeline, window_from(windows[0]), now=present())
+        with open_context(self.hospital_id) as opened:
+            seen = look(opened, window_from(windows[0]), now=present())
         if not seen.go:
             return self.execute(context)
         return self._going(windows, passed=seen.passed, why=seen.why)

@@ -13,8 +13,8 @@ from card_usage_airflow.runs import present
 from card_usage_airflow.web_app import WRITTEN
 
 if TYPE_CHECKING:
-    from card_usage.pipeline import Pipeline
-    from card_usage.quality.verdicts import Verdict
+    from card_usage.context import Context
+    from card_usage.quality.verdicts import StoredVerdict, Verdict
     from card_usage.windows import Window
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,11 @@ class StillOpen(PlatformError):
     )
 
 
-def stage_window(pipeline: Pipeline, feed: str, window: Window, *, backfill: bool) -> dict[str, object]:
+def stage_window(context: Context, feed: str, window: Window, *, backfill: bool) -> dict[str, object]:
     """Bring one feed's window into the ledger; returns the counts."""
-    result = pipeline.stage(feed, window, backfill=backfill, now=present())
+    from card_usage import pipeline
+
+    result = pipeline.stage(context, feed, window, backfill=backfill, now=present())
     log.info(
         "%s %s: %d rows read, %d new, %d changed, %d unchanged; %d refunded, %d quarantined; %.1f s",
         *(window, feed, result.read, result.new, result.changed, result.unchanged),
@@ -44,34 +46,36 @@ def stage_window(pipeline: Pipeline, feed: str, window: Window, *, backfill: boo
     return result.summary()
 
 
-def check_window(pipeline: Pipeline, window: Window) -> Verdict:
+def check_window(context: Context, window: Window) -> Verdict:
     """The gate's verdict, each of its reasons logged in the language of the hospital's reports."""
-    result = pipeline.check(window, now=present())
+    from card_usage import pipeline
+
+    result = pipeline.check(context, window, now=present())
     log.info("%s: %s, %d events", window, result.level, result.events)
-    for text in reason_texts(pipeline, result):
+    for text in reason_texts(context, result):
         log.warning("%s: %s", window, text)
     return result
 
 
-def reason_texts(pipeline: Pipeline, verdict: Verdict) -> list[str]:
+def reason_texts(context: Context, verdict: Verdict) -> list[str]:
     """The verdict's reasons in the language of the hospital's reports."""
     from card_usage.quality.verdict_texts import reason_text
 
-    return [reason_text(reason, pipeline.hospital.report.language) for reason in verdict.reasons]
+    return [reason_text(reason, context.hospital.report.language) for reason in verdict.reasons]
 
 
-def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
+def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
     """Log the unmapped codes with suggestions, and what these aliases would release. Raises BadProposal."""
     from card_usage.code_mapping import workbench
 
-    for gap in workbench.overview(pipeline, window)["gaps"]:
+    for gap in workbench.overview(context, window)["gaps"]:
         log.info(
             "%s '%s' %s: %d events, %s to %s; %s %s",
             *(gap["table"], gap["local"], gap["name"], gap["events"], gap["first"], gap["last"]),
             *(gap["suggestion"] or "no suggestion", gap["score"]),
         )
-    choices = workbench.typed(pipeline, aliases)
-    planned = workbench.plan(pipeline, window, choices, now=present(), replace=True)
+    choices = workbench.typed(context, aliases)
+    planned = workbench.plan(context, window, choices, now=present(), replace=True)
     for change in planned.changes:
         log.info(
             "alias %s '%s' -> %s: %s",
@@ -81,30 +85,62 @@ def show_gaps(pipeline: Pipeline, window: Window, aliases: list[str]) -> None:
     log.info("mending would release: %s", planned.mended.summary())
 
 
-def mend_window(pipeline: Pipeline, window: Window, aliases: list[str]) -> dict[str, object]:
+def mend_window(context: Context, window: Window, aliases: list[str]) -> dict[str, object]:
     """Write these aliases and judge the quarantined events again from the ledger; returns counts. Safe to repeat."""
     from card_usage.code_mapping import workbench
 
-    files, mended = workbench.carry_out(pipeline, window, workbench.typed(pipeline, aliases), now=present())
+    files, mended = workbench.carry_out(context, window, workbench.typed(context, aliases), now=present())
     for path in files:
         log.info("alias file %s", path.as_posix())
     log.info("mended: %s", mended.summary())
     return mended.summary()
 
 
-def withholds_all(pipeline: Pipeline, window: Window) -> bool:
+def preview_window(context: Context, window: Window) -> dict[str, object]:
+    """Log and return what reporting the window's days would send. Changes nothing."""
+    from card_usage.preview import preview
+
+    counts = preview(context, window, now=present()).summary()
+    for name, figure in counts.items():
+        log.info("%s: %s", name, figure)
+    return counts
+
+
+def verdicts_awaiting_decision(context: Context, window: Window) -> list[StoredVerdict]:
+    """Verdicts on the window that withhold something and are not decided yet."""
+    from card_usage.quality.approval import verdicts_of
+
+    verdicts = verdicts_of(context.ledger, context.hospital.id, window)
+    return [stored for stored in verdicts if stored.awaits_decision]
+
+
+def withholds_all(context: Context, window: Window) -> bool:
     """Whether the gate lets nothing of the window go."""
-    parts = [stored.withheld for stored in pipeline.verdicts(window)]
+    from card_usage.quality.approval import verdicts_of
+
+    parts = [stored.withheld for stored in verdicts_of(context.ledger, context.hospital.id, window)]
     return any(part and not part.feeds and part.start <= window.start and window.end <= part.end for part in parts)
 
 
-def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
+def make_refused_due(context: Context, window: Window) -> None:
+    """Make the events of the window's days that the platform refused due again, under new request ids."""
+    from card_usage.delivery.redelivery import send_again
+    from card_usage.ledger.scope import Scope
+
+    scope = Scope(context.hospital.id, window.days[0], window.days[-1])
+    with context.ledger.write() as connection:
+        log.info("refused events made due again: %d", send_again(connection, scope, ("rejected",)))
+
+
+def deliver_window(context: Context, window: Window) -> dict[str, object]:
     """Send what is due; returns the counts.
 
     Raises Misconfigured if the platform refuses us, PlatformUnreachable or StillOpen if events are left for another
     try. A quota that is used up and a drain that somebody asked for are no failures: the rest stays due.
     """
-    result = pipeline.deliver(window, now=present())
+    from card_usage import pipeline
+
+    result = pipeline.deliver(context, window)
     summary: dict[str, object] = {"window": str(window), **result.summary()}
     states = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items())) or "nothing was due"
     answers = result.answers_text
@@ -113,18 +149,20 @@ def deliver_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     if result.stopped_by is not None and result.stopped_by.defers:
         log.warning("stopped by %s: %d events stay due", result.stopped_by, result.left)
     elif result.left:
-        raise StillOpen(hospital=pipeline.hospital.id, window=window, left=result.left, answers=answers)
+        raise StillOpen(hospital=context.hospital.id, window=window, left=result.left, answers=answers)
     return summary
 
 
-def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
+def reconcile_window(context: Context, window: Window) -> dict[str, object]:
     """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it.
 
     What was staged before the replica had passed it is staged again first.
     """
-    for staged in pipeline.catch_up(window, now=present()):
+    from card_usage import pipeline
+
+    for staged in pipeline.catch_up(context, window, now=present()):
         log.info("%s %s: read again, %d new, now %s", staged.window, staged.feed, staged.new, staged.status)
-    result = pipeline.reconcile(window, now=present())
+    result = pipeline.reconcile(context, window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
     found = {name: count for name, count in summary.items() if count and isinstance(count, int) and count is not True}
     level, verdict = (logging.INFO, "clean") if result.clean else (logging.WARNING, "DIFFERENCES")
@@ -132,24 +170,31 @@ def reconcile_window(pipeline: Pipeline, window: Window) -> dict[str, object]:
     return summary
 
 
-def seal_days(pipeline: Pipeline) -> list[dict[str, object]]:
+def seal_days(context: Context) -> list[dict[str, object]]:
     """Seal what is verified, and again what moved since; how far each feed is verified stands in the log.
 
     Raises EvidenceBroken if sealed rows were changed without a trace.
     """
-    for mark in pipeline.verified():
+    from card_usage.evidence import seal
+    from card_usage.reconciliation import watermark
+
+    with context.ledger.read() as connection:
+        marks = watermark.marks(connection, context.hospital)
+    for mark in marks:
         log.info("%s: verified through %s; %s", mark.feed, mark.through, mark.stands)
-    made = [link.summary() for link in pipeline.seal(now=present())]
+    made = [link.summary() for link in seal.seal_days(context, now=present())]
     for link in made:
         log.info("sealed %s: link %s, %s events, %s; head %s", *(link[name] for name in _SEALED))
     return made
 
 
-def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
+def publish_window(context: Context, window: Window) -> list[str]:
     """Write the window's reports; returns the files' names below the reports' folder."""
-    names = list(pipeline.publish(window, now=present()))
+    from card_usage.report.publish import publish_days
+
+    names = list(publish_days(context, window, now=present()))
     for name in names:
-        log.info("report %s", pipeline.settings.store.place(name))
+        log.info("report %s", context.settings.store.place(name))
     tell_written(names)
     return names
 
@@ -157,19 +202,19 @@ def publish_window(pipeline: Pipeline, window: Window) -> list[str]:
 def tell_written(names: list[str]) -> None:
     """Tell the run's page in the UI what was written, beside what this task told before, and the asset if it is one of
     the task's outlets."""
-    context = get_current_context()
+    task_context = get_current_context()
     # The context is a dict; only its type knows no keys but Airflow's own.
-    told: list[str] = cast("dict[str, Any]", context).setdefault(WRITTEN, [])
-    told += [name for name in names if name not in told]
-    context["ti"].xcom_push(key=WRITTEN, value=told)
-    if REPORTS in context["task"].outlets:
-        context["outlet_events"][REPORTS].extra = {"files": [*told]}
+    written: list[str] = cast("dict[str, Any]", task_context).setdefault(WRITTEN, [])
+    written += [name for name in names if name not in written]
+    task_context["ti"].xcom_push(key=WRITTEN, value=written)
+    if REPORTS in task_context["task"].outlets:
+        task_context["outlet_events"][REPORTS].extra = {"files": [*written]}
 
 
-def resume(pipeline: Pipeline) -> None:
+def resume(context: Context) -> None:
     """Take away the hold that a refusing platform caused: somebody who runs the DAG by hand has mended the cause."""
     from card_usage.ledger import holds
 
-    with pipeline.ledger.write() as connection:
-        if holds.lift(connection, hospital=pipeline.hospital.id, kinds=("misconfigured",)):
+    with context.ledger.write() as connection:
+        if holds.lift(connection, hospital=context.hospital.id, kinds=("misconfigured",)):
             log.info("the hold 'misconfigured' is lifted")

@@ -17,7 +17,7 @@ from card_usage.errors import MissingSetting
 if TYPE_CHECKING:
     from card_usage.config.connections import Connection
     from card_usage.config.settings import Settings
-    from card_usage.pipeline import Pipeline
+    from card_usage.context import Context
 
 
 PATIENCE: Final = timedelta(minutes=10)
@@ -25,20 +25,20 @@ PATIENCE: Final = timedelta(minutes=10)
 
 
 @contextmanager
-def hospital_pipeline(
+def open_context(
     hospital_id: str, *, patience: timedelta = PATIENCE, resolve: Callable[[str], Connection] | None = None
-) -> Iterator[Pipeline]:
+) -> Iterator[Context]:
     """The hospital's pipeline, closed at the end of the block. Raises the errors of settings, hospital and ledger.
 
     `resolve`: how to find a connection; None: as a task does.
     """
     # Not at the top: DAG files import this module, and parsing them must not load database drivers.
-    from card_usage.pipeline import Pipeline
+    from card_usage.context import Context
 
     for chatty in ("alembic", "great_expectations"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with Pipeline.open(hospital_id, settings(), resolve or connection_of, patience=patience) as pipeline:
-        yield pipeline
+    with Context.open(hospital_id, settings(), resolve or connection_of, patience=patience) as context:
+        yield context
 
 
 def settings() -> Settings:

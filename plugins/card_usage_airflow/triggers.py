@@ -14,7 +14,7 @@ from card_usage.errors import BadHospitalFile, CardUsageError
 from card_usage_airflow import hospital_files
 from card_usage_airflow.readiness import Look, look
 from card_usage_airflow.runs import present, window_from
-from card_usage_airflow.task_context import awaited_connection_of, hospital_pipeline
+from card_usage_airflow.task_context import awaited_connection_of, open_context
 
 _PATIENCE: Final = timedelta(seconds=30)
 
@@ -60,5 +60,5 @@ class ReplicaPasses(BaseTrigger):
         return await asyncio.to_thread(self._look_with, connection)
 
     def _look_with(self, connection: Connection) -> Look:
-        with hospital_pipeline(self.hospital_id, patience=_PATIENCE, resolve=lambda _: connection) as pipeline:
-            return look(pipeline, window_from(self.window), now=present())
+        with open_context(self.hospital_id, patience=_PATIENCE, resolve=lambda _: connection) as context:
+            return look(context, window_from(self.window), now=present())

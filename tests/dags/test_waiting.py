@@ -26,7 +26,7 @@ from card_usage_airflow import sensors, triggers
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.readiness import look
 from card_usage_airflow.sensors import ReplicaPassed
-from card_usage_airflow.task_context import hospital_pipeline
+from card_usage_airflow.task_context import open_context
 from card_usage_airflow.triggers import ReplicaPasses
 
 DAY = day_window(date(2026, 11, 23))
@@ -69,8 +69,8 @@ class Place:
         connection.close()
 
     def look(self) -> Any:
-        with hospital_pipeline("clinic") as pipeline:
-            return look(pipeline, DAY, now=self.now)
+        with open_context("clinic") as context:
+            return look(context, DAY, now=self.now)
 
 
 @pytest.fixture
@@ -203,8 +203,8 @@ def test_a_window_that_has_not_ended_is_waited_for_without_asking(place: Place) 
 
 @pytest.fixture
 def ledger(place: Place) -> Iterator[Ledger]:
-    with hospital_pipeline("clinic") as pipeline:
-        yield pipeline.ledger
+    with open_context("clinic") as context:
+        yield context.ledger
 
 
 def test_windows_that_never_closed_are_worked_on_again_by_every_scheduled_run_until_they_do(ledger: Ledger) -> None:
@@ -213,12 +213,12 @@ def test_windows_that_never_closed_are_worked_on_again_by_every_scheduled_run_un
         open_window(connection, hospital="clinic", feed="payment", start=old.start, end=old.end)
         named = {"hospital": "clinic", "feed": "payment", "source_rows": 0, "now": instant(DAY.end)}
         record_window(connection, start=hour.start, end=hour.end, status="provisional", **named)
-    with hospital_pipeline("clinic") as pipeline:
+    with open_context("clinic") as context:
         # The hour lies in a day that is looked back on anyway, and a day that closes closes its hours.
-        assert [str(one) for one in windows_of_run(pipeline, context())] == ["2026-11-23", "2026-11-05", "2026-11-22"]
+        assert [str(one) for one in windows_of_run(context, context())] == ["2026-11-23", "2026-11-05", "2026-11-22"]
         with ledger.write() as connection:
             record_window(connection, start=old.start, end=old.end, status="closed", **named)
-        assert [str(one) for one in windows_of_run(pipeline, context())] == ["2026-11-23", "2026-11-22"]
+        assert [str(one) for one in windows_of_run(context, context())] == ["2026-11-23", "2026-11-22"]
 
 
 async def test_what_airflow_keeps_of_a_waiting_task_says_nothing_of_a_patient(

@@ -65,7 +65,7 @@ def test_only_a_backfill_is_a_backfill() -> None:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Any:
+def context(tmp_path: Path) -> Any:
     """The demo hospital with a ledger in which three of the last days were staged, one of them in two hours only."""
     ledger = open_ledger(ledgers.sqlite_url(tmp_path), ledgers.KEYRING)
     earlier = [day_window(date(2026, 11, 18)), day_window(date(2026, 11, 20)), day_window(date(2026, 11, 22))]
@@ -89,17 +89,17 @@ def pipeline(tmp_path: Path) -> Any:
     ledger.close()
 
 
-def test_a_scheduled_run_looks_back_on_days_that_were_staged_before_and_on_no_others(pipeline: Any) -> None:
-    assert pipeline.hospital.his.look_back_days == 3
-    assert [str(window) for window in windows_of_run(pipeline, run(DAY))] == ["2026-11-23", "2026-11-20", "2026-11-22"]
+def test_a_scheduled_run_looks_back_on_days_that_were_staged_before_and_on_no_others(context: Any) -> None:
+    assert context.hospital.his.look_back_days == 3
+    assert [str(window) for window in windows_of_run(context, run(DAY))] == ["2026-11-23", "2026-11-20", "2026-11-22"]
 
 
 @pytest.mark.parametrize("kind", ["backfill", "manual"])
-def test_a_run_for_chosen_dates_does_not_look_back(pipeline: Any, kind: str) -> None:
-    assert windows_of_run(pipeline, run(DAY, kind=kind)) == (DAY,)
+def test_a_run_for_chosen_dates_does_not_look_back(context: Any, kind: str) -> None:
+    assert windows_of_run(context, run(DAY, kind=kind)) == (DAY,)
 
 
-def test_an_hourly_hospital_looks_back_once_a_day(pipeline: Any) -> None:
-    assert windows_of_run(pipeline, run(FIVE)) == (FIVE,)
+def test_an_hourly_hospital_looks_back_once_a_day(context: Any) -> None:
+    assert windows_of_run(context, run(FIVE)) == (FIVE,)
     first = Window(DAY.start, DAY.start + HOUR)
-    assert [str(window) for window in windows_of_run(pipeline, run(first))] == [str(first), "2026-11-20", "2026-11-22"]
+    assert [str(window) for window in windows_of_run(context, run(first))] == [str(first), "2026-11-20", "2026-11-22"]

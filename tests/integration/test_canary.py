@@ -17,6 +17,7 @@ from pathlib import Path
 import demo_his
 import platform_sandbox
 import pytest
+from card_usage import pipeline
 from card_usage.alerts import incident_store as kept
 from card_usage.alerts.sweep import Team, sweep
 from card_usage.code_mapping import workbench
@@ -24,17 +25,21 @@ from card_usage.code_mapping.workbook import workbook
 from card_usage.config.connections import Connection
 from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.errors import CardUsageError, WrongKey
-from card_usage.evidence.seal import verify
+from card_usage.evidence.seal import seal_days, verify
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
 from card_usage.notifications.dispatch import post
 from card_usage.onboarding.readiness import check_readiness
-from card_usage.pipeline import Pipeline
+from card_usage.preview import preview
+from card_usage.quality.approval import ask_for_decision, verdicts_of
+from card_usage.reconciliation import watermark
+from card_usage.reconciliation.differences import differences_of
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
 from card_usage.reconciliation.statement_import import import_files
 from card_usage.report.mail import mail
-from card_usage.report.publish import publish_fleet
+from card_usage.report.publish import publish_days, publish_fleet, publish_month_of
 from card_usage.standard.aliases import Choice
 from card_usage.windows import Window, day_window, instant
 from openpyxl import load_workbook
@@ -91,10 +96,10 @@ def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str): 
             conn_id="demo_platform", conn_type="http", host=sandbox.url, login="demo-app-id", password="demo-app-secret"
         ),
     }
-    return Pipeline.open("demo_hospital", settings, connections.__getitem__)
+    return Context.open("demo_hospital", settings, connections.__getitem__)
 
 
-def alerts_of(pipeline: Pipeline, now: datetime) -> list[object]:
+def alerts_of(context: Context, now: datetime) -> list[object]:
     """Incidents and messages, as mail, robots and the command line show them, and what went over the wire."""
     with webhook() as hook, mailbox() as box:
         mail = Connection(
@@ -107,31 +112,32 @@ def alerts_of(pipeline: Pipeline, now: datetime) -> list[object]:
         robot = Connection(conn_id="robot", conn_type="feishu", host=hook.url, password="key")
         # A second time with nothing delivered yet for hours: other causes.
         for later in (timedelta(), timedelta(hours=9)):
-            sweep(pipeline.ledger, pipeline.hospital, Team(channels=("mail", "robot")), now=now + later)
-            posted = post(pipeline.ledger, {"mail": mail, "robot": robot}.__getitem__, now=now + later)
+            sweep(context.ledger, context.hospital, Team(channels=("mail", "robot")), now=now + later)
+            posted = post(context.ledger, {"mail": mail, "robot": robot}.__getitem__, now=now + later)
             assert posted.down == {}
         mails = [part.get_payload(decode=True) for one in box.mails for part in one.walk() if not part.is_multipart()]
-        with pipeline.ledger.read() as connection:
+        with context.ledger.read() as connection:
             incidents = kept.listed(connection, None, now)
         assert {"unmapped_code"} <= {one.cause for one in incidents}
         assert len(hook.raw) == len(box.mails) > 0
         return [*incidents, *map(repr, incidents), *box.raw, *hook.raw, *hook.posts, *mails]
 
 
-def bench_of(pipeline: Pipeline, window: Window, now: datetime) -> list[object]:
+def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
     """The form of a withheld window, the bench's tables, a plan, and the texts of a spreadsheet."""
-    found = workbench.suggested(pipeline, window)
+    found = workbench.suggested(context, window)
     choices = [Choice(gap.table, gap.code, "0301") for gap, _ in found if gap.table == "department"]
-    planned = workbench.plan(pipeline, window, choices, now=now)
+    planned = workbench.plan(context, window, choices, now=now)
     assert planned.mended.released > 0
-    book = load_workbook(BytesIO(workbook(pipeline.hospital, str(window), found, pipeline.tables)))
+    book = load_workbook(BytesIO(workbook(context.hospital, str(window), found, context.tables)))
     cells = [str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row]
-    asked = pipeline.ask(pipeline.verdicts(window)[0], now=now)
+    verdict, *_ = verdicts_of(context.ledger, context.hospital.id, window)
+    asked = ask_for_decision(context.ledger, context.hospital, verdict, now=now)
     return [
         found,
-        planned.summary(pipeline),
+        planned.summary(context),
         planned.mended.summary(),
-        workbench.overview(pipeline, window),
+        workbench.overview(context, window),
         cells,
         asked,
     ]
@@ -147,49 +153,52 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     caplog.set_level(logging.DEBUG)
     window, now = day_window(DAY), datetime.now(UTC)
     said: list[object] = []
-    with opened(tmp_path, sandbox, Keyring.new_key("t")) as pipeline:
-        said += [pipeline.preview(window, now=now)]
-        said += [pipeline.stage(feed, window, now=now) for feed in pipeline.hospital.his.feeds]
+    with opened(tmp_path, sandbox, Keyring.new_key("t")) as context:
+        said += [preview(context, window, now=now)]
+        said += [pipeline.stage(context, feed, window, now=now) for feed in context.hospital.his.feeds]
         # While it waits, a patient is in the ledger only sealed.
         for path in tmp_path.glob("ledger.db*"):
             assert_clean(path.read_bytes(), secrets, path.name)
         sandbox.faults(http_500=0.1, busy=0.1, drop_after=0.1, truncated=0.1)
-        said += [pipeline.check(window, now=now), pipeline.deliver(window, now=now, until=now)]
-        said += [pipeline.deliver(window, now=now)]
+        said += [pipeline.check(context, window, now=now), pipeline.deliver(context, window, until=now)]
+        said += [pipeline.deliver(context, window)]
         sandbox.calm()
-        said += [pipeline.deliver(window, now=now), pipeline.reconcile(window, now=now)]
-        said += [*pipeline.verified(), *pipeline.differences(window, now=now), *pipeline.seal(now=now)]
+        said += [pipeline.deliver(context, window), pipeline.reconcile(context, window, now=now)]
+        with context.ledger.read() as connection:
+            said += watermark.marks(connection, context.hospital)
+        said += differences_of(context.ledger, context.hospital.id, window, now=now)
+        said += seal_days(context, now=now)
         packs = [gzip.decompress(path.read_bytes()) for path in tmp_path.rglob("*.tsv.gz")]
         statement = tmp_path / "statement.csv"
         statement.write_text(sandbox.statement(), encoding="utf-8")
         said += import_files(
-            pipeline.ledger,
-            Reader.of(pipeline.settings),
-            {pipeline.hospital.id: pipeline.hospital},
+            context.ledger,
+            Reader.of(context.settings),
+            {context.hospital.id: context.hospital},
             [statement],
             ImportOptions(as_of=now),
             now=now,
         )
-        said += [verify(pipeline.ledger, pipeline.hospital.id, pipeline.settings.evidence)]
-        said += [*pipeline.publish(window, now=now)]
-        said += [*pipeline.publish_month(DAY, now=now)]
+        said += [verify(context.ledger, context.hospital.id, context.settings.evidence)]
+        said += [*publish_days(context, window, now=now)]
+        said += [*publish_month_of(context, DAY, now=now)]
         fleet, figures = publish_fleet(
-            pipeline.ledger,
-            [pipeline.hospital],
+            context.ledger,
+            [context.hospital],
             DAY,
-            pipeline.settings.store,
+            context.settings.store,
             broken={},
             language="zh",
             now=now,
         )
         said += [fleet, figures, mail(figures, link="https://airflow.example/")]
-        said += bench_of(pipeline, window, now)
+        said += bench_of(context, window, now)
         # `hospital check` looks at rows of the HIS itself.
-        found = check_readiness(pipeline, now=instant(window.end), days=1)
+        found = check_readiness(context, now=instant(window.end), days=1)
         assert {"codes", "rules"} <= {one.check for one in found}
         said += found
-        said += alerts_of(pipeline, datetime(2026, 3, 3, 2, tzinfo=UTC))
-        with pipeline.ledger.read() as connection:
+        said += alerts_of(context, datetime(2026, 3, 3, 2, tzinfo=UTC))
+        with context.ledger.read() as connection:
             left = connection.exec_driver_sql(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
             ).scalar_one()
@@ -215,13 +224,13 @@ def test_no_exception_says_who_a_patient_is(
 ) -> None:
     window, now = day_window(DAY), datetime.now(UTC)
     told: list[str] = []
-    with opened(tmp_path, sandbox, Keyring.new_key("t")) as pipeline:
-        pipeline.stage("payment", window, now=now)
+    with opened(tmp_path, sandbox, Keyring.new_key("t")) as context:
+        pipeline.stage(context, "payment", window, now=now)
         # A column of the ledger goes away under it: the database's own words must not carry parameters.
         with sqlite3.connect(tmp_path / "ledger.db") as ledger:
             ledger.execute("alter table event rename column channel to canal")
         try:
-            pipeline.stage("registration", window, now=now)
+            pipeline.stage(context, "registration", window, now=now)
         except Exception:
             told.append(traceback.format_exc())
         with sqlite3.connect(tmp_path / "ledger.db") as ledger:
@@ -229,7 +238,7 @@ def test_no_exception_says_who_a_patient_is(
         with sqlite3.connect(tmp_path / "his.db") as his:
             his.execute("alter table SF_BRXXK rename column sfzh to zjhm")
         try:
-            pipeline.stage("registration", window, now=now)
+            pipeline.stage(context, "registration", window, now=now)
         except CardUsageError:
             told.append(traceback.format_exc())
     with pytest.raises(WrongKey) as raised, opened(tmp_path, sandbox, Keyring.new_key("other")):

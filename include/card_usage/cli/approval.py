@@ -8,7 +8,7 @@ from typing import Any
 
 from card_usage.cli.arguments import Call, Result, Verbs, for_days, verb
 from card_usage.config.hospital import Hospital
-from card_usage.quality.approval import deadline
+from card_usage.quality.approval import deadline, record_decision, verdicts_of
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import DECISIONS, WITHHOLDING, Decision, StoredVerdict
 from card_usage.windows import local
@@ -26,17 +26,19 @@ def _decide(call: Call) -> Result:
     args = call.args
     told: list[dict[str, Any]] = []
     kept = 0
-    with call.pipeline() as pipeline:
-        words = Words(pipeline.hospital.report.language)
+    with call.context() as context:
+        words = Words(context.hospital.report.language)
         by = (args.by or getuser())[:64]
-        for stored in pipeline.verdicts(call.window):
+        for stored in verdicts_of(context.ledger, context.hospital.id, call.window):
             if stored.level not in WITHHOLDING:
                 continue
-            counts = bool(args.decision) and pipeline.decide(stored, args.decision, by=by, now=call.now, anew=args.anew)
+            counts = bool(args.decision) and record_decision(
+                context.ledger, stored, args.decision, by=by, now=call.now, anew=args.anew
+            )
             if counts:
                 stored = replace(stored, decision=args.decision, decided_by=by)
             kept += args.decision not in (None, stored.decision)
-            told.append(shown(stored, pipeline.hospital, words))
+            told.append(shown(stored, context.hospital, words))
         if not told:
             return {"said": words("decide.none")}, True
     found: dict[str, Any] = {"decide": told}

@@ -11,9 +11,9 @@ from typing import Any
 
 from card_usage.config.connections import Connection
 from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.errors import CardUsageError
 from card_usage.ledger.database import Ledger, open_ledger
-from card_usage.pipeline import Pipeline
 from card_usage.windows import Window, day_window
 
 Told = dict[str, Any]
@@ -46,10 +46,10 @@ class Call:
         return Window(day_window(self.args.first).start, day_window(self.args.last).end)
 
     @contextmanager
-    def pipeline(self) -> Iterator[Pipeline]:
-        """The pipeline of --hospital."""
-        with Pipeline.open(self.args.hospital, self.settings, self.connection_of) as pipeline:
-            yield pipeline
+    def context(self) -> Iterator[Context]:
+        """The context of --hospital."""
+        with Context.open(self.args.hospital, self.settings, self.connection_of) as context:
+            yield context
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

@@ -12,39 +12,39 @@ from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, ver
 from card_usage.code_mapping import workbench
 from card_usage.code_mapping.proposal import COLUMNS, Proposal, from_lines
 from card_usage.code_mapping.suggestions import SURE
+from card_usage.context import Context
 from card_usage.errors import BadProposal
-from card_usage.pipeline import Pipeline
 
 
 def _quality(call: Call) -> Result:
-    with call.pipeline() as pipeline:
-        told: dict[str, Any] = workbench.overview(pipeline, call.window)
+    with call.context() as context:
+        told: dict[str, Any] = workbench.overview(context, call.window)
         if call.args.xlsx:
-            told["written"] = _workbook(pipeline, call, workbench.suggested(pipeline, call.window), call.args.xlsx)
+            told["written"] = _workbook(context, call, workbench.suggested(context, call.window), call.args.xlsx)
         return told, not told["causes"]
 
 
-def _workbook(pipeline: Pipeline, call: Call, found: workbench.Suggested, path: Path) -> str:
+def _workbook(context: Context, call: Call, found: workbench.Suggested, path: Path) -> str:
     from card_usage.code_mapping.workbook import workbook
 
-    path.write_bytes(workbook(pipeline.hospital, str(call.window), found, pipeline.tables))
+    path.write_bytes(workbook(context.hospital, str(call.window), found, context.tables))
     return path.as_posix()
 
 
 def _propose(call: Call) -> Result:
     """Sure suggestions as a list to hand in; with what they would do."""
     args = call.args
-    with call.pipeline() as pipeline:
-        found = workbench.suggested(pipeline, call.window)
+    with call.context() as context:
+        found = workbench.suggested(context, call.window)
         choices = workbench.proposed(found, sure=args.sure)
-        told = workbench.plan(pipeline, call.window, choices, now=call.now).summary(pipeline)
+        told = workbench.plan(context, call.window, choices, now=call.now).summary(context)
         told["open"] = [
             {"table": gap.table, "local": gap.code, "name": gap.name or "", "events": gap.events}
             for gap, _ in found
             if not any((choice.table, choice.local) == (gap.table, gap.code) for choice in choices)
         ]
         if args.out is not None and args.out.suffix.lower() == ".xlsx":
-            told["written"] = _workbook(pipeline, call, found, args.out)
+            told["written"] = _workbook(context, call, found, args.out)
         elif args.out is not None:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
@@ -59,22 +59,22 @@ def _propose(call: Call) -> Result:
 def _apply(call: Call) -> Result:
     """A dry run first; --yes writes the files and releases the events."""
     args = call.args
-    with call.pipeline() as pipeline:
-        language = pipeline.hospital.report.language
+    with call.context() as context:
+        language = context.hospital.report.language
         if args.file is not None:
-            proposal, source = workbench.read(pipeline, args.file), args.file.name
+            proposal, source = workbench.read(context, args.file), args.file.name
         else:
-            proposal, source = from_lines(args.set, pipeline.tables, language), "--set"
+            proposal, source = from_lines(args.set, context.tables, language), "--set"
         if not args.good_rows:
             proposal.demand(source)
-        planned = workbench.plan(pipeline, call.window, proposal.choices, now=call.now, replace=args.replace)
-        told = planned.summary(pipeline)
+        planned = workbench.plan(context, call.window, proposal.choices, now=call.now, replace=args.replace)
+        told = planned.summary(context)
         if planned.conflicts and not args.replace:
             kept = {change.choice for change in planned.conflicts}
             proposal = Proposal(tuple(one for one in proposal.choices if one not in kept), proposal.problems)
             told["not_replaced"] = f"{len(kept)} codes already mean something else: add --replace to change them"
         if args.yes:
-            files, mended = workbench.carry_out(pipeline, call.window, proposal.choices, now=call.now)
+            files, mended = workbench.carry_out(context, call.window, proposal.choices, now=call.now)
             told["written"] = [path.as_posix() for path in files] or "nothing: the files say so already"
             told["released"] = mended.released
         else:

@@ -12,22 +12,22 @@ from card_usage.config.hospital import load_hospital
 from card_usage.evidence import seal as chain
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.classes import DIFFERENCES, NAMED
+from card_usage.reconciliation.differences import differences_of
 from card_usage.windows import day_windows
 
 
 def _verified(call: Call) -> Result:
-    with call.pipeline() as pipeline:
-        marks = pipeline.verified()
-        with pipeline.ledger.read() as connection:
-            moves = watermark.moves(connection, pipeline.hospital.id, most=call.args.moves)
+    with call.context() as context, context.ledger.read() as connection:
+        marks = watermark.marks(connection, context.hospital)
+        moves = watermark.moves(connection, context.hospital.id, most=call.args.moves)
     told: dict[str, Any] = {"verified": [mark.summary() for mark in marks]}
     return told | ({"moves": moves} if moves else {}), all(mark.through is not None for mark in marks)
 
 
 def _differences(call: Call) -> Result:
     args = call.args
-    with call.pipeline() as pipeline:
-        found = pipeline.differences(call.window, now=call.now)
+    with call.context() as context:
+        found = differences_of(context.ledger, context.hospital.id, call.window, now=call.now)
         chosen = (one for one in found if not args.kind or one.kind in args.kind)
         rows = list(islice(chosen, args.most))
         left = Counter(one.kind for one in chosen)
@@ -37,18 +37,18 @@ def _differences(call: Call) -> Result:
 
 def _make(call: Call) -> Result:
     args = call.args
-    with call.pipeline() as pipeline:
+    with call.context() as context:
         if args.first is None:
-            made = pipeline.seal(now=call.now)
+            made = chain.seal_days(context, now=call.now)
         else:
-            folder, hospital = call.settings.evidence, pipeline.hospital.id
-            with pipeline.ledger.read() as connection:
-                days = watermark.verified_days(connection, pipeline.hospital)
+            folder, hospital = call.settings.evidence, context.hospital.id
+            with context.ledger.read() as connection:
+                days = watermark.verified_days(connection, context.hospital)
             wanted = [window.day for window in day_windows(args.first, args.last or args.first)]
             unproved = [one for one in wanted if days is None or not days[0] <= one <= days[1]]
             if unproved:
                 return {"evidence": f"nothing sealed: {unproved[0]} is not verified, see `verified`"}, False
-            links = (chain.make(pipeline.ledger, hospital, one, folder, now=call.now) for one in wanted)
+            links = (chain.make(context.ledger, hospital, one, folder, now=call.now) for one in wanted)
             made = [link for link in links if link]
     return {"evidence": [link.summary() for link in made] or "nothing to seal"}, True
 

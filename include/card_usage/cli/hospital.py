@@ -17,9 +17,9 @@ _MARKS = {"ok": "+", "warn": "!", "missing": "x"}
 
 def _check(call: Call) -> Result:
     call.args.hospital = call.args.hospital or call.args.named
-    with call.pipeline() as pipeline:
-        results = check_readiness(pipeline, now=call.now, days=call.args.days)
-        words = Words(pipeline.hospital.report.language)
+    with call.context() as context:
+        results = check_readiness(context, now=call.now, days=call.args.days)
+        words = Words(context.hospital.report.language)
     missing = sum(result.state == "missing" for result in results)
     if call.args.json:
         return {"checks": [result.summary() for result in results]}, not missing

@@ -8,84 +8,91 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from card_usage import pipeline
 from card_usage.cli.approval import shown
 from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, verb
 from card_usage.cli.progress import delivery_bar, rows_bar
-from card_usage.delivery.redelivery import Undecided
+from card_usage.context import Context
+from card_usage.delivery.redelivery import Undecided, send_again, undecided
 from card_usage.errors import PlatformError
-from card_usage.pipeline import Pipeline
+from card_usage.ledger.scope import Scope
+from card_usage.preview import preview
+from card_usage.quality.approval import verdicts_of
 from card_usage.quality.verdict_texts import summary as verdict_summary
+from card_usage.report.publish import publish_days
+from card_usage.staging.coverage import never_staged
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
 
 
-def _stage(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+def _stage(context: Context, window: Window, now: datetime) -> Result:
     staged = []
-    for feed in pipeline.hospital.his.feeds:
+    for feed in context.hospital.his.feeds:
         with rows_bar(f"stage {feed}") as on_rows:
-            staged.append(pipeline.stage(feed, window, now=now, on_rows=on_rows).summary())
+            staged.append(pipeline.stage(context, feed, window, now=now, on_rows=on_rows).summary())
     return {"stage": staged}, True
 
 
-def _preview(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+def _preview(context: Context, window: Window, now: datetime) -> Result:
     with rows_bar("preview") as on_rows:
-        return {"preview": pipeline.preview(window, now=now, on_rows=on_rows).summary()}, True
+        return {"preview": preview(context, window, now=now, on_rows=on_rows).summary()}, True
 
 
-def _lacking(pipeline: Pipeline, window: Window, now: datetime) -> dict[str, Any]:
+def _lacking(context: Context, window: Window, now: datetime) -> dict[str, Any]:
     """Parts of the window that were never staged, and what to do about them; empty if there are none."""
-    parts = pipeline.unstaged(window, now=now)
+    parts = never_staged(context.ledger, context.hospital, window, now=now)
     if not parts:
         return {}
     told = [
         {"from": f"{one.start:%Y-%m-%d %H:%M}", "to": f"{one.end:%Y-%m-%d %H:%M}", "feeds": " ".join(one.feeds)}
         for one in parts
     ]
-    return {"never_staged": told, "to_stage": Words(pipeline.hospital.report.language)("stage.first")}
+    return {"never_staged": told, "to_stage": Words(context.hospital.report.language)("stage.first")}
 
 
-def _check(pipeline: Pipeline, window: Window, now: datetime) -> Result:
-    verdict = pipeline.check(window, now=now)
-    lacking = _lacking(pipeline, window, now)
+def _check(context: Context, window: Window, now: datetime) -> Result:
+    verdict = pipeline.check(context, window, now=now)
+    lacking = _lacking(context, window, now)
     return {"check": verdict_summary(verdict), **lacking}, verdict.level in {"pass", "warn"} and not lacking
 
 
-def _deliver(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+def _deliver(context: Context, window: Window, now: datetime) -> Result:
     with delivery_bar("deliver") as on_progress:
-        delivered = pipeline.deliver(window, now=now, progress=on_progress)
+        delivered = pipeline.deliver(context, window, on_progress=on_progress)
     told: dict[str, Any] = {"deliver": delivered.summary()}
-    waiting = [stored for stored in pipeline.verdicts(window) if stored.awaits_decision]
+    verdicts = verdicts_of(context.ledger, context.hospital.id, window)
+    waiting = [stored for stored in verdicts if stored.awaits_decision]
     if waiting:
-        words = Words(pipeline.hospital.report.language)
-        told["withheld"] = [shown(given, pipeline.hospital, words) for given in waiting]
+        words = Words(context.hospital.report.language)
+        told["withheld"] = [shown(stored, context.hospital, words) for stored in waiting]
         told["to_do"] = words("decide.withheld")
     try:
         delivered.raise_for_stop()
     except PlatformError as error:
         raise Stopped(told, error) from None
-    lacking = _lacking(pipeline, window, now)
+    lacking = _lacking(context, window, now)
     good = delivered.settled and not waiting and not lacking
     told["deliver"]["settled"] = good
     return told | lacking, good
 
 
-def _reconcile(pipeline: Pipeline, window: Window, now: datetime) -> Result:
-    reconciliation = pipeline.reconcile(window, now=now)
+def _reconcile(context: Context, window: Window, now: datetime) -> Result:
+    reconciliation = pipeline.reconcile(context, window, now=now)
     return {"reconcile": reconciliation.summary()}, reconciliation.clean
 
 
-def _report(pipeline: Pipeline, window: Window, now: datetime) -> Result:
-    return {"report": [pipeline.settings.store.place(name) for name in pipeline.publish(window, now=now)]}, True
+def _report(context: Context, window: Window, now: datetime) -> Result:
+    return {"report": [context.settings.store.place(name) for name in publish_days(context, window, now=now)]}, True
 
 
-def _run(pipeline: Pipeline, window: Window, now: datetime) -> Result:
+def _run(context: Context, window: Window, now: datetime) -> Result:
     """All steps in order; a verdict of the gate keeps its window from being delivered, not from being reported."""
     told: dict[str, Any] = {}
     good = True
     stopped: Stopped | None = None
     for step in (_stage, _check, _deliver, _reconcile, _report):
         try:
-            summary, well = step(pipeline, window, now)
+            summary, well = step(context, window, now)
         except Stopped as early:
             stopped, summary, well = early, early.told, False
         told |= summary
@@ -95,7 +102,7 @@ def _run(pipeline: Pipeline, window: Window, now: datetime) -> Result:
     return told, good
 
 
-_VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]] = {
+_VERBS: Mapping[str, tuple[Callable[[Context, Window, datetime], Result], str]] = {
     "run": (_run, "all of the following, in order"),
     "preview": (_preview, "say what a range of days would send and how long it takes; sends nothing"),
     "stage": (_stage, "read the HIS, normalize, judge, write the ledger"),
@@ -106,25 +113,31 @@ _VERBS: Mapping[str, tuple[Callable[[Pipeline, Window, datetime], Result], str]]
 }
 
 
-def _redeliver(pipeline: Pipeline, window: Window, args: argparse.Namespace, now: datetime) -> Result:
+def _redeliver(context: Context, window: Window, args: argparse.Namespace, now: datetime) -> Result:
     """Refused events again: without --yes only a count."""
     states: tuple[Undecided, ...] = ("rejected", "unconfirmed") if args.unconfirmed else ("rejected",)
-    told: dict[str, Any] = {"undecided": pipeline.undecided(window, states)}
+    scope = Scope(context.hospital.id, window.days[0], window.days[-1])
+    with context.ledger.read() as connection:
+        counts = sorted(undecided(connection, scope, states).items(), key=str)
+    told: dict[str, Any] = {
+        "undecided": {f"{state} {'-' if code is None else code}": count for (state, code), count in counts}
+    }
     if not args.yes:
         return told | {"sent": "nothing: add --yes to send these again under new request ids"}, True
-    told["made due"] = pipeline.send_again(window, states)
-    summary, good = _deliver(pipeline, window, now)
+    with context.ledger.write() as connection:
+        told["made due"] = send_again(connection, scope, states)
+    summary, good = _deliver(context, window, now)
     return told | summary, good
 
 
-def _step(step: Callable[[Pipeline, Window, datetime], Result], call: Call) -> Result:
-    with call.pipeline() as pipeline:
-        return step(pipeline, call.window, call.now)
+def _step(step: Callable[[Context, Window, datetime], Result], call: Call) -> Result:
+    with call.context() as context:
+        return step(context, call.window, call.now)
 
 
 def _again(call: Call) -> Result:
-    with call.pipeline() as pipeline:
-        return _redeliver(pipeline, call.window, call.args, call.now)
+    with call.context() as context:
+        return _redeliver(context, call.window, call.args, call.now)
 
 
 def add(verbs: Verbs) -> None:

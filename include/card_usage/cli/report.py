@@ -15,16 +15,16 @@ from card_usage.files.xlsx import Column, Sheet, comma_separated
 from card_usage.report import day_uses
 from card_usage.report import usage as figures
 from card_usage.report.mail import mail
-from card_usage.report.publish import publish_fleet
+from card_usage.report.publish import publish_fleet, publish_month_of
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import local
 from card_usage.words.catalogue import LANGUAGES, Words
 
 
 def _month(call: Call) -> Result:
-    with call.pipeline() as pipeline:
-        names = pipeline.publish_month(call.args.month, now=call.now)
-        return {"report": [pipeline.settings.store.place(name) for name in names]}, True
+    with call.context() as context:
+        names = publish_month_of(context, call.args.month, now=call.now)
+        return {"report": [context.settings.store.place(name) for name in names]}, True
 
 
 def fleet_of(directory: Path) -> tuple[list[Hospital], dict[str, str]]:

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, func, select
 
 from card_usage.config.hospital import Hospital
 from card_usage.ledger import counts
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event
 from card_usage.quality.profiles import inside
+from card_usage.quality.verdict_store import decide, mark_asked, verdicts_in_force
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import DECISIONS, Decision, StoredVerdict
 from card_usage.standard.rules import BY_ID
-from card_usage.windows import local
+from card_usage.windows import Window, local
 from card_usage.words.catalogue import Words
 
 MOST_CAUSES: Final = 8
@@ -44,6 +46,27 @@ def options(hospital: Hospital) -> dict[str, Decision]:
 def deadline(hospital: Hospital, asked: datetime) -> datetime:
     """When the hospital's default takes the place of an answer."""
     return asked + timedelta(hours=hospital.gate.decide_within_hours)
+
+
+def verdicts_of(ledger: Ledger, hospital_id: str, window: Window) -> tuple[StoredVerdict, ...]:
+    """Verdicts in force for the window, with the decisions about them."""
+    with ledger.read() as connection:
+        return verdicts_in_force(connection, hospital_id, window)
+
+
+def ask_for_decision(ledger: Ledger, hospital: Hospital, stored: StoredVerdict, *, now: datetime) -> Question:
+    """The form about a withheld window; records that somebody was asked."""
+    with ledger.write() as connection:
+        mark_asked(connection, [stored], now=now)
+        return question(connection, hospital, stored, now=now)
+
+
+def record_decision(
+    ledger: Ledger, stored: StoredVerdict, decision: Decision, *, by: str, now: datetime, anew: bool = False
+) -> bool:
+    """Store a person's decision about a withheld window; returns whether it takes effect (see verdict_store.decide)."""
+    with ledger.write() as connection:
+        return decide(connection, stored.id, decision, by=by, now=now, anew=anew)
 
 
 def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, *, now: datetime) -> Question:

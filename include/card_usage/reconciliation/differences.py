@@ -14,10 +14,11 @@ from sqlalchemy import Connection, and_, not_, or_, select
 
 from card_usage.ledger import counts
 from card_usage.ledger.counts import Cell
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import absent, event
 from card_usage.reconciliation.classes import AGREED, class_of
 from card_usage.reconciliation.reconcile import held_back
-from card_usage.windows import day_window
+from card_usage.windows import Window, day_window
 
 
 class Named(NamedTuple):
@@ -33,6 +34,13 @@ class Named(NamedTuple):
     request_id: str
     state: str
     by: str
+
+
+def differences_of(ledger: Ledger, hospital: str, window: Window, *, now: datetime) -> Iterator[Named]:
+    """Every difference of the window's days, as of the last reconciliation, oldest day first."""
+    with ledger.read() as connection:
+        for day in window.days:
+            yield from named(connection, hospital, day, now=now)
 
 
 def named(connection: Connection, hospital: str, day: date, *, now: datetime) -> Iterator[Named]:

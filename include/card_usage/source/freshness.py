@@ -33,6 +33,13 @@ class Reading(NamedTuple):
     upto: datetime | None
 
 
+def replica_passed(source: Source, hospital: Hospital, window: Window, *, now: datetime) -> bool:
+    """Whether the replica has provably passed the window's end; a window that has not ended needs no probe."""
+    return window.ended_by(now) and passed(
+        read(source, hospital, window, now=now), window, hospital.his.freshness, now=now
+    )
+
+
 def passed(reading: Reading, window: Window, freshness: Freshness, *, now: datetime) -> bool:
     """Whether the replica has provably passed the window's end and the grace after it."""
     if not window.ended_by(now):

@@ -6,8 +6,8 @@ ever written to a HIS, and nothing is asked of it without a query slot.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from time import sleep
@@ -80,8 +80,17 @@ class Source:
         self._folder = sql
         self._pause = pause
 
-    def rows(self, feed: str, window_start: datetime, window_end: datetime) -> Iterator[list[SourceRow]]:
+    def rows(
+        self,
+        feed: str,
+        window_start: datetime,
+        window_end: datetime,
+        *,
+        on_rows: Callable[[int], None] | None = None,
+    ) -> Iterator[list[SourceRow]]:
         """Rows of the half-open window, voided ones included, in lists of at most `fetch_size`.
+
+        `on_rows` is called with the size of each list once the caller has processed it.
 
         Edges are naive local times. A stream that breaks for a reason that passes goes on where it stopped. Raises
         SourceDrift before the first row if the SQL's columns are not exactly those of SourceRow or the HIS lacks one
@@ -90,12 +99,16 @@ class Source:
         """
         sql = self._feed(feed)
         position = StreamPosition(sql, window_start)
-        with self.query_slot(f"feed {feed}"):
-            yield from self._rows(sql, position, _Attempts(feed, position), sql.edge(window_end))
+        stream = self._rows(sql, position, _Attempts(feed, position), sql.edge(window_end))
+        with self.query_slot(f"feed {feed}"), closing(stream):
+            for batch in stream:
+                yield batch
+                if on_rows is not None:
+                    on_rows(len(batch))
 
     def _rows(
         self, sql: Feed, position: StreamPosition, attempts: _Attempts, end: str | datetime
-    ) -> Iterator[list[SourceRow]]:
+    ) -> Generator[list[SourceRow]]:
         while True:
             try:
                 for batch in position.unread(self._stream(sql, position, attempts, end)):

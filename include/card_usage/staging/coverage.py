@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from card_usage.config.hospital import Hospital
+from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import feed_window
 from card_usage.ledger.upsert import insert_into
-from card_usage.windows import Window, gaps
+from card_usage.windows import Window, gaps, local
 
 WindowStatus = Literal["provisional", "closed"]
 """Provisional while the HIS can still add to the window."""
@@ -82,6 +84,16 @@ class Unstaged(NamedTuple):
     start: datetime
     end: datetime
     feeds: tuple[str, ...]
+
+
+def never_staged(ledger: Ledger, hospital: Hospital, window: Window, *, now: datetime) -> list[Unstaged]:
+    """Parts of the window that have passed, are not before the hospital's first day, and were never staged."""
+    start = max(window.start, datetime.combine(hospital.start, time())) if hospital.start else window.start
+    end = min(window.end, local(now))
+    if start >= end:
+        return []
+    with ledger.read() as connection:
+        return unstaged(connection, hospital.id, hospital.his.feeds, Window(start, end))
 
 
 def unstaged(connection: Connection, hospital: str, feeds: Sequence[str], window: Window) -> list[Unstaged]:

@@ -20,12 +20,12 @@ from card_usage.code_mapping.release import mend
 from card_usage.code_mapping.suggestions import Suggester, stem
 from card_usage.code_mapping.workbook import HEADER_ROW, read, workbook
 from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.errors import AliasesNotWritable, BadProposal
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
-from card_usage.pipeline import Pipeline
 from card_usage.staging.stage import stage
 from card_usage.standard.aliases import Choice, alias_changes, load_aliases, with_choices, write_aliases
 from card_usage.standard.code_tables import load_tables
@@ -75,7 +75,7 @@ def staged(ledger: Ledger, aliases: Path) -> None:
         )
 
 
-def pipeline_of(ledger: Ledger, aliases: Path, tmp_path: Path) -> Pipeline:
+def context_of(ledger: Ledger, aliases: Path, tmp_path: Path) -> Context:
     settings = Settings(
         ledger_url=str(ledger.engine.url),
         keyring=ledgers.KEYRING,
@@ -83,7 +83,7 @@ def pipeline_of(ledger: Ledger, aliases: Path, tmp_path: Path) -> Pipeline:
         aliases=aliases,
         reports=tmp_path / "reports",
     )
-    return Pipeline(hospital=planted.hospital(), settings=settings, ledger=ledger, connection_of=lambda _: None)
+    return Context(hospital=planted.hospital(), settings=settings, ledger=ledger, connection_of=lambda _: None)
 
 
 def states(ledger: Ledger) -> dict[str, int]:
@@ -110,19 +110,19 @@ def test_gaps_are_told_by_code_and_name_with_counts_and_days(ledger, aliases):
 
 def test_one_alias_releases_every_event_that_waited_for_it_without_the_his(ledger, aliases, tmp_path):
     staged(ledger, aliases)
-    pipeline = pipeline_of(ledger, aliases, tmp_path)
+    context = context_of(ledger, aliases, tmp_path)
     choices = [Choice("department", "21010", "1506", "睡眠医学科门诊")]
     before = states(ledger)
-    planned = workbench.plan(pipeline, WINDOW, choices, now=NOW)
+    planned = workbench.plan(context, WINDOW, choices, now=NOW)
     assert planned.mended.released == 30
     assert planned.mended.waiting == {"channel.code": 2, "department.code": 5, "id_number.required": 2}
     assert dict(planned.mended.departments) == {"1506": 30}
     assert states(ledger) == before, "a dry run writes nothing"
-    files, mended = workbench.carry_out(pipeline, WINDOW, choices, now=NOW)
+    files, mended = workbench.carry_out(context, WINDOW, choices, now=NOW)
     assert [path.name for path in files] == ["department.csv"]
     assert mended.released == 30
     assert states(ledger) == {"ready": 40, "quarantined": 9}
-    again = workbench.carry_out(pipeline_of(ledger, aliases, tmp_path), WINDOW, choices, now=NOW)
+    again = workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, choices, now=NOW)
     assert (again[0], again[1].released) == ((), 0)
 
 
@@ -134,7 +134,7 @@ def test_what_was_mended_is_what_reading_the_his_again_would_give(ledger, aliase
         Choice("department", "21020", "0304"),
         Choice("channel", "WX9", "0402"),
     ]
-    workbench.carry_out(pipeline_of(ledger, aliases, tmp_path), WINDOW, choices, now=NOW)
+    workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, choices, now=NOW)
     columns = (event.c.key, event.c.request_id, event.c.status, event.c.department, event.c.channel, event.c.digest)
     with ledger.read() as connection:
         mended = connection.execute(select(*columns).order_by(event.c.key)).all()
@@ -167,9 +167,7 @@ def test_what_is_delivered_or_under_way_is_never_touched(ledger, aliases, tmp_pa
     staged(ledger, aliases)
     with ledger.write() as connection:
         connection.execute(update(event).where(event.c.status == "ready").values(status="delivered"))
-    workbench.carry_out(
-        pipeline_of(ledger, aliases, tmp_path), WINDOW, [Choice("department", "21010", "1506")], now=NOW
-    )
+    workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, [Choice("department", "21010", "1506")], now=NOW)
     assert states(ledger)["delivered"] == 10
 
 
@@ -281,11 +279,11 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path):
 
 def test_a_code_that_means_something_else_already_is_a_conflict_and_not_overwritten_unasked(ledger, aliases, tmp_path):
     staged(ledger, aliases)
-    pipeline = pipeline_of(ledger, aliases, tmp_path)
+    context = context_of(ledger, aliases, tmp_path)
     choices = [Choice("department", "11010", "0302"), Choice("department", "21020", "0304")]
-    kinds = [(change.kind, change.before) for change in alias_changes(pipeline.aliases, choices)]
+    kinds = [(change.kind, change.before) for change in alias_changes(context.aliases, choices)]
     assert kinds == [("changed", "0301"), ("new", None)]
-    planned = workbench.plan(pipeline, WINDOW, choices, now=NOW)
+    planned = workbench.plan(context, WINDOW, choices, now=NOW)
     assert [change.choice.local for change in planned.conflicts] == ["11010"]
 
 
@@ -294,10 +292,10 @@ def test_a_code_that_means_something_else_already_is_a_conflict_and_not_overwrit
 
 def test_a_workbook_that_is_filled_in_comes_back_as_choices(ledger, aliases, tmp_path):
     staged(ledger, aliases)
-    pipeline = pipeline_of(ledger, aliases, tmp_path)
-    found = workbench.suggested(pipeline, WINDOW)
+    context = context_of(ledger, aliases, tmp_path)
+    found = workbench.suggested(context, WINDOW)
     path = tmp_path / "gaps.xlsx"
-    path.write_bytes(workbook(pipeline.hospital, str(WINDOW), found, TABLES))
+    path.write_bytes(workbook(context.hospital, str(WINDOW), found, TABLES))
     assert read(path, TABLES, "zh").choices == (), "nothing filled in, nothing chosen"
     book = load_workbook(path)
     sheet = book["待对照"]
@@ -311,7 +309,7 @@ def test_a_workbook_that_is_filled_in_comes_back_as_choices(ledger, aliases, tmp
     sheet.cell(HEADER_ROW + 2, 12).value = "二区"
     sheet.cell(HEADER_ROW + 3, 11).value = "0402"
     book.save(path)
-    filled = workbench.read(pipeline, path)
+    filled = workbench.read(context, path)
     assert [(one.table, one.local, one.standard, one.note) for one in filled.demand(path.name)] == [
         ("department", "21010", "1506", ""),
         ("department", "21020", "0304", "二区"),
@@ -321,9 +319,9 @@ def test_a_workbook_that_is_filled_in_comes_back_as_choices(ledger, aliases, tmp
 
 def test_bad_cells_of_a_workbook_are_named_with_sheet_cell_and_reason(ledger, aliases, tmp_path):
     staged(ledger, aliases)
-    pipeline = pipeline_of(ledger, aliases, tmp_path)
+    context = context_of(ledger, aliases, tmp_path)
     path = tmp_path / "gaps.xlsx"
-    path.write_bytes(workbook(pipeline.hospital, str(WINDOW), workbench.suggested(pipeline, WINDOW), TABLES))
+    path.write_bytes(workbook(context.hospital, str(WINDOW), workbench.suggested(context, WINDOW), TABLES))
     book = load_workbook(path)
     sheet = book["待对照"]
     sheet.cell(HEADER_ROW + 1, 11).value = 301
@@ -331,7 +329,7 @@ def test_bad_cells_of_a_workbook_are_named_with_sheet_cell_and_reason(ledger, al
     sheet.cell(HEADER_ROW + 3, 11).value = "402"
     sheet.cell(HEADER_ROW + 4, 11).value = "0301"
     book.save(path)
-    found = workbench.read(pipeline, path)
+    found = workbench.read(context, path)
     told = {problem.where: problem.problem for problem in found.problems}
     assert set(told) == {"待对照!K5", "待对照!K6", "待对照!K7", "待对照!A8"}
     assert "0301 呼吸内科专业" in told["待对照!K5"]
@@ -435,14 +433,12 @@ def test_from_quality_over_propose_to_apply_by_command_line(tmp_path, aliases, c
 def test_nothing_about_a_patient_comes_out_of_the_workbench(tmp_path, aliases):
     with ledgers.sqlite(tmp_path) as ledger:
         staged(ledger, aliases)
-        pipeline = pipeline_of(ledger, aliases, tmp_path)
-        planned = workbench.plan(pipeline, WINDOW, [Choice("department", "21010", "1506")], now=NOW)
-        found = workbench.suggested(pipeline, WINDOW)
-        text = (
-            repr(planned) + repr(planned.summary(pipeline)) + repr(workbench.overview(pipeline, WINDOW)) + repr(found)
-        )
+        context = context_of(ledger, aliases, tmp_path)
+        planned = workbench.plan(context, WINDOW, [Choice("department", "21010", "1506")], now=NOW)
+        found = workbench.suggested(context, WINDOW)
+        text = repr(planned) + repr(planned.summary(context)) + repr(workbench.overview(context, WINDOW)) + repr(found)
         book = tmp_path / "gaps.xlsx"
-        book.write_bytes(workbook(pipeline.hospital, str(WINDOW), found, TABLES))
+        book.write_bytes(workbook(context.hospital, str(WINDOW), found, TABLES))
     cells = [str(cell.value) for sheet in load_workbook(book) for line in sheet.iter_rows() for cell in line]
     text += " ".join(cells)
     assert not [secret for secret in (NUMBER, NAME, QR, "R100") if secret in text]

@@ -19,10 +19,11 @@ import demo_his
 import ledgers
 import platform_sandbox
 import pytest
+from card_usage import pipeline
 from card_usage.config.connections import connection_from_environment
 from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.files.shipped import SHIPPED
-from card_usage.pipeline import Pipeline
 from card_usage.windows import day_window
 from platform_sandbox.settings import App, Config
 
@@ -89,9 +90,9 @@ def town(tmp_path: Path, ledger_url: str) -> Iterator[Town]:
             partial(connection_from_environment, environment=environment),
         )
         for hospital in PLATFORM_IDS:
-            with Pipeline.open(hospital, settings, his) as pipeline:
-                for feed in pipeline.hospital.his.feeds:
-                    pipeline.stage(feed, day_window(DAY), now=datetime.now(UTC))
+            with Context.open(hospital, settings, his) as context:
+                for feed in context.hospital.his.feeds:
+                    pipeline.stage(context, feed, day_window(DAY), now=datetime.now(UTC))
         yield opened
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import demo_his
 import pytest
+from card_usage import pipeline
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Freshness, Hospital, load_hospital
 from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.errors import SourceDrift
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, feed_window
-from card_usage.pipeline import Pipeline
 from card_usage.source import freshness
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
@@ -72,7 +73,7 @@ def replica(tmp_path: Path) -> Replica:
     return made
 
 
-def pipeline(ledger: Ledger, replica: Replica, settings: Freshness = HEARTBEAT) -> Pipeline:
+def context_of(ledger: Ledger, replica: Replica, settings: Freshness = HEARTBEAT) -> Context:
     places = Settings(
         ledger_url="",
         keyring=KEYRING,
@@ -81,7 +82,7 @@ def pipeline(ledger: Ledger, replica: Replica, settings: Freshness = HEARTBEAT) 
         reports=Path(),
     )
     his = Connection(conn_id="demo_his", conn_type="sqlite", schema=str(replica.path))
-    return Pipeline(hospital=hospital_with(settings), settings=places, ledger=ledger, connection_of=lambda _: his)
+    return Context(hospital=hospital_with(settings), settings=places, ledger=ledger, connection_of=lambda _: his)
 
 
 def windows(ledger: Ledger) -> dict[str, str]:
@@ -96,8 +97,8 @@ def events(ledger: Ledger) -> int:
         return connection.scalar(select(func.count()).select_from(event)) or 0
 
 
-def stage_all(pipe: Pipeline, now: datetime = MORNING) -> set[str]:
-    return {pipe.stage(feed, DAY, now=now).status for feed in pipe.hospital.his.feeds}
+def stage_all(context: Context, now: datetime = MORNING) -> set[str]:
+    return {pipeline.stage(context, feed, DAY, now=now).status for feed in context.hospital.his.feeds}
 
 
 def late_row(replica: Replica) -> None:
@@ -111,82 +112,82 @@ def late_row(replica: Replica) -> None:
 def test_a_stalled_replica_leaves_its_windows_provisional_and_what_came_late_is_caught_when_it_follows(
     ledger: Ledger, replica: Replica
 ) -> None:
-    pipe = pipeline(ledger, replica)
+    context = context_of(ledger, replica)
     late_row(replica)
     replica.beat(DAY.end + timedelta(hours=2))
-    assert stage_all(pipe) == {"provisional"}
+    assert stage_all(context) == {"provisional"}
     before = events(ledger)
-    reconciled = pipe.reconcile(DAY, now=MORNING)
+    reconciled = pipeline.reconcile(context, DAY, now=MORNING)
     assert reconciled.provisional
     replica.follow()
-    assert {one.status for one in pipe.catch_up(DAY, now=MORNING)} == {"closed"}
+    assert {one.status for one in pipeline.catch_up(context, DAY, now=MORNING)} == {"closed"}
     assert set(windows(ledger).values()) == {"closed"}
     assert events(ledger) == before + 1
-    again = pipe.reconcile(DAY, now=MORNING)
+    again = pipeline.reconcile(context, DAY, now=MORNING)
     assert not again.provisional
-    assert pipe.catch_up(DAY, now=MORNING) == []
+    assert pipeline.catch_up(context, DAY, now=MORNING) == []
 
 
 def test_a_replica_restored_from_a_backup_makes_a_closed_day_provisional_until_it_has_caught_up(
     ledger: Ledger, replica: Replica
 ) -> None:
-    pipe = pipeline(ledger, replica)
+    context = context_of(ledger, replica)
     backup = replica.path.read_bytes()
     late_row(replica)
     replica.beat(DAY.end + timedelta(hours=2))
     replica.follow()
-    assert stage_all(pipe) == {"closed"}
+    assert stage_all(context) == {"closed"}
     known = events(ledger)
     replica.path.write_bytes(backup)
-    assert pipe.reconcile(DAY, now=MORNING).provisional
+    assert pipeline.reconcile(context, DAY, now=MORNING).provisional
     assert set(windows(ledger).values()) == {"provisional"}
-    assert stage_all(pipe) == {"provisional"}
+    assert stage_all(context) == {"provisional"}
     assert events(ledger) == known, "what is not there now was there once: nothing is taken back"
     replica.follow()
-    pipe.catch_up(DAY, now=MORNING)
+    pipeline.catch_up(context, DAY, now=MORNING)
     assert set(windows(ledger).values()) == {"closed"}
-    assert not pipe.reconcile(DAY, now=MORNING).provisional
+    assert not pipeline.reconcile(context, DAY, now=MORNING).provisional
 
 
 def test_rows_committed_behind_the_watermark_are_all_caught_by_staging_again(ledger: Ledger, replica: Replica) -> None:
-    pipe = pipeline(ledger, replica, Freshness())
-    stage_all(pipe)
+    context = context_of(ledger, replica, Freshness())
+    stage_all(context)
     expectation = demo_his.arrive(f"sqlite:///{replica.primary}", [DAY.day]).days[0]
     replica.follow()
-    late = {feed: pipe.stage(feed, DAY, now=MORNING).new for feed in pipe.hospital.his.feeds}
+    late = {feed: pipeline.stage(context, feed, DAY, now=MORNING).new for feed in context.hospital.his.feeds}
     assert late == {feed: expectation.late[feed]["rows"] for feed in late}
     assert sum(late.values()) > 0
-    assert {pipe.stage(feed, DAY, now=MORNING).new for feed in late} == {0}
+    assert {pipeline.stage(context, feed, DAY, now=MORNING).new for feed in late} == {0}
 
 
 def test_a_feed_that_fails_leaves_its_window_open_while_the_others_close(ledger: Ledger, replica: Replica) -> None:
-    pipe = pipeline(ledger, replica, Freshness())
+    context = context_of(ledger, replica, Freshness())
     replica.on_primary("ALTER TABLE SF_MZCFK RENAME COLUMN fyrq TO fyrq2")
     replica.follow()
-    for feed in pipe.hospital.his.feeds:
+    for feed in context.hospital.his.feeds:
         if feed == "dispensing":
             with pytest.raises(SourceDrift, match=r"column 'f\.fyrq'"):
-                pipe.stage(feed, DAY, now=MORNING)
+                pipeline.stage(context, feed, DAY, now=MORNING)
         else:
-            pipe.stage(feed, DAY, now=MORNING)
+            pipeline.stage(context, feed, DAY, now=MORNING)
     found = windows(ledger)
     assert found.pop("dispensing") == "open"
     assert set(found.values()) == {"closed"}
     replica.on_primary("ALTER TABLE SF_MZCFK RENAME COLUMN fyrq2 TO fyrq")
     replica.follow()
-    assert [one.feed for one in pipe.catch_up(DAY, now=MORNING)] == ["dispensing"]
+    assert [one.feed for one in pipeline.catch_up(context, DAY, now=MORNING)] == ["dispensing"]
 
 
 def test_a_whole_day_closes_the_hours_of_it_that_were_left_open(ledger: Ledger, replica: Replica) -> None:
-    pipe = pipeline(ledger, replica)
+    context = context_of(ledger, replica)
     noon = DAY.start + timedelta(hours=12)
     hour = type(DAY)(noon, noon + timedelta(hours=1))
     replica.beat(noon)
     replica.follow()
-    assert pipe.stage("payment", hour, now=MORNING).status == "provisional"
+    assert pipeline.stage(context, "payment", hour, now=MORNING).status == "provisional"
     replica.beat(DAY.end + timedelta(minutes=5))
     replica.follow()
-    assert pipe.stage("payment", DAY, now=MORNING).status == "closed"
+    assert pipeline.stage(context, "payment", DAY, now=MORNING).status == "closed"
     with ledger.read() as connection:
         assert open_windows(connection, "demo_hospital", DAY.start, DAY.end) == []
 
@@ -194,10 +195,10 @@ def test_a_whole_day_closes_the_hours_of_it_that_were_left_open(ledger: Ledger, 
 def test_a_window_that_still_runs_is_provisional_without_asking_the_probe(ledger: Ledger, replica: Replica) -> None:
     replica.on_primary("DROP TABLE CARD_USAGE_HEARTBEAT")
     replica.follow()
-    pipe = pipeline(ledger, replica)
-    assert pipe.stage("payment", DAY, now=instant(DAY.end - timedelta(hours=1))).status == "provisional"
+    context = context_of(ledger, replica)
+    assert pipeline.stage(context, "payment", DAY, now=instant(DAY.end - timedelta(hours=1))).status == "provisional"
     with pytest.raises(SourceDrift, match="freshness probe, column 'CARD_USAGE_HEARTBEAT'"):
-        pipe.stage("payment", DAY, now=MORNING)
+        pipeline.stage(context, "payment", DAY, now=MORNING)
 
 
 def source(engine: Engine, settings: Freshness) -> tuple[Source, Hospital]:
@@ -282,11 +283,11 @@ def test_a_heartbeat_of_postgresql_with_a_zone_is_read_as_local_time(postgres_ur
 
 @pytest.mark.parametrize("sent", ["ready", "held", "quarantined"])
 def test_a_refund_before_delivery_is_never_sent(ledger: Ledger, replica: Replica, sent: str) -> None:
-    pipe = pipeline(ledger, replica, Freshness())
-    pipe.stage("payment", DAY, now=MORNING)
+    context = context_of(ledger, replica, Freshness())
+    pipeline.stage(context, "payment", DAY, now=MORNING)
     put(ledger, sent)
     refund(replica)
-    staged = pipe.stage("payment", DAY, now=MORNING)
+    staged = pipeline.stage(context, "payment", DAY, now=MORNING)
     assert staged.voided > 0
     assert staged.marked == 0
     assert states(ledger) == {"voided"}
@@ -296,21 +297,21 @@ def test_a_refund_before_delivery_is_never_sent(ledger: Ledger, replica: Replica
 def test_a_refund_or_a_change_after_delivery_is_marked_and_the_mark_is_lifted_with_its_cause(
     ledger: Ledger, replica: Replica, sent: str
 ) -> None:
-    pipe = pipeline(ledger, replica, Freshness())
-    pipe.stage("payment", DAY, now=MORNING)
+    context = context_of(ledger, replica, Freshness())
+    pipeline.stage(context, "payment", DAY, now=MORNING)
     with ledger.write() as connection:
         ready = event.c.status == "ready"
         count = connection.execute(update(event).where(ready).values(status=sent)).rowcount
     assert count > 0
     before = states(ledger)
     refund(replica)
-    assert pipe.stage("payment", DAY, now=MORNING).marked == count
+    assert pipeline.stage(context, "payment", DAY, now=MORNING).marked == count
     assert marked(ledger, "voided_at", sent) == count
     replica.on_primary("UPDATE SF_BRJSK SET jlzt = 0, qdlx = 'CK' WHERE ghsfbz = 1 AND ybjszt = 2 AND tsjh = 'R'")
     replica.on_primary("UPDATE SF_NBRJSK SET jlzt = 0, qdlx = 'CK' WHERE ghsfbz = 1 AND ybjszt = 2 AND tsjh = 'R'")
     replica.on_primary("UPDATE YY_JZBRYJK SET jlzt = 0, qdlx = 'CK' WHERE jje = -1")
     replica.follow()
-    pipe.stage("payment", DAY, now=MORNING)
+    pipeline.stage(context, "payment", DAY, now=MORNING)
     assert marked(ledger, "voided_at", sent) == 0
     assert 0 < marked(ledger, "changed_at", sent) <= count
     assert states(ledger) == before
