@@ -213,12 +213,12 @@ def test_windows_that_never_closed_are_worked_on_again_by_every_scheduled_run_un
         open_window(connection, hospital="clinic", feed="payment", start=old.start, end=old.end)
         named = {"hospital": "clinic", "feed": "payment", "source_rows": 0, "now": instant(DAY.end)}
         record_window(connection, start=hour.start, end=hour.end, status="provisional", **named)
-    with open_context("clinic") as context:
+    with open_context("clinic") as opened:
         # The hour lies in a day that is looked back on anyway, and a day that closes closes its hours.
-        assert [str(one) for one in windows_of_run(context, context())] == ["2026-11-23", "2026-11-05", "2026-11-22"]
+        assert [str(one) for one in windows_of_run(opened, context())] == ["2026-11-23", "2026-11-05", "2026-11-22"]
         with ledger.write() as connection:
             record_window(connection, start=old.start, end=old.end, status="closed", **named)
-        assert [str(one) for one in windows_of_run(context, context())] == ["2026-11-23", "2026-11-22"]
+        assert [str(one) for one in windows_of_run(opened, context())] == ["2026-11-23", "2026-11-22"]
 
 
 async def test_what_airflow_keeps_of_a_waiting_task_says_nothing_of_a_patient(
