@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import platform_sandbox
 import pytest
+from cases import every_case
 from platform_caller import Caller, result
 from platform_sandbox import Config, Faults, RunningSandbox, codes
 from platform_sandbox.faults import SHARES, Dice, FaultError
@@ -238,10 +239,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "named"), WRONG)
-def test_an_impossible_fault_is_named_and_changes_nothing(changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(FaultError, match=named):
-        Faults().changed(changes)
+def test_an_impossible_fault_is_named_and_changes_nothing() -> None:
+    with every_case() as case:
+        for changes, named in WRONG:
+            with case(changes, named), pytest.raises(FaultError, match=named):
+                Faults().changed(changes)
 
 
 def test_an_impossible_fault_is_400_over_http_and_changes_nothing(sandbox: RunningSandbox, caller: Caller) -> None:

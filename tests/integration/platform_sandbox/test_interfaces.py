@@ -10,6 +10,7 @@ from typing import Any
 
 import platform_sandbox
 import pytest
+from cases import every_case
 from platform_caller import ABSENT, BY_HEALTH_CARD, BY_ID_CARD, REPORT_PATH, TOKEN_PATH, Caller, Clock, result
 from platform_sandbox import App, Config, RunningSandbox, codes
 
@@ -307,18 +308,22 @@ def test_the_hospital_of_the_event_is_the_callers(caller: Caller) -> None:
     assert caller.report(common={"hospitalId": "10087"}, hospitalId="10087") == 0
 
 
-@pytest.mark.parametrize("scene", codes.SCENES)
-def test_exactly_the_three_registration_scenes_need_a_department(caller: Caller, scene: str) -> None:
-    needed = scene in {"010101", "0101011", "0101012"}
-    assert caller.report(scene=scene, department=ABSENT) == (10042 if needed else 0)
-    assert caller.report(scene=scene, department="0300") == 0
+def test_exactly_the_three_registration_scenes_need_a_department(caller: Caller) -> None:
+    with every_case() as case:
+        for scene in codes.SCENES:
+            with case(scene):
+                needed = scene in {"010101", "0101011", "0101012"}
+                assert caller.report(scene=scene, department=ABSENT) == (10042 if needed else 0)
+                assert caller.report(scene=scene, department="0300") == 0
 
 
-@pytest.mark.parametrize("card_type", codes.CARD_TYPES)
-def test_every_card_type_but_the_health_card_needs_id_number_and_name(caller: Caller, card_type: str) -> None:
-    by_name = caller.report(cardType=card_type, qrCodeText=ABSENT)
-    by_code = caller.report(cardType=card_type, qrCodeText="x:1", idCardNumber=ABSENT, name=ABSENT)
-    assert (by_name, by_code) == ((10018, 0) if card_type == "11" else (0, 10014))
+def test_every_card_type_but_the_health_card_needs_id_number_and_name(caller: Caller) -> None:
+    with every_case() as case:
+        for card_type in codes.CARD_TYPES:
+            with case(card_type):
+                by_name = caller.report(cardType=card_type, qrCodeText=ABSENT)
+                by_code = caller.report(cardType=card_type, qrCodeText="x:1", idCardNumber=ABSENT, name=ABSENT)
+                assert (by_name, by_code) == ((10018, 0) if card_type == "11" else (0, 10014))
 
 
 def test_every_channel_of_the_table_is_known(caller: Caller) -> None:

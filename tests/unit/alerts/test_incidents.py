@@ -13,6 +13,7 @@ from card_usage.alerts.sweep import LIMIT, notices
 from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.config.hospital import Alerts, Route
 from card_usage.words.catalogue import TEXTS
+from cases import every_case
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -113,15 +114,17 @@ def test_one_that_comes_back_later_is_a_new_one() -> None:
     assert len(book.all) == 2
 
 
-@pytest.mark.parametrize(("cause", "why"), [(cause, why) for cause in CAUSES for why in CAUSES[cause].explained_by])
-def test_what_another_cause_explains_is_not_opened_beside_it_but_after_it(cause: str, why: str) -> None:
-    book = Book()
-    assert book.look(NOW, trouble(why)) == ["opened"]
-    assert book.look(NOW + MINUTE, trouble(why), trouble(cause)) == []
-    # It goes on explaining until it is over, which takes its cause's `closes_after`.
-    book.look(NOW + 2 * MINUTE, trouble(cause))
-    book.look(NOW + 2 * MINUTE + CAUSES[why].closes_after, trouble(cause))
-    assert {one.cause for one in book.open} == {cause}
+def test_what_another_cause_explains_is_not_opened_beside_it_but_after_it() -> None:
+    with every_case() as case:
+        for cause, why in [(of, by) for of, declared in CAUSES.items() for by in declared.explained_by]:
+            with case(cause, why):
+                book = Book()
+                assert book.look(NOW, trouble(why)) == ["opened"]
+                assert book.look(NOW + MINUTE, trouble(why), trouble(cause)) == []
+                # It goes on explaining until it is over, which takes its cause's `closes_after`.
+                book.look(NOW + 2 * MINUTE, trouble(cause))
+                book.look(NOW + 2 * MINUTE + CAUSES[why].closes_after, trouble(cause))
+                assert {one.cause for one in book.open} == {cause}
 
 
 def test_what_is_open_already_stays_when_something_explains_it() -> None:

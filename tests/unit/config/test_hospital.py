@@ -8,6 +8,7 @@ import pytest
 from card_usage.config.hospital import Hospital, hospital_ids, load_hospital, load_hospitals
 from card_usage.errors import BadHospitalFile, UnknownHospital
 from card_usage.files.shipped import SHIPPED
+from cases import every_case
 from pydantic import ValidationError
 
 SECRET = "Pa55-w0rd"
@@ -111,19 +112,21 @@ WRONG = [
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("old", "new", "key", "says"), WRONG, ids=[f"{wrong[2]}: {wrong[3]}" for wrong in WRONG])
-def test_every_mistake_is_one_line_with_file_and_key(tmp_path: Path, old: str, new: str, key: str, says: str):
-    assert old in SMALLEST
-    path = write(tmp_path, SMALLEST.replace(old, new))
-    with pytest.raises(BadHospitalFile) as refused:
-        load_hospital(tmp_path, "clinic")
-    line = str(refused.value)
-    assert line.startswith(f"{path}, key '{key}': ")
-    assert says in line
-    assert "\n" not in line
-    assert SECRET not in line
-    assert "pydantic" not in line
-    assert refused.value.__cause__ is None
+def test_every_mistake_is_one_line_with_file_and_key(tmp_path: Path):
+    with every_case() as case:
+        for old, new, key, says in WRONG:
+            with case(old, new, key, says):
+                assert old in SMALLEST
+                path = write(tmp_path, SMALLEST.replace(old, new))
+                with pytest.raises(BadHospitalFile) as refused:
+                    load_hospital(tmp_path, "clinic")
+                line = str(refused.value)
+                assert line.startswith(f"{path}, key '{key}': ")
+                assert says in line
+                assert "\n" not in line
+                assert SECRET not in line
+                assert "pydantic" not in line
+                assert refused.value.__cause__ is None
 
 
 def test_every_key_that_the_file_may_have_is_checked_by_a_declared_type():

@@ -12,6 +12,7 @@ from card_usage.errors import CodeTableError
 from card_usage.ledger.schema import STATES
 from card_usage.platform.client import read_reply
 from card_usage.platform.outcome import RESULT_CODES, TABLE, Answer, Past, Step, classify, past, result_classes, settle
+from cases import every_case
 
 OPEN = {"ready", "held", "unknown"}
 
@@ -114,32 +115,31 @@ def test_token_codes_ask_for_another_token_under_the_same_id() -> None:
     assert {settle([], classify(code)).step for code in (21001, 21003, 21004)} == {Step.RENEW}
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "answer"),
-    [
-        (200, envelope(0), Answer.ACCEPTED),
-        (200, envelope(10054), Answer.REPEATED),
-        (200, envelope(0, "B2"), Answer.NO_ANSWER),  # an answer to somebody else
-        (200, envelope(0, ""), Answer.NO_ANSWER),  # an acceptance is only believed with our id
-        (200, envelope(21004, ""), Answer.TOKEN),  # an early refusal may come without one
-        (200, b"<html>maintenance</html>", Answer.NO_ANSWER),
-        (200, envelope(0)[:30], Answer.NO_ANSWER),
-        (200, b"", Answer.NO_ANSWER),
-        (200, b"[]", Answer.NO_ANSWER),
-        (200, b'{"commonOut":{"resultCode":"x"}}', Answer.NO_ANSWER),
-        (204, b"", Answer.NO_ANSWER),
-        (500, envelope(0), Answer.NO_ANSWER),  # a server that fails may say anything
-        (502, b"", Answer.NO_ANSWER),
-        (504, b"", Answer.NO_ANSWER),
-        (408, b"", Answer.NO_ANSWER),
-        (429, b"", Answer.THROTTLED),
-        (301, b"", Answer.BARRED),
-        (403, b"", Answer.BARRED),
-        (404, b"", Answer.BARRED),
-    ],
-)
-def test_an_http_answer_is_read_for_what_it_proves(status: int, body: bytes, answer: Answer) -> None:
-    assert read_reply(status, body, "A1")[0].answer is answer
+def test_an_http_answer_is_read_for_what_it_proves() -> None:
+    with every_case() as case:
+        for status, body, answer in [
+            (200, envelope(0), Answer.ACCEPTED),
+            (200, envelope(10054), Answer.REPEATED),
+            (200, envelope(0, "B2"), Answer.NO_ANSWER),  # an answer to somebody else
+            (200, envelope(0, ""), Answer.NO_ANSWER),  # an acceptance is only believed with our id
+            (200, envelope(21004, ""), Answer.TOKEN),  # an early refusal may come without one
+            (200, b"<html>maintenance</html>", Answer.NO_ANSWER),
+            (200, envelope(0)[:30], Answer.NO_ANSWER),
+            (200, b"", Answer.NO_ANSWER),
+            (200, b"[]", Answer.NO_ANSWER),
+            (200, b'{"commonOut":{"resultCode":"x"}}', Answer.NO_ANSWER),
+            (204, b"", Answer.NO_ANSWER),
+            (500, envelope(0), Answer.NO_ANSWER),  # a server that fails may say anything
+            (502, b"", Answer.NO_ANSWER),
+            (504, b"", Answer.NO_ANSWER),
+            (408, b"", Answer.NO_ANSWER),
+            (429, b"", Answer.THROTTLED),
+            (301, b"", Answer.BARRED),
+            (403, b"", Answer.BARRED),
+            (404, b"", Answer.BARRED),
+        ]:
+            with case(status, body, answer):
+                assert read_reply(status, body, "A1")[0].answer is answer
 
 
 def test_a_result_code_listed_twice_or_without_a_class_is_named_with_its_line(tmp_path: Path) -> None:

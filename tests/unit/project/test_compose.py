@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cases import every_case
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -81,14 +82,16 @@ def test_every_airflow_command_exists(name: str, monkeypatch: pytest.MonkeyPatch
         assert airflow_parser().parse_args(arguments).func, arguments
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_module_that_is_run_knows_what_it_is_told(name: str) -> None:
-    for module, rest in re.findall(r"python -m (\w+)([^\n]*)", commands(SERVICES[name])):
-        known = module_help(module)
-        for flag in re.findall(r"(?<= )--[a-z-]+", re.sub(r"\$\(.*?\)", "", rest)):
-            assert flag in known, f"python -m {module} has no {flag}"
-        if verb := re.match(r" ([a-z]+)", rest):
-            assert re.search(rf"\b{verb[1]}\b", known), f"python -m {module} has no {verb[1]}"
+def test_every_module_that_is_run_knows_what_it_is_told() -> None:
+    with every_case() as case:
+        for name in sorted(SERVICES):
+            with case(name):
+                for module, rest in re.findall(r"python -m (\w+)([^\n]*)", commands(SERVICES[name])):
+                    known = module_help(module)
+                    for flag in re.findall(r"(?<= )--[a-z-]+", re.sub(r"\$\(.*?\)", "", rest)):
+                        assert flag in known, f"python -m {module} has no {flag}"
+                    if verb := re.match(r" ([a-z]+)", rest):
+                        assert re.search(rf"\b{verb[1]}\b", known), f"python -m {module} has no {verb[1]}"
 
 
 def test_the_ledger_migration_of_the_init_service_is_a_command() -> None:
@@ -110,14 +113,16 @@ def test_the_worker_health_check_names_a_celery_app_that_exists() -> None:
     assert re.search(rf"\b{attribute}\b", Path(spec.origin).read_text())
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_mounted_paths_exist_and_volumes_are_declared(name: str) -> None:
-    for volume in SERVICES[name].get("volumes", []):
-        source = volume.split(":")[0]
-        if source.startswith("."):
-            assert (ROOT / source).exists(), volume
-        else:
-            assert source in COMPOSE["volumes"], volume
+def test_mounted_paths_exist_and_volumes_are_declared() -> None:
+    with every_case() as case:
+        for name in sorted(SERVICES):
+            with case(name):
+                for volume in SERVICES[name].get("volumes", []):
+                    source = volume.split(":")[0]
+                    if source.startswith("."):
+                        assert (ROOT / source).exists(), volume
+                    else:
+                        assert source in COMPOSE["volumes"], volume
 
 
 def test_volumes_of_the_airflow_user_cover_folders_that_the_image_makes() -> None:
@@ -131,16 +136,18 @@ def test_volumes_of_the_airflow_user_cover_folders_that_the_image_makes() -> Non
     assert named == made
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_no_secret_is_written_down(name: str) -> None:
-    for key, value in SERVICES[name].get("environment", {}).items():
-        if re.search(r"PASSWORD|SECRET|_KEY$|AUTH$|CONN|_URL$|BACKEND", key):
-            secret = re.sub(r"\$\{\w+:\?see \.env\.example\}|\$\{\w+(:-[^}]*)?\}", "", str(value))
-            # What is left of a URL is its address; between the colon and the @ stood a variable.
-            assert not re.search(r"://[^/@]*:[^@/]+@", secret), key
-            if not re.search(r"URL$|CONN$|BACKEND$", key):
-                assert secret == "", key
-    assert not re.search(r"(?i)(password|secret|_key)\s*=", DOCKERFILE)
+def test_no_secret_is_written_down() -> None:
+    with every_case() as case:
+        for name in sorted(SERVICES):
+            with case(name):
+                for key, value in SERVICES[name].get("environment", {}).items():
+                    if re.search(r"PASSWORD|SECRET|_KEY$|AUTH$|CONN|_URL$|BACKEND", key):
+                        secret = re.sub(r"\$\{\w+:\?see \.env\.example\}|\$\{\w+(:-[^}]*)?\}", "", str(value))
+                        # What is left of a URL is its address; between the colon and the @ stood a variable.
+                        assert not re.search(r"://[^/@]*:[^@/]+@", secret), key
+                        if not re.search(r"URL$|CONN$|BACKEND$", key):
+                            assert secret == "", key
+                assert not re.search(r"(?i)(password|secret|_key)\s*=", DOCKERFILE)
 
 
 def test_every_variable_is_explained_in_the_example() -> None:
@@ -155,23 +162,27 @@ def test_every_variable_is_explained_in_the_example() -> None:
     assert all(name in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8") for name in optional)
 
 
-@pytest.mark.parametrize("name", [n for n in sorted(SERVICES) if SERVICES[n].get("restart") != "no"])
-def test_what_keeps_running_is_watched_and_bounded(name: str) -> None:
-    service = SERVICES[name]
-    assert service["healthcheck"]["test"]
-    assert service["restart"] == "unless-stopped"
-    assert service["deploy"]["resources"]["limits"]["memory"]
+def test_what_keeps_running_is_watched_and_bounded() -> None:
+    with every_case() as case:
+        for name in [n for n in sorted(SERVICES) if SERVICES[n].get("restart") != "no"]:
+            with case(name):
+                service = SERVICES[name]
+                assert service["healthcheck"]["test"]
+                assert service["restart"] == "unless-stopped"
+                assert service["deploy"]["resources"]["limits"]["memory"]
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_a_condition_can_be_met(name: str) -> None:
-    for other, wanted in SERVICES[name].get("depends_on", {}).items():
-        if wanted["condition"] == "service_healthy":
-            assert "healthcheck" in SERVICES[other]
-        else:
-            assert SERVICES[other]["restart"] == "no"
-        # A service without a profile may not wait for one that has one.
-        assert set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
+def test_a_condition_can_be_met() -> None:
+    with every_case() as case:
+        for name in sorted(SERVICES):
+            with case(name):
+                for other, wanted in SERVICES[name].get("depends_on", {}).items():
+                    if wanted["condition"] == "service_healthy":
+                        assert "healthcheck" in SERVICES[other]
+                    else:
+                        assert SERVICES[other]["restart"] == "no"
+                    # A service without a profile may not wait for one that has one.
+                    assert set(SERVICES[other].get("profiles", [])) <= set(SERVICES[name].get("profiles", []))
 
 
 def test_only_the_ui_is_published_and_on_loopback_unless_told_otherwise() -> None:

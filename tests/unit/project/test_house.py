@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import every_case
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
@@ -63,9 +64,11 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).exists()]
 
 
-@pytest.mark.parametrize("place", LAYOUT)
-def test_the_layout_is_as_documented(place: str) -> None:
-    assert (ROOT / place).exists()
+def test_the_layout_is_as_documented() -> None:
+    with every_case() as case:
+        for place in LAYOUT:
+            with case(place):
+                assert (ROOT / place).exists()
 
 
 def test_the_import_contracts_hold() -> None:

@@ -6,7 +6,6 @@ import random
 from datetime import date, timedelta
 from itertools import pairwise
 
-import pytest
 from card_usage.config.keyring import Keyring
 from card_usage.ledger.counts import MinuteCount
 from card_usage.reconciliation import source_checksums
@@ -23,6 +22,7 @@ from card_usage.reconciliation.minute_ranges import (
 from card_usage.reconciliation.source_checksums import Mark, Marker
 from card_usage.source.tallies import MinuteTally
 from card_usage.windows import day_window
+from cases import every_case
 
 DAY = day_window(date(2026, 3, 4))
 KEYS = Keyring.parse("n:" + "A" * 43 + "=")
@@ -37,31 +37,33 @@ def minute(moment: timedelta) -> float:
     return moment / timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_every_odd_minute_lies_in_a_window_of_few_enough_records(seed: int) -> None:
-    draw = random.Random(seed)
-    most = draw.choice((1, 3, 60, 900, 40_000, 120_000))
-    rows = [draw.randrange(most) if draw.random() < 0.9 else 0 for _ in MINUTES]
-    odd = frozenset(draw.sample(MINUTES, draw.choice((1, 2, 30, 59, 61, 700, 1440))))
-    changed = frozenset(one for one in odd if draw.random() < 0.5)
-    windows, covered = parts(DAY, Differing(odd, changed), rows)
-    assert odd <= covered
-    for part in windows:
-        first, last = minute(part.window.start - DAY.start), minute(part.window.end - DAY.start)
-        within = range(int(first), max(int(last), int(first) + 1))
-        assert part.changed == bool(changed.intersection(within))
-        assert set(within) <= covered
-        seconds = (part.window.end - part.window.start) // timedelta(seconds=1)
-        share = seconds / 60 if seconds < 60 else 1
-        assert sum(rows[one] for one in within) * share <= SLICE * 1.05 or seconds == 1
-        assert part.window.start.microsecond == part.window.end.microsecond == 0
-    for one, other in pairwise(windows):
-        assert one.window.end <= other.window.start
-    assert sum((part.window.end - part.window.start for part in windows), timedelta()) == timedelta(
-        minutes=len(covered)
-    )
-    if sum(rows) <= SLICE:
-        assert len(windows) <= MOST_ASKED
+def test_every_odd_minute_lies_in_a_window_of_few_enough_records() -> None:
+    with every_case() as case:
+        for seed in range(200):
+            with case(seed):
+                draw = random.Random(seed)
+                most = draw.choice((1, 3, 60, 900, 40_000, 120_000))
+                rows = [draw.randrange(most) if draw.random() < 0.9 else 0 for _ in MINUTES]
+                odd = frozenset(draw.sample(MINUTES, draw.choice((1, 2, 30, 59, 61, 700, 1440))))
+                changed = frozenset(one for one in odd if draw.random() < 0.5)
+                windows, covered = parts(DAY, Differing(odd, changed), rows)
+                assert odd <= covered
+                for part in windows:
+                    first, last = minute(part.window.start - DAY.start), minute(part.window.end - DAY.start)
+                    within = range(int(first), max(int(last), int(first) + 1))
+                    assert part.changed == bool(changed.intersection(within))
+                    assert set(within) <= covered
+                    seconds = (part.window.end - part.window.start) // timedelta(seconds=1)
+                    share = seconds / 60 if seconds < 60 else 1
+                    assert sum(rows[one] for one in within) * share <= SLICE * 1.05 or seconds == 1
+                    assert part.window.start.microsecond == part.window.end.microsecond == 0
+                for one, other in pairwise(windows):
+                    assert one.window.end <= other.window.start
+                assert sum((part.window.end - part.window.start for part in windows), timedelta()) == timedelta(
+                    minutes=len(covered)
+                )
+                if sum(rows) <= SLICE:
+                    assert len(windows) <= MOST_ASKED
 
 
 def test_minutes_with_few_records_between_are_compared_along() -> None:

@@ -8,6 +8,7 @@ from card_usage.errors import CodeTableError
 from card_usage.events import CODE_TABLES
 from card_usage.standard.aliases import ALIAS_COLUMNS, Choice, load_aliases, write_aliases
 from card_usage.standard.code_tables import TABLE_COLUMNS, TABLES, fold, load_tables
+from cases import every_case
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -44,15 +45,18 @@ def loading_aliases(directory: Path, *rows: tuple[str, ...], table: str = "depar
     return str(caught.value)
 
 
-@pytest.mark.parametrize("table", CODE_TABLES)
-def test_each_table_has_as_many_codes_as_the_document(table):
-    assert len(SHIPPED[table].codes) == SIZES[table]
+def test_each_table_has_as_many_codes_as_the_document():
+    with every_case() as case:
+        for table in CODE_TABLES:
+            with case(table):
+                assert len(SHIPPED[table].codes) == SIZES[table]
 
 
-@pytest.mark.parametrize("table", CODE_TABLES)
-def test_each_row_says_where_it_comes_from(table):
-    with (TABLES / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-        assert all(row["source"] for row in csv.DictReader(file))
+def test_each_row_says_where_it_comes_from():
+    with every_case() as case:
+        for table in CODE_TABLES:
+            with case(table), (TABLES / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+                assert all(row["source"] for row in csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -73,16 +77,20 @@ def test_codes_keep_their_zeros_their_printed_names_and_their_parents(table, cod
     assert (SHIPPED[table].names[code], SHIPPED[table].parent(code)) == (name, parent)
 
 
-@pytest.mark.parametrize(("table", "code"), ALL_CODES)
-def test_a_standard_code_passes_through_padding_and_full_width(table, code):
-    wide = code.translate({48 + digit: 0xFF10 + digit for digit in range(10)})
-    for local in (code, f"{code}   ", f"\u3000{wide}\x00"):
-        assert SHIPPED[table].standard({}, fold(local)) == code
+def test_a_standard_code_passes_through_padding_and_full_width():
+    with every_case() as case:
+        for table, code in ALL_CODES:
+            with case(table, code):
+                wide = code.translate({48 + digit: 0xFF10 + digit for digit in range(10)})
+                for local in (code, f"{code}   ", f"\u3000{wide}\x00"):
+                    assert SHIPPED[table].standard({}, fold(local)) == code
 
 
-@pytest.mark.parametrize(("table", "code"), ALL_CODES)
-def test_a_standard_name_leads_to_its_own_code_or_nowhere(table, code):
-    assert SHIPPED[table].standard({}, "", fold(SHIPPED[table].names[code])) in (code, None)
+def test_a_standard_name_leads_to_its_own_code_or_nowhere():
+    with every_case() as case:
+        for table, code in ALL_CODES:
+            with case(table, code):
+                assert SHIPPED[table].standard({}, "", fold(SHIPPED[table].names[code])) in (code, None)
 
 
 def test_names_that_only_chinese_medicine_gives_a_second_meaning_resolve_to_the_first_or_not_at_all():

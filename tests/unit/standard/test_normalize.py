@@ -8,6 +8,7 @@ from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, SourceRow
 from card_usage.standard import normalize
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.normalize import PLACEHOLDERS, Normalizer
+from cases import every_case
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -55,30 +56,29 @@ def test_a_clean_row_passes_unchanged_and_without_findings():
 # --- time
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        HALF_PAST_EIGHT,
-        HALF_PAST_EIGHT.replace(microsecond=999_999),
-        HALF_PAST_EIGHT.replace(tzinfo=timezone(timedelta(hours=8))),
-        datetime(2024, 3, 1, 0, 30, tzinfo=UTC),
-        "2024030108:30:00",
-        "2024030108:30:00        ",
-        "２０２４０３０１０８：３０：００",
-        "20240301083000",
-        "2024-03-01 08:30:00",
-        "2024-03-01T08:30:00",
-        "2024-03-01T08:30",
-        "2024/03/01 08:30:00",
-        "2024-03-01 08:30:00.997",
-        "2024-03-01T00:30:00Z",
-        "2024-03-01T08:30:00+08:00",
-        "\x002024-03-01 08:30:00",
-    ],
-)
-def test_every_spelling_of_a_moment_is_the_same_local_time(value):
-    assert normalize.occurred_at(value) == HALF_PAST_EIGHT
-    assert NORMALIZER.card_use(row(occurred_at=value))[1] == ()
+def test_every_spelling_of_a_moment_is_the_same_local_time():
+    with every_case() as case:
+        for value in [
+            HALF_PAST_EIGHT,
+            HALF_PAST_EIGHT.replace(microsecond=999_999),
+            HALF_PAST_EIGHT.replace(tzinfo=timezone(timedelta(hours=8))),
+            datetime(2024, 3, 1, 0, 30, tzinfo=UTC),
+            "2024030108:30:00",
+            "2024030108:30:00        ",
+            "２０２４０３０１０８：３０：００",
+            "20240301083000",
+            "2024-03-01 08:30:00",
+            "2024-03-01T08:30:00",
+            "2024-03-01T08:30",
+            "2024/03/01 08:30:00",
+            "2024-03-01 08:30:00.997",
+            "2024-03-01T00:30:00Z",
+            "2024-03-01T08:30:00+08:00",
+            "\x002024-03-01 08:30:00",
+        ]:
+            with case(value):
+                assert normalize.occurred_at(value) == HALF_PAST_EIGHT
+                assert NORMALIZER.card_use(row(occurred_at=value))[1] == ()
 
 
 @given(moments)
@@ -106,40 +106,41 @@ def test_midnight_belongs_to_the_day_that_begins(text, expected):
     assert normalize.occurred_at(text) == datetime.fromisoformat(expected)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "2024030124:00:00",
-        "2024-03-01 24:00:00",
-        "20240301240000",
-        "2024023008:30:00",
-        "2024030108:60:00",
-        "2024030108:30:60",
-        "2024030108-30-00",
-        "2024-03-01",
-        "20240301",
-        date(2024, 3, 1),
-        "2024-W09-5T08:30",
-        "2024-03-01x08:30:00",
-        "-2024-03-01 08:30:00",
-        "-202403018:30:00",
-        "0001-01-01 00:00:00",
-        "0000-00-00 00:00:00",
-        datetime.fromisoformat("1900-01-01 00:00:00"),
-        datetime.fromisoformat("1999-12-31 23:59:59"),
-        datetime.fromisoformat("2100-01-01 00:00:00"),
-        datetime(1, 1, 1, tzinfo=UTC),
-        datetime(9999, 12, 31, 23, 59, tzinfo=UTC),
-        "9999123123:59:59",
-        "三月一日早上",
-        20240301083000,
-        0,
-    ],
-)
-def test_what_is_no_moment_is_a_finding_and_never_another_moment(value):
-    card_use, found = NORMALIZER.card_use(row(occurred_at=value))
-    assert card_use.occurred_at is None
-    assert [(finding.rule, finding.field, finding.code) for finding in found] == [("time.format", "occurred_at", None)]
+def test_what_is_no_moment_is_a_finding_and_never_another_moment():
+    with every_case() as case:
+        for value in [
+            "2024030124:00:00",
+            "2024-03-01 24:00:00",
+            "20240301240000",
+            "2024023008:30:00",
+            "2024030108:60:00",
+            "2024030108:30:60",
+            "2024030108-30-00",
+            "2024-03-01",
+            "20240301",
+            date(2024, 3, 1),
+            "2024-W09-5T08:30",
+            "2024-03-01x08:30:00",
+            "-2024-03-01 08:30:00",
+            "-202403018:30:00",
+            "0001-01-01 00:00:00",
+            "0000-00-00 00:00:00",
+            datetime.fromisoformat("1900-01-01 00:00:00"),
+            datetime.fromisoformat("1999-12-31 23:59:59"),
+            datetime.fromisoformat("2100-01-01 00:00:00"),
+            datetime(1, 1, 1, tzinfo=UTC),
+            datetime(9999, 12, 31, 23, 59, tzinfo=UTC),
+            "9999123123:59:59",
+            "三月一日早上",
+            20240301083000,
+            0,
+        ]:
+            with case(value):
+                card_use, found = NORMALIZER.card_use(row(occurred_at=value))
+                assert card_use.occurred_at is None
+                assert [(finding.rule, finding.field, finding.code) for finding in found] == [
+                    ("time.format", "occurred_at", None)
+                ]
 
 
 @pytest.mark.parametrize("value", [None, "", "                ", "无", "-", "NULL"])
@@ -199,16 +200,18 @@ def test_signs_and_one_repeated_character_are_no_number(value):
     assert normalize.id_number(value.translate(WIDE)) is None
 
 
-@pytest.mark.parametrize("value", sorted(PLACEHOLDERS))
-def test_every_placeholder_is_absent_in_every_field_however_it_is_written(value):
-    for written in (value, value.upper(), f" {value}\u3000", f"\x00{value}"):
-        assert normalize.id_number(written) is None
-        assert normalize.name(written) is None
-        assert normalize.qr_code_text(written) is None
-        assert normalize.department_name(written) is None
-        for table in CODE_TABLES:
-            card_use, found = NORMALIZER.card_use(row(**{table: written}))
-            assert (getattr(card_use, table), found) == (None, ())
+def test_every_placeholder_is_absent_in_every_field_however_it_is_written():
+    with every_case() as case:
+        for value in sorted(PLACEHOLDERS):
+            with case(value):
+                for written in (value, value.upper(), f" {value}\u3000", f"\x00{value}"):
+                    assert normalize.id_number(written) is None
+                    assert normalize.name(written) is None
+                    assert normalize.qr_code_text(written) is None
+                    assert normalize.department_name(written) is None
+                    for table in CODE_TABLES:
+                        card_use, found = NORMALIZER.card_use(row(**{table: written}))
+                        assert (getattr(card_use, table), found) == (None, ())
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "\u3000", "\x00", b""])
@@ -219,27 +222,26 @@ def test_nothing_is_absent_in_every_field_and_no_finding(value):
     assert found == ()
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("张三", "张三"),
-        ("\u3000张三  ", "张三"),
-        ("张\u3000三", "张三"),
-        ("张三\x00\x00", "张三"),
-        ("\ud800张三", "张三"),
-        ("张\t三\r\n", "张三"),
-        ("阿凡提·买买提", "阿凡提·买买提"),
-        ("John  Smith ", "John Smith"),
-        ("Testa Maria", "Testa Maria"),
-        ("O'Neil-Ng", "O'Neil-Ng"),
-        ("㐂〇", "㐂〇"),
-        ("豈", "豈"),
-        ("张三".encode("gb18030"), "张三"),
-        ("张" * 8000, "张" * 8000),
-    ],
-)
-def test_names_are_trimmed_and_otherwise_as_written(value, expected):
-    assert normalize.name(value) == expected
+def test_names_are_trimmed_and_otherwise_as_written():
+    with every_case() as case:
+        for value, expected in [
+            ("张三", "张三"),
+            ("\u3000张三  ", "张三"),
+            ("张\u3000三", "张三"),
+            ("张三\x00\x00", "张三"),
+            ("\ud800张三", "张三"),
+            ("张\t三\r\n", "张三"),
+            ("阿凡提·买买提", "阿凡提·买买提"),
+            ("John  Smith ", "John Smith"),
+            ("Testa Maria", "Testa Maria"),
+            ("O'Neil-Ng", "O'Neil-Ng"),
+            ("㐂〇", "㐂〇"),
+            ("豈", "豈"),
+            ("张三".encode("gb18030"), "张三"),
+            ("张" * 8000, "张" * 8000),
+        ]:
+            with case(value, expected):
+                assert normalize.name(value) == expected
 
 
 @pytest.mark.parametrize("value", ["测试", "测试01", "张测试", "test", "TEST 01", "Test_2", "0", "-", "123", "??", "·"])

@@ -16,6 +16,7 @@ from card_usage.standard.payload import payload
 from card_usage.standard.rule_check import check, required_fields
 from card_usage.standard.rules import BY_ID, OURS, PROFILES, RULES, Rule
 from card_usage.windows import Window, day_window
+from cases import every_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,16 +65,18 @@ def ids(findings: tuple[Finding, ...]) -> list[str]:
 # --- the document, written down a second time
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("card_type", CARD_TYPES)
-@pytest.mark.parametrize("scene", SCENES)
-def test_the_fields_to_send_are_those_of_the_document_for_every_scene_and_card_type(scene, card_type, profile):
-    expected = {"occurred_at", "scene", "card_type", "channel"}
-    expected |= {"qr_code_text"} if card_type == "11" else {"id_number", "name"}
-    expected |= {"department"} if scene in ("010101", "0101011", "0101012") else set()
-    if profile == "current" and scene in ("010105", "0101051", "0101053"):
-        expected.add("cost_type")
-    assert required_fields(full(scene, card_type), profile) == expected
+def test_the_fields_to_send_are_those_of_the_document_for_every_scene_and_card_type():
+    with every_case() as case:
+        for profile in PROFILES:
+            for card_type in CARD_TYPES:
+                for scene in SCENES:
+                    with case(scene, card_type, profile):
+                        expected = {"occurred_at", "scene", "card_type", "channel"}
+                        expected |= {"qr_code_text"} if card_type == "11" else {"id_number", "name"}
+                        expected |= {"department"} if scene in ("010101", "0101011", "0101012") else set()
+                        if profile == "current" and scene in ("010105", "0101051", "0101053"):
+                            expected.add("cost_type")
+                        assert required_fields(full(scene, card_type), profile) == expected
 
 
 def test_conditions_name_codes_that_exist_and_the_two_kinds_of_card_are_all_card_types():
@@ -283,13 +286,16 @@ def test_an_absent_field_is_left_out_and_never_sent_empty(use, profile):
         assert sent[wire] not in ("", "None")
 
 
-@pytest.mark.parametrize("code", TABLES["department"].codes)
-def test_a_department_goes_as_code_as_standard_name_or_as_the_his_calls_it(code):
-    use = FULL._replace(department=code)
-    sent = {
-        kind: payload(use, "1", "v2.1", kind, TABLES, "东院门诊")["department"] for kind in ("code", "name", "his_name")
-    }
-    assert sent == {"code": code, "name": TABLES["department"].names[code], "his_name": "东院门诊"}
+def test_a_department_goes_as_code_as_standard_name_or_as_the_his_calls_it():
+    with every_case() as case:
+        for code in TABLES["department"].codes:
+            with case(code):
+                use = FULL._replace(department=code)
+                sent = {
+                    kind: payload(use, "1", "v2.1", kind, TABLES, "东院门诊")["department"]
+                    for kind in ("code", "name", "his_name")
+                }
+                assert sent == {"code": code, "name": TABLES["department"].names[code], "his_name": "东院门诊"}
 
 
 def test_a_hospital_that_sends_its_own_names_needs_the_name_and_no_mapping():
