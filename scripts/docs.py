@@ -1,8 +1,9 @@
 """Keeps the documents true: writes their generated parts, and with `--check` fails on anything stale.
 
 A generated part stands between `<!-- begin package.module:function -->` and `<!-- end -->`: the function takes nothing
-and returns Markdown. The picture of the layers is drawn from the import contract. Also checked: relative links lead to
-files that exist, `make X` names a target, and `python -m P verb` names a package and a verb that it has.
+and returns Markdown. The picture of the layers is drawn from the import contract, and what charts declare is written
+into the published schemas of the reports. Also checked: relative links lead to files that exist, `make X` names a
+target, and `python -m P verb` names a package and a verb that it has.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from functools import cache
 from pathlib import Path
 
 import house
+from card_usage.report.chart import FORMS
+from card_usage.report.schemas import refresh
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- begin ([\w.]+):(\w+) -->\n).*?(<!-- end -->)", re.S)
@@ -73,6 +76,11 @@ def faults(path: Path, text: str, root: Path = ROOT) -> Iterator[str]:
         yield f"generated part cannot be written: {problem}"
 
 
+def stale_schemas(*, write: bool) -> list[Path]:
+    """Published schemas that are not as their charts declare them; `write`: they are now."""
+    return [path for form in FORMS if (path := refresh(form, write=write)) is not None]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is stale")
@@ -85,6 +93,12 @@ def main() -> None:
         else:
             house.PICTURE.write_text(house.current(), encoding="utf-8")
             print("docs: wrote docs/images/house.svg")
+    for path in stale_schemas(write=not check):
+        found += check
+        if check:
+            print(f"docs: {path.relative_to(ROOT)} is stale: make docs", file=sys.stderr)
+        else:
+            print(f"docs: wrote {path.relative_to(ROOT)}")
     for path in documents():
         text = path.read_text(encoding="utf-8")
         if not check and (fresh := regenerate(text)) != text:

@@ -13,10 +13,11 @@ from card_usage.config.hospital import Hospital, hospital_ids, load_hospital
 from card_usage.errors import BadHospitalFile
 from card_usage.files.xlsx import Column, Sheet, comma_separated
 from card_usage.report import day_uses
-from card_usage.report import usage as figures
+from card_usage.report.charts import CARD_GROUPS, VISIT_KINDS
+from card_usage.report.fleet import issued_cards_of
 from card_usage.report.mail import mail
 from card_usage.report.publish import publish_fleet, publish_month_of
-from card_usage.standard.code_tables import load_tables
+from card_usage.report.sections import uses_sections
 from card_usage.windows import local
 from card_usage.words.catalogue import LANGUAGES, Words
 
@@ -57,18 +58,16 @@ def _usage(call: Call) -> Result:
     words = Words(args.language or call.settings.language)
     with call.ledger() as ledger, ledger.read() as connection:
         ids = [one.id for one in wanted]
-        found = day_uses.kept(connection, ids, args.first, args.last)
+        found = day_uses.load(connection, ids, args.first, args.last)
         days = day_uses.by_day(connection, ids, args.first, args.last)
-    issued = [one.report.issued_cards for one in wanted]
-    told = figures.usage(found, words, issued_cards=None if None in issued else sum(filter(None, issued)) or None)
-    apart = figures.by_dimension(found, load_tables(call.settings.code_tables), words)
+    sections = uses_sections("month", found, words, issued_cards=issued_cards_of(wanted))
+    told, apart = sections["usage"], {name: part for name, part in sections["uses"].items() if name != "events"}
     scope: Told = {"hospitals": len(wanted), "hospital_days": len(days), "first": args.first, "last": args.last}
     if args.csv:
         return {"said": comma_separated(_sheet(found, apart, words)).rstrip("\r\n")}, True
-    hours, unknown = figures.by_hour(found)
     trend = [{"hospital": of, "day": at.isoformat(), **sums._asdict()} for (of, at), sums in sorted(days.items())]
     if args.json:
-        whole = {**scope, "usage": told, "uses": {"hours": hours, "hour_unknown": unknown, **apart}, "trend": trend}
+        whole = {**scope, "usage": told, "uses": apart, "trend": trend}
         return {"said": json.dumps(whole, ensure_ascii=False, default=str)}, True
     return {"said": "\n".join(_lines(scope, told, apart, words))}, True
 
@@ -80,8 +79,8 @@ def _lines(scope: Told, told: Told, apart: Told, words: Words) -> Iterator[str]:
             yield f"{words(f'usage.{name}')}  {words.number(told[name])}"
     hours = words("head.comma").join(words.hour(hour) for hour in told["peak_hours"])
     yield f"{words('usage.peak_hours')}  {hours or '-'}"
-    for key in ("card_groups", "visit_kinds"):
-        yield words(f"usage.{key}")
+    for chart, key in ((CARD_GROUPS, "card_groups"), (VISIT_KINDS, "visit_kinds")):
+        yield words.text(chart.title)
         yield from _shares(told[key], told["uses"], words)
     for dimension in day_uses.CODED:
         yield words(f"table.{dimension}")
@@ -99,10 +98,9 @@ def _sheet(found: list[day_uses.Use], apart: Told, words: Words) -> Sheet:
     """Every way in which uses are told apart, one below the other."""
     columns = [Column(words(head)) for head in ("head.dimension", "head.code", "head.name")]
     columns += [Column(words("usage.uses"), "count"), Column(words("usage.health_card"), "count")]
-    hours, _ = figures.by_hour(found)
     rows: list[tuple[str | int | None, ...]] = [
         (words("head.hour"), str(one["hour"]), words.hour(one["hour"]), one["events"], one["health_card"])
-        for one in hours
+        for one in apart["hours"]
     ]
     rows += [
         (words(f"table.{dimension}"), one["code"], one["name"], one["events"], one["health_card"])

@@ -1,15 +1,15 @@
-"""What somebody has to do about a day, a month or the fleet: what, how many, what to do, who."""
+"""Actions: what somebody has to do about a day, a month or the fleet: what, how many, what to do, who."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
 from card_usage.ledger import counts
+from card_usage.report.chart import Figures
+from card_usage.report.totals import Weighed
 from card_usage.standard.rules import BY_ID
 from card_usage.words.catalogue import Words
-
-Figures = dict[str, Any]
 
 # What a person has to look at, beside quarantined events; the rest mends itself.
 _FOR_PEOPLE: Final = (
@@ -34,22 +34,9 @@ _HELD: Final = {"approval": "withheld", "pause": "paused", "misconfigured": "mis
 _HELD_WHO: Final = {"approval": "mapping", "pause": "engineer", "misconfigured": "engineer"}
 
 
-class Counted(Protocol):
-    """What actions are derived from: a reconciliation, or sums of what was kept of several."""
-
-    @property
-    def classes(self) -> Mapping[str, int]: ...
-    @property
-    def differences(self) -> Mapping[str, int]: ...
-    @property
-    def held(self) -> Mapping[str, int]: ...
-    @property
-    def remainder(self) -> int: ...
-
-
-def actions(counted: Counted, quarantine: list[Figures], refusals: list[Figures], words: Words) -> list[Figures]:
+def actions(weighed: Weighed, quarantine: list[Figures], refusals: list[Figures], words: Words) -> list[Figures]:
     """What somebody has to do, the most affected first; then what the next run does by itself."""
-    found = [
+    listed = [
         {
             "what": cause["text"],
             "events": cause["events"],
@@ -59,7 +46,7 @@ def actions(counted: Counted, quarantine: list[Figures], refusals: list[Figures]
         }
         for cause in quarantine
     ]
-    found += [
+    listed += [
         {
             "what": " ".join(
                 str(part)
@@ -73,17 +60,17 @@ def actions(counted: Counted, quarantine: list[Figures], refusals: list[Figures]
         }
         for refusal in refusals
     ]
-    standing = {**counted.classes, **counted.differences}
-    found += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
-    found.sort(key=lambda action: (-action["events"], action["kind"]))
-    found += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
-    held = counted.held
-    found.append(_action("held", held["quota"], "automatic", words))
-    found[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
-    if counted.remainder:
-        remainder = _action("remainder", counted.remainder, "engineer", words)
-        found.insert(0, remainder)
-    return [action for action in found if action["events"]]
+    standing = {**weighed.classes, **weighed.differences}
+    listed += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
+    listed.sort(key=lambda action: (-action["events"], action["kind"]))
+    listed += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
+    held = weighed.held
+    listed.append(_action("held", held["quota"], "automatic", words))
+    listed[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
+    if weighed.remainder:
+        remainder = _action("remainder", weighed.remainder, "engineer", words)
+        listed.insert(0, remainder)
+    return [action for action in listed if action["events"]]
 
 
 def _action(name: str, events: int, who: str, words: Words) -> Figures:
@@ -92,36 +79,36 @@ def _action(name: str, events: int, who: str, words: Words) -> Figures:
     return {"what": what, "events": events, "to_do": words(f"todo.{name}"), "who": words(f"who.{who}"), "kind": name}
 
 
-def quarantine_of(found: list[counts.CauseCount], words: Words) -> list[Figures]:
+def quarantine_of(causes: Iterable[counts.CauseCount], words: Words) -> list[Figures]:
     """By rule, the most frequent first; rules about codes list the local codes that nobody mapped."""
     by_rule: dict[str, Figures] = {}
-    for one in found:
-        rule = BY_ID.get(one.rule)
-        table = one.rule.partition(".")[0] if one.rule in counts.CODE_RULES else None
+    for counted in causes:
+        rule = BY_ID.get(counted.rule)
+        table = counted.rule.partition(".")[0] if counted.rule in counts.CODE_RULES else None
         action = "" if rule is None else rule.action(words.language)
         cause = by_rule.setdefault(
-            one.rule,
+            counted.rule,
             {
-                "rule": one.rule,
-                "text": one.rule if rule is None else rule.text(words.language),
+                "rule": counted.rule,
+                "text": counted.rule if rule is None else rule.text(words.language),
                 "events": 0,
                 "table": table,
                 "to_do": action if table is None else words("todo.code", table=table),
                 "codes": [],
             },
         )
-        cause["events"] += one.events
+        cause["events"] += counted.events
         if table is not None:
-            _add_code(cause["codes"], one)
-    causes = sorted(by_rule.values(), key=lambda cause: (-cause["events"], cause["rule"]))
-    for cause in causes:
+            _add_code(cause["codes"], counted)
+    listed = sorted(by_rule.values(), key=lambda cause: (-cause["events"], cause["rule"]))
+    for cause in listed:
         cause["codes"].sort(key=lambda code: (-code["events"], code["code"] or "", code["name"] or ""))
-    return causes
+    return listed
 
 
-def _add_code(codes: list[Figures], one: counts.CauseCount) -> None:
+def _add_code(codes: list[Figures], counted: counts.CauseCount) -> None:
     for code in codes:
-        if (code["code"], code["name"]) == (one.code, one.local_name):
-            code["events"] += one.events
+        if (code["code"], code["name"]) == (counted.code, counted.local_name):
+            code["events"] += counted.events
             return
-    codes.append({"code": one.code, "name": one.local_name, "events": one.events})
+    codes.append({"code": counted.code, "name": counted.local_name, "events": counted.events})

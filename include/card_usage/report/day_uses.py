@@ -1,4 +1,4 @@
-"""Uses by day: sums of a day's valid uses, kept when its report is written, so that a month costs what its days cost.
+"""Day uses: sums of a day's valid uses, stored when its report is written, so that a month costs what its days cost.
 
 A row is (hospital, day, dimension, code) with its uses and how many of them were made with a health card. Dimensions
 are `hour` (0 to 23), `scene`, `channel`, `card_type`, `department`, and `delay` (delivered events by upper bound in
@@ -37,9 +37,9 @@ def of_day(connection: Connection, hospital: str, day: date) -> list[Use]:
     sums: dict[tuple[str, str | None], list[int]] = {}
 
     def add(dimension: str, code: str | None, events: int, health_card: int) -> None:
-        kept = sums.setdefault((dimension, code), [0, 0])
-        kept[0] += events
-        kept[1] += health_card
+        totals = sums.setdefault((dimension, code), [0, 0])
+        totals[0] += events
+        totals[1] += health_card
 
     for hour in counts.hours(connection, hospital, day, day):
         add("hour", None if hour.hour is None else str(hour.hour), hour.events, hour.health_card)
@@ -51,13 +51,13 @@ def of_day(connection: Connection, hospital: str, day: date) -> list[Use]:
     return [Use(dimension, code, *figures) for (dimension, code), figures in sums.items()]
 
 
-def keep(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) -> None:
-    """Put these in the place of what was kept of the day."""
+def save(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) -> None:
+    """Put these in the place of what was stored of the day."""
     connection.execute(delete(day_use).where(day_use.c.hospital == hospital, day_use.c.day == day))
     rows = [
-        {"hospital": hospital, "day": day, "dimension": one.dimension, "code": one.code or ""}
-        | {"events": one.events, "health_card": one.health_card}
-        for one in uses
+        {"hospital": hospital, "day": day, "dimension": use.dimension, "code": use.code or ""}
+        | {"events": use.events, "health_card": use.health_card}
+        for use in uses
     ]
     if not rows:
         return
@@ -68,7 +68,7 @@ def keep(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) 
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=figures), rows)
 
 
-def kept(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> list[Use]:
+def load(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> list[Use]:
     """Sums over days and hospitals, by dimension and code."""
     groups = (day_use.c.dimension, day_use.c.code)
     query = (

@@ -1,4 +1,4 @@
-"""Figures of a day's report: one tree of plain values, the JSON file itself and all that the page shows.
+"""Figures: a day's report as one tree of plain values, the JSON file itself and all that the page shows.
 
 Keys are documented in docs/report.md. Promises: counts, codes and names of codes only, nothing about a patient, no
 source id; all figures are read in one consistent view of the ledger; the same ledger gives the same figures.
@@ -6,9 +6,8 @@ source id; all figures are read in one consistent view of the ledger; the same l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -22,19 +21,15 @@ from card_usage.quality.verdicts import LEVELS, StoredVerdict
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report.actions import actions, quarantine_of
+from card_usage.report.chart import Figures
 from card_usage.report.day_uses import Use, of_day
+from card_usage.report.sections import form_name, uses_sections
 from card_usage.report.status import level, verdict
 from card_usage.report.totals import named_hospital, stamp, totals_of, trend, verified_text
-from card_usage.report.usage import by_dimension, by_hour, delays, usage
 from card_usage.standard.code_tables import CodeTable, load_tables
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import day_window
 from card_usage.words.catalogue import Language, Words
-
-FORM: Final = "card-usage-day/1"
-"""Rises when a key changes its meaning or goes."""
-
-Figures = dict[str, Any]
 
 
 def figures(
@@ -53,20 +48,20 @@ def figures(
     words = Words(language)
     tables = load_tables()
     uses = of_day(connection, hospital.id, day) if uses is None else uses
-    kept = last_counts(connection, hospital.id, day)
-    weighed = weigh_day(connection, hospital, day, kept.source, now=now, moved_here=kept.moved_here)
+    stored = last_counts(connection, hospital.id, day)
+    weighed = weigh_day(connection, hospital, day, stored.source, now=now, moved_here=stored.moved_here)
     gate = verdicts_in_force(connection, hospital.id, day_window(day))
     withheld = any(one.withholds for one in gate)
     totals = totals_of(weighed)
     quarantine = quarantine_of(counts.causes(connection, hospital.id, day, day), words)
     refusals = _refusals(counts.refusals(connection, hospital.id, day, day))
     return {
-        "form": FORM,
+        "form": form_name("day"),
         "language": language,
         "hospital": named_hospital(hospital, language),
         "day": day.isoformat(),
         "made_at": stamp(now),
-        "counted_at": None if kept.at is None else stamp(kept.at),
+        "counted_at": None if stored.at is None else stamp(stored.at),
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
         "verdict": verdict(
@@ -84,9 +79,13 @@ def figures(
         "quarantine": quarantine,
         "refusals": refusals,
         "warnings": _warnings(counts.warnings(connection, hospital.id, day, day), words),
-        "uses": _uses(connection, hospital.id, day, uses, words),
-        "usage": usage(uses, words, issued_cards=hospital.report.issued_cards),
-        "delays": delays(uses),
+        **uses_sections(
+            "day",
+            uses,
+            words,
+            issued_cards=hospital.report.issued_cards,
+            scenes_by_hour=_scenes_by_hour(counts.hours(connection, hospital.id, day, day)),
+        ),
         "trend": trend(connection, hospital.id, day),
         "calls": _calls(counts.answers(connection, hospital.id, day, day)),
         "gate": _gate(gate, words),
@@ -104,7 +103,7 @@ def _evidence(connection: Connection, hospital_id: str, day: date) -> Figures | 
 
 def _equations(weighed: Reconciliation) -> list[Figures]:
     """The equations over all feeds; a gap of one feed is never hidden by another's."""
-    return [dict(zip(("name", "left", "right", "gap"), one, strict=True)) for one in weighed.equations]
+    return [dict(zip(("name", "left", "right", "gap"), equation, strict=True)) for equation in weighed.equations]
 
 
 def _platform(weighed: Reconciliation, tables: Mapping[str, CodeTable], words: Words) -> Figures | None:
@@ -133,46 +132,40 @@ def _platform(weighed: Reconciliation, tables: Mapping[str, CodeTable], words: W
     }
 
 
-def _refusals(found: list[counts.RefusalCount]) -> list[Figures]:
+def _refusals(refused: Iterable[counts.RefusalCount]) -> list[Figures]:
     return [
         {
-            "result_code": one.result_code,
-            "meaning": meanings().get(one.result_code) if one.result_code is not None else None,
-            "events": one.events,
+            "result_code": refusal.result_code,
+            "meaning": meanings().get(refusal.result_code) if refusal.result_code is not None else None,
+            "events": refusal.events,
         }
-        for one in found
+        for refusal in refused
     ]
 
 
-def _warnings(found: list[counts.WarningCount], words: Words) -> list[Figures]:
+def _warnings(warned: Iterable[counts.WarningCount], words: Words) -> list[Figures]:
     by_rule: dict[str, int] = {}
-    for one in found:
-        by_rule[one.rule] = by_rule.get(one.rule, 0) + one.events
+    for warning in warned:
+        by_rule[warning.rule] = by_rule.get(warning.rule, 0) + warning.events
     return [
         {"rule": rule, "text": getattr(BY_ID[rule], words.language) if rule in BY_ID else rule, "events": events}
         for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
 
 
-def _uses(connection: Connection, hospital_id: str, day: date, found: list[Use], words: Words) -> Figures:
-    """Valid uses, told apart in every way the ledger knows. Names beside codes; an unknown code is null."""
-    hours, unknown = by_hour(found)
-    listed: list[Figures] = [{**hour, "scenes": {}} for hour in hours]
-    for one in counts.hours(connection, hospital_id, day, day):
-        if one.hour is not None:
-            listed[one.hour]["scenes"][one.scene or ""] = one.events
-    return {
-        "events": sum(hour["events"] for hour in hours) + unknown,
-        "hours": listed,
-        "hour_unknown": unknown,
-        **by_dimension(found, load_tables(), words),
-    }
+def _scenes_by_hour(counted: Iterable[counts.HourCount]) -> list[dict[str, int]]:
+    """Of each hour the uses by scene code; the empty code: not recognized."""
+    scenes: list[dict[str, int]] = [{} for _ in range(24)]
+    for hour in counted:
+        if hour.hour is not None:
+            scenes[hour.hour][hour.scene or ""] = hour.events
+    return scenes
 
 
-def _calls(found: list[counts.AnswerCount]) -> list[Figures]:
+def _calls(counted: Iterable[counts.AnswerCount]) -> list[Figures]:
     by_answer: dict[str, int] = {}
-    for one in found:
-        by_answer[one.answer] = by_answer.get(one.answer, 0) + one.calls
+    for answered in counted:
+        by_answer[answered.answer] = by_answer.get(answered.answer, 0) + answered.calls
     ordered = sorted(by_answer.items(), key=lambda pair: (-pair[1], pair[0]))
     return [{"answer": answer, "calls": calls} for answer, calls in ordered]
 

@@ -1,20 +1,20 @@
-"""The pages: figures of a day, a month or the fleet in, one self-contained HTML text out. Form only, no new figures."""
+"""HTML: figures of a day, a month or the fleet in, one self-contained HTML text out. Form only, no new figures."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
-from card_usage.report import charts
-from card_usage.report.charts import HALF, MOST_BARS, Figures
+from card_usage.report.chart import Chart, Figures, Form, Piece, Row, form_of
+from card_usage.report.charts import FLOW, HALF, PAGES
 from card_usage.report.fleet import named
 from card_usage.report.status import GOOD, LEVELS
 from card_usage.report.svg import WIDE
@@ -32,33 +32,67 @@ MOST_HOSPITALS: Final = 60
 """Shown before the rest is folded away too."""
 
 
+class Part(NamedTuple):
+    """A chart or a piece as the templates set it. A piece brings its own title."""
+
+    content: Markup
+    title: str = ""
+    note: str = ""
+    foot: str = ""
+
+
+ShownRow = list[list[Part]]
+"""Sections beside each other, each with its parts below each other; empty: nothing to show."""
+
+
 def render(figures: Figures) -> str:
     """The page of the figures' own form and language."""
     words = Words(figures["language"])
-    name, more = _FORMS[figures["form"].partition("/")[0]]
-    uses = figures["uses"]
+    form = form_of(figures)
+    page = PAGES[form]
     common: dict[str, Any] = {
         "f": figures,
         "w": words,
+        "form": form,
         "css": Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        "flow": charts.flow(figures, words),
-        "scenes": charts.shares(uses["scenes"], figures, words, words("section.scenes")),
-        "channels": charts.shares(uses["channels"], figures, words, words("section.channels")),
-        "card_types": charts.shares(uses["card_types"], figures, words, words("section.card_types")),
-        "departments": charts.shares(uses["departments"], figures, words, words("section.departments", n=MOST_BARS)),
-        "most_bars": MOST_BARS,
         "stamp": stamp,
         "through": words.through,
+        **_OF_FORM[form](figures, words),
     }
-    return environment().get_template(name).render(**common, **more(figures, words))
+    charts = {
+        "flow": _row(((FLOW,),), common),
+        "trend": _row(page.trend, common),
+        "usage": [_row(row, common) for row in page.usage],
+    }
+    return environment().get_template(f"{form}.html.jinja").render(**common, **charts)
+
+
+def _row(row: Row, common: Mapping[str, Any]) -> ShownRow:
+    wide = WIDE if len(row) == 1 else HALF
+    cells = [[shown for part in cell if (shown := _part(part, common, wide)) is not None] for cell in row]
+    return [cell for cell in cells if cell]
+
+
+def _part(part: Chart | Piece, common: Mapping[str, Any], wide: int) -> Part | None:
+    """None: a chart that has nothing to draw."""
+    if isinstance(part, Piece):
+        # Escaped by the template itself.
+        return Part(Markup(environment().get_template(part.template).render(**common)))  # noqa: S704
+    figures, words = common["f"], common["w"]
+    fields = part.fields(figures)
+    title = words.text(part.title, **fields)
+    drawn = part.draw(figures, words, title, wide)
+    if drawn is None:
+        return None
+    note = "" if part.note is None else words.text(part.note, **fields)
+    return Part(drawn, title, note, part.foot(figures, words))
 
 
 def _day(figures: Figures, words: Words) -> Mapping[str, Any]:
+    day = date.fromisoformat(figures["day"])
     return {
-        **_titles(figures["hospital"]["name"], words("report.title"), words.day(date.fromisoformat(figures["day"]))),
-        "hours": charts.hours_by_scene(figures, words),
-        "trend": charts.trend(figures["trend"], words, words("section.trend")),
-        "delays": charts.delays(figures, words, HALF),
+        **_titles(figures["hospital"]["name"], words("report.title"), words.day(day)),
+        "before": "",
         "classes": [name for name in CLASSES if figures["classes"][name]],
         "differences": [name for name in DIFFERENCES if figures["differences"][name]],
         "feed_columns": _feed_columns(figures),
@@ -68,11 +102,9 @@ def _day(figures: Figures, words: Words) -> Mapping[str, Any]:
 
 def _month(figures: Figures, words: Words) -> Mapping[str, Any]:
     before = figures["before"]
+    first = date.fromisoformat(figures["first"])
     return {
-        **_titles(figures["hospital"]["name"], words("month.title"), words.month(date.fromisoformat(figures["first"]))),
-        **_usage_pictures(figures, words),
-        "trend": charts.trend(figures["days"], words, words("section.month"), every=1),
-        "delays": charts.delays(figures, words, WIDE),
+        **_titles(figures["hospital"]["name"], words("month.title"), words.month(first)),
         "missing": words("head.comma").join(figures["missing_days"]),
         "before": ""
         if before is None
@@ -83,15 +115,13 @@ def _month(figures: Figures, words: Words) -> Mapping[str, Any]:
 def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
     listed = figures["hospitals"]
     shown = len(listed) if len(listed) <= FEW_HOSPITALS else min(_troubled(listed), MOST_HOSPITALS)
+    day = date.fromisoformat(figures["day"])
     return {
-        **_titles(words("fleet.title"), words("fleet.kind", n=len(figures["hospitals"])), words.day(_day_of(figures))),
-        **_usage_pictures(figures, words),
-        "trend": charts.trend(figures["trend"], words, words("section.trend")),
-        "delays": charts.delays(figures, words, HALF),
+        **_titles(words("fleet.title"), words("fleet.kind", n=len(listed)), words.day(day)),
         "before": "",
         "shown": shown,
         "levels": [name for name in LEVELS if figures["levels"][name]],
-        "rest_by_level": Counter(one["level"] for one in listed[shown:]),
+        "rest_by_level": Counter(hospital["level"] for hospital in listed[shown:]),
         "causes": figures["causes"][:MOST_CAUSES],
         "left_out": len(figures["causes"][MOST_CAUSES:]),
         "named": lambda cause: named(cause, words),
@@ -100,31 +130,18 @@ def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
 
 def _troubled(hospitals: list[Figures]) -> int:
     """How many of them somebody should look at: they come first."""
-    return sum(one["level"] not in GOOD for one in hospitals)
+    return sum(hospital["level"] not in GOOD for hospital in hospitals)
 
 
-_FORMS: Final = {
-    "card-usage-day": ("day.html.jinja", _day),
-    "card-usage-month": ("month.html.jinja", _month),
-    "card-usage-fleet": ("fleet.html.jinja", _fleet),
+_OF_FORM: Final[Mapping[Form, Callable[[Figures, Words], Mapping[str, Any]]]] = {
+    "day": _day,
+    "month": _month,
+    "fleet": _fleet,
 }
-
-
-def _day_of(figures: Figures) -> date:
-    return date.fromisoformat(figures["day"])
 
 
 def _titles(heading: str, kind: str, when: str) -> Mapping[str, str]:
     return {"heading": heading, "kind": kind, "when": when, "title": f"{heading} {kind} {when}"}
-
-
-def _usage_pictures(figures: Figures, words: Words) -> Mapping[str, Markup]:
-    usage = figures["usage"]
-    return {
-        "hours": charts.hours_by_card(figures, words),
-        "card_groups": charts.shares(usage["card_groups"], figures, words, words("usage.card_groups")),
-        "visit_kinds": charts.shares(usage["visit_kinds"], figures, words, words("usage.visit_kinds")),
-    }
 
 
 @cache

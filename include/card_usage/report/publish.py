@@ -1,13 +1,14 @@
-"""Report: a hospital's day and month, and the fleet, as pages that a manager can sign, sheets, a mail, and JSON beside.
+"""Publish: a hospital's day and month, and the fleet, as pages that a manager can sign, sheets, a mail, and JSON.
 
 A page is one file without scripts or anything from elsewhere: it prints to A4 and reads on a phone; the mail says the
 same to mail clients. All hold counts, codes and names of codes; nothing in them says who a patient is.
 
-figures, month, fleet   all that is said, as plain values (the JSON; its schemas stand beside as *.schema.json)
-standing, verdict, actions   what these have in common
-page, pictures, charts  the values as HTML
-book                    the values as XLSX
-mail                    the values as a mail
+figures, month, fleet        all that is said, as plain values (the JSON; its schemas stand beside as *.schema.json)
+totals, status, actions      what these have in common
+chart, charts, sections      each chart with its figure, words and schema; the parts of the JSON that are of charts
+html, drawings, svg, sankey  the values as HTML
+xlsx                         the values as sheets
+mail                         the values as a mail
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, lang
         summed = day_uses.of_day(connection, hospital.id, day)
     # Kept first: the trend of the report shows this day too.
     with ledger.write() as connection:
-        day_uses.keep(connection, hospital.id, day, summed)
+        day_uses.save(connection, hospital.id, day, summed)
     with ledger.read() as connection:
         found = figures(connection, hospital, day, language=language, now=now, uses=summed)
     stem = f"{hospital.id}/{day.isoformat()}/card-usage-{day.isoformat()}"

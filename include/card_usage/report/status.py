@@ -1,4 +1,4 @@
-"""Where a day, a month or the fleet stands, as one word: what is wrong comes before what is unfinished.
+"""Status: where a day, a month or the fleet stands, as one word; what is wrong comes before what is unfinished.
 
 broken       records differ and no class explains it
 absent       nothing was staged or counted at all although it is due (fleet only)
@@ -13,8 +13,9 @@ complete     all agrees, and all that was to be reported is
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
+from card_usage.report.totals import Weighed
 from card_usage.words.catalogue import Words
 
 Level = Literal["broken", "absent", "uncounted", "withheld", "provisional", "open", "empty", "explained", "complete"]
@@ -24,23 +25,6 @@ LEVELS: Final[tuple[Level, ...]] = (
 """The most urgent first."""
 GOOD: Final = ("explained", "complete", "empty")
 """Nothing differs and nothing is under way."""
-
-
-class Weighed(Protocol):
-    """What the word is decided by; `Reconciliation` is one, and so are sums of what was kept of it."""
-
-    @property
-    def remainder(self) -> int: ...
-    @property
-    def source(self) -> int | None: ...
-    @property
-    def staged(self) -> int: ...
-    @property
-    def open(self) -> int: ...
-    @property
-    def provisional(self) -> bool: ...
-    @property
-    def clean(self) -> bool: ...
 
 
 def level(weighed: Weighed, *, for_people: int, withheld: bool = False) -> Level:
@@ -60,7 +44,7 @@ def level(weighed: Weighed, *, for_people: int, withheld: bool = False) -> Level
     return "explained" if for_people else "complete"
 
 
-def verdict(found: Level, text: str, totals: dict[str, int | None], words: Words, **more: object) -> dict[str, str]:
+def verdict(reached: Level, text: str, totals: dict[str, int | None], words: Words, **more: object) -> dict[str, str]:
     """The word and its sentence: the text of `<text><level>`, filled with the totals and `more`."""
     source, delivered = totals["source"] or 0, totals["delivered"] or 0
     figures = {
@@ -73,4 +57,4 @@ def verdict(found: Level, text: str, totals: dict[str, int | None], words: Words
         "open": totals["waiting"],
         "remainder": totals["remainder"],
     }
-    return {"level": found, "text": words(text + found, **figures, **more)}
+    return {"level": reached, "text": words(text + reached, **figures, **more)}

@@ -1,4 +1,4 @@
-"""What was kept of reconciled days, summed: the ground of months, of the fleet and of trends. No event is read here."""
+"""Totals: stored reconciliations of days, summed; months, the fleet and trends stand on them. No event is read here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from card_usage.ledger.schema import reconciliation
 from card_usage.reconciliation.classes import CLASSES, DIFFERENCES, HOLDERS
 from card_usage.reconciliation.reconcile import EVERY_FEED
 from card_usage.report import day_uses
+from card_usage.report.chart import Figures
 from card_usage.windows import DAY, local
 from card_usage.words.catalogue import Language
 
-Figures = dict[str, Any]
 TREND_DAYS: Final = 30
 
 
-class Kept(NamedTuple):
+class StoredDay(NamedTuple):
     """One feed's day as it was last reconciled (feed `*`: a day of the platform's statement)."""
 
     hospital: str
@@ -37,7 +37,7 @@ class Kept(NamedTuple):
     at: datetime
 
 
-def kept(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> Iterator[Kept]:
+def load_days(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> Iterator[StoredDay]:
     """All that was kept of these hospitals and days, hospital by hospital and day by day, as it is wanted."""
     table = reconciliation.c
     query = (
@@ -49,12 +49,12 @@ def kept(connection: Connection, hospitals: Iterable[str], first: date, last: da
         .order_by(table.hospital, table.day, table.feed)
     )
     for hospital, feed, day, text, *marks in connection.execute(query, execution_options={"yield_per": 1000}):
-        yield Kept(hospital, feed, day, json.loads(text), *marks)
+        yield StoredDay(hospital, feed, day, json.loads(text), *marks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Kept days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
+    """StoredDay days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
 
     source: int | None
     source_voided: int | None
@@ -74,14 +74,14 @@ class Standing:
         return dict.fromkeys(HOLDERS, 0) | {"quota": self.classes["held"]}
 
     @classmethod
-    def of(cls, rows: Iterable[Kept]) -> Standing:
+    def of(cls, rows: Iterable[StoredDay]) -> Standing:
         """The sum of any hospitals, feeds and days."""
-        found = list(rows)
-        feeds = [one for one in found if one.feed != EVERY_FEED]
-        statements = [one for one in found if one.feed == EVERY_FEED]
+        stored = list(rows)
+        feeds = [row for row in stored if row.feed != EVERY_FEED]
+        statements = [row for row in stored if row.feed == EVERY_FEED]
         causes: dict[str, int] = {}
-        for one in feeds:
-            for rule, events in one.counts.get("causes", {}).items():
+        for row in feeds:
+            for rule, events in row.counts.get("causes", {}).items():
                 causes[rule] = causes.get(rule, 0) + events
         differences = {name: _sum(feeds, name) for name in DIFFERENCES}
         differences["platform_missing"] += _sum(statements, "missing")
@@ -91,59 +91,59 @@ class Standing:
             source_voided=_known_sum(feeds, "source_voided"),
             staged=_sum(feeds, "staged"),
             open=_sum(feeds, "open"),
-            remainder=sum(one.remainder for one in found),
-            provisional=any(one.provisional for one in feeds),
-            clean=bool(feeds) and all(one.clean for one in found),
+            remainder=sum(row.remainder for row in stored),
+            provisional=any(row.provisional for row in feeds),
+            clean=bool(feeds) and all(row.clean for row in stored),
             classes={name: _sum(feeds, name) for name in CLASSES},
             differences=differences,
             causes=causes,
-            counted_at=min((one.at for one in feeds), default=None),
+            counted_at=min((row.at for row in feeds), default=None),
         )
 
     @classmethod
     def sum(cls, several: Iterable[Standing]) -> Standing:
         """Of any hospitals and days."""
-        found = list(several)
-        sources = [one.source for one in found]
-        voided = [one.source_voided for one in found]
+        standings = list(several)
+        sources = [each.source for each in standings]
+        voided = [each.source_voided for each in standings]
         return cls(
             source=_known(sources),
             source_voided=_known(voided),
-            staged=sum(one.staged for one in found),
-            open=sum(one.open for one in found),
-            remainder=sum(one.remainder for one in found),
-            provisional=any(one.provisional for one in found),
-            clean=bool(found) and all(one.clean for one in found),
-            classes=_added(CLASSES, (one.classes for one in found)),
-            differences=_added(DIFFERENCES, (one.differences for one in found)),
-            causes=_added((), (one.causes for one in found)),
-            counted_at=min((one.counted_at for one in found if one.counted_at is not None), default=None),
+            staged=sum(each.staged for each in standings),
+            open=sum(each.open for each in standings),
+            remainder=sum(each.remainder for each in standings),
+            provisional=any(each.provisional for each in standings),
+            clean=bool(standings) and all(each.clean for each in standings),
+            classes=_added(CLASSES, (each.classes for each in standings)),
+            differences=_added(DIFFERENCES, (each.differences for each in standings)),
+            causes=_added((), (each.causes for each in standings)),
+            counted_at=min((each.counted_at for each in standings if each.counted_at is not None), default=None),
         )
 
 
 def _added(names: Iterable[str], several: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
     total = dict.fromkeys(names, 0)
-    for one in several:
-        for name, figure in one.items():
+    for figures in several:
+        for name, figure in figures.items():
             total[name] = total.get(name, 0) + figure
     return total
 
 
-def _sum(rows: list[Kept], name: str) -> int:
-    return sum(one.counts.get(name) or 0 for one in rows)
+def _sum(rows: list[StoredDay], name: str) -> int:
+    return sum(row.counts.get(name) or 0 for row in rows)
 
 
-def _known_sum(rows: list[Kept], name: str) -> int | None:
-    return _known([one.counts.get(name) for one in rows])
+def _known_sum(rows: list[StoredDay], name: str) -> int | None:
+    return _known([row.counts.get(name) for row in rows])
 
 
 def _known(figures: list[int | None]) -> int | None:
     """None unless there are some and all are known."""
-    return None if not figures or None in figures else sum(one for one in figures if one is not None)
+    return None if not figures or None in figures else sum(figure for figure in figures if figure is not None)
 
 
 class Weighed(Protocol):
-    """What totals are taken of: a reconciliation, or a `Standing`."""
+    """What totals, levels and actions are taken of: a `Reconciliation`, or a `Standing`."""
 
     @property
     def source(self) -> int | None: ...
@@ -156,12 +156,19 @@ class Weighed(Protocol):
     @property
     def remainder(self) -> int: ...
     @property
+    def provisional(self) -> bool: ...
+    @property
+    def clean(self) -> bool: ...
+    @property
     def classes(self) -> Mapping[str, int]: ...
     @property
     def differences(self) -> Mapping[str, int]: ...
+    @property
+    def held(self) -> Mapping[str, int]: ...
 
 
 def totals_of(weighed: Weighed) -> Figures:
+    """The key `totals` of a report's JSON."""
     classes, differences = weighed.classes, weighed.differences
     return {
         "source": weighed.source,
@@ -187,9 +194,9 @@ def trend(connection: Connection, hospital: str, last: date, days: int = TREND_D
     first = last - timedelta(days=days - 1)
     by_day = {
         day: Standing.of(rows)
-        for day, rows in groupby(kept(connection, [hospital], first, last), key=attrgetter("day"))
+        for day, rows in groupby(load_days(connection, [hospital], first, last), key=attrgetter("day"))
     }
-    used = {day: found.events for (_, day), found in day_uses.by_day(connection, [hospital], first, last).items()}
+    used = {day: uses.events for (_, day), uses in day_uses.by_day(connection, [hospital], first, last).items()}
     return [trend_day(day, by_day.get(day), used.get(day)) for day in (first + DAY * n for n in range(days))]
 
 
@@ -204,11 +211,16 @@ def trend_day(day: date, standing: Standing | None, used: int | None) -> Figures
     return {"day": day.isoformat(), "uses": used, **{name: figures[name] for name in names}}
 
 
+def name_of(hospital: Hospital, language: Language) -> str:
+    """Its name in the report's language, where it has one."""
+    return hospital.name if language == "zh" else hospital.name_en or hospital.name
+
+
 def named_hospital(hospital: Hospital, language: Language) -> Figures:
     """Who the report is about."""
     return {
         "id": hospital.id,
-        "name": hospital.name if language == "zh" else hospital.name_en or hospital.name,
+        "name": name_of(hospital, language),
         "platform_id": hospital.platform.hospital_id,
         "region": hospital.region,
     }

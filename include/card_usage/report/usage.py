@@ -7,11 +7,11 @@ valid registration (docs/adr/, on visits without patients): nobody is recognized
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from card_usage.ledger.counts import DELAYS
-from card_usage.report.day_uses import CODED, Use
+from card_usage.report.day_uses import Use
 from card_usage.standard.code_tables import CodeTable
 from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.words.catalogue import Words
@@ -108,69 +108,73 @@ FIGURES: Final = (
 )
 
 
-def usage(uses: Iterable[Use], words: Words, *, issued_cards: int | None) -> dict[str, Any]:
+def numbers(uses: Iterable[Use], *, issued_cards: int | None) -> dict[str, Any]:
     """The figures that are one number or a few. `issued_cards`: health cards issued by the hospitals together."""
-    found = list(uses)
-    hours = [one for one in found if one.dimension == "hour"]
-    visits = [one for one in found if one.dimension == "scene" and one.code in REGISTRATIONS]
-    total, of_health_card = _sums(hours)
-    visit_total, health_card_visits = _sums(visits)
-    missing = [one for one in FIGURES if one.computed == "no" or (one.computed == "configured" and not issued_cards)]
+    sums = list(uses)
+    hours = [use for use in sums if use.dimension == "hour"]
+    total, of_health_card = _totals(hours)
+    visits, health_card_visits = _totals(use for use in sums if use.dimension == "scene" and use.code in REGISTRATIONS)
     return {
         "uses": total,
         "health_card": of_health_card,
-        "visits": visit_total,
+        "visits": visits,
         "health_card_visits": health_card_visits,
-        "uses_per_visit": _ratio(total, visit_total),
+        "uses_per_visit": _ratio(total, visits),
         "issued_cards": issued_cards,
         "uses_per_issued_card": _ratio(of_health_card, issued_cards or 0),
         "peak_hours": peaks(hours),
-        "card_groups": _groups(found, "card_type", _card_group, [*CARD_GROUPS, "other"], words),
-        "visit_kinds": _groups(found, "scene", _visit_kind, ["outpatient", "inpatient", "convenience"], words),
-        "missing": [
-            {"figure": one.id, "name": words(f"usage.{one.id}"), "reason": words(f"missing.{one.id}")}
-            for one in missing
-        ],
     }
 
 
-def by_dimension(uses: Iterable[Use], tables: Mapping[str, CodeTable], words: Words) -> dict[str, list[dict[str, Any]]]:
-    """Uses by each coded dimension, `<dimension>s`, the most frequent first, the unknown last."""
-    found = list(uses)
-
-    def named(dimension: str, one: Use) -> dict[str, Any]:
-        if one.code is None:
-            name = words("value.no_department" if dimension == "department" else "value.unknown")
-        else:
-            name = words.code(dimension, one.code, tables[dimension].names.get(one.code, one.code))
-        return {"code": one.code, "name": name, "events": one.events, "health_card": one.health_card}
-
-    return {
-        f"{dimension}s": [
-            named(dimension, one)
-            for one in sorted(
-                (one for one in found if one.dimension == dimension),
-                key=lambda one: (one.code is None, -one.events, one.code or ""),
-            )
-        ]
-        for dimension in CODED
-    }
+def missing(words: Words, *, issued_cards: int | None) -> list[dict[str, str]]:
+    """Figures of the document that cannot be computed, each with the reason."""
+    lacking = ["no"] if issued_cards else ["no", "configured"]
+    return [
+        {"figure": figure.id, "name": words(f"usage.{figure.id}"), "reason": words(f"missing.{figure.id}")}
+        for figure in FIGURES
+        if figure.computed in lacking
+    ]
 
 
-def by_hour(uses: Iterable[Use]) -> tuple[list[dict[str, int]], int]:
-    """24 hours with their uses, and the uses without a readable hour."""
-    found = {one.code: one for one in uses if one.dimension == "hour"}
+def by_code(uses: Iterable[Use], dimension: str, tables: Mapping[str, CodeTable], words: Words) -> list[dict[str, Any]]:
+    """Uses by the codes of a dimension, the most frequent first, the unknown last."""
+
+    def name(code: str | None) -> str:
+        if code is None:
+            return words("value.no_department" if dimension == "department" else "value.unknown")
+        return words.code(dimension, code, tables[dimension].names.get(code, code))
+
+    found = [use for use in uses if use.dimension == dimension]
+    found.sort(key=lambda use: (use.code is None, -use.events, use.code or ""))
+    return [
+        {"code": use.code, "name": name(use.code), "events": use.events, "health_card": use.health_card}
+        for use in found
+    ]
+
+
+def by_hour(uses: Iterable[Use], scenes: Sequence[Mapping[str, int]] | None = None) -> list[dict[str, Any]]:
+    """24 hours with their uses; with `scenes`, each hour's uses by scene code too."""
+    hours = {use.code: use for use in uses if use.dimension == "hour"}
     none = Use("hour", None, 0)
-    hours = [found.get(str(hour), none) for hour in range(24)]
-    listed = [{"hour": at, "events": one.events, "health_card": one.health_card} for at, one in enumerate(hours)]
-    return listed, found.get(None, none).events
+    listed: list[dict[str, Any]] = []
+    for hour in range(24):
+        use = hours.get(str(hour), none)
+        listed.append({"hour": hour, "events": use.events, "health_card": use.health_card})
+        if scenes is not None:
+            listed[hour]["scenes"] = dict(scenes[hour])
+    return listed
+
+
+def hour_unknown(uses: Iterable[Use]) -> int:
+    """Uses without a readable hour."""
+    return sum(use.events for use in uses if use.dimension == "hour" and use.code is None)
 
 
 def delays(uses: Iterable[Use]) -> list[dict[str, int | None]]:
     """Delivered events by how long they took, every bound from the quickest on; minutes null: longer than the last."""
-    found = {one.code: one.events for one in uses if one.dimension == "delay"}
+    events = {use.code: use.events for use in uses if use.dimension == "delay"}
     bounds = [*map(str, DELAYS), None]
-    return [{"minutes": None if bound is None else int(bound), "events": found.get(bound, 0)} for bound in bounds]
+    return [{"minutes": None if bound is None else int(bound), "events": events.get(bound, 0)} for bound in bounds]
 
 
 def delay_name(minutes: int | None, words: Words) -> str:
@@ -185,15 +189,31 @@ def delay_name(minutes: int | None, words: Words) -> str:
 
 def peaks(hours: Iterable[Use]) -> list[int]:
     """The busiest hours, in the order of the clock."""
-    busy = sorted((one for one in hours if one.code is not None and one.events), key=lambda one: -one.events)
-    return sorted(int(one.code or 0) for one in busy[:PEAKS])
+    busy = sorted((use for use in hours if use.code is not None and use.events), key=lambda use: -use.events)
+    return sorted(int(use.code or 0) for use in busy[:PEAKS])
 
 
-def _groups(found: list[Use], dimension: str, group_of: Any, names: list[str], words: Words) -> list[dict[str, Any]]:
+def card_groups(uses: Iterable[Use], words: Words) -> list[dict[str, Any]]:
+    """Uses by kind of card."""
+    return _groups(uses, "card_type", _card_group, (*CARD_GROUPS, "other"), words)
+
+
+def visit_kinds(uses: Iterable[Use], words: Words) -> list[dict[str, Any]]:
+    """Uses by kind of visit; a scene that was not recognized is of none."""
+    return _groups(uses, "scene", _visit_kind, ("outpatient", "inpatient", "convenience"), words)
+
+
+def _groups(
+    uses: Iterable[Use],
+    dimension: str,
+    group_of: Callable[[str | None], str | None],
+    names: Iterable[str],
+    words: Words,
+) -> list[dict[str, Any]]:
     sums = dict.fromkeys(names, 0)
-    for one in found:
-        if one.dimension == dimension and (name := group_of(one.code)) is not None:
-            sums[name] += one.events
+    for use in uses:
+        if use.dimension == dimension and (name := group_of(use.code)) is not None:
+            sums[name] += use.events
     return [{"code": name, "name": words(f"group.{name}"), "events": events} for name, events in sums.items()]
 
 
@@ -207,9 +227,10 @@ def _visit_kind(code: str | None) -> str | None:
     return "inpatient" if code in INPATIENT else "convenience" if code in CONVENIENCE else "outpatient"
 
 
-def _sums(found: Iterable[Use]) -> tuple[int, int]:
-    rows = list(found)
-    return sum(one.events for one in rows), sum(one.health_card for one in rows)
+def _totals(uses: Iterable[Use]) -> tuple[int, int]:
+    """Uses, and how many of them were made with a health card."""
+    rows = list(uses)
+    return sum(use.events for use in rows), sum(use.health_card for use in rows)
 
 
 def _ratio(part: int, of: int) -> float | None:
@@ -222,8 +243,8 @@ def table() -> str:
     said = {"yes": "yes", "configured": "when configured", "no": "no"}
     rows = ["| Document | Figure | Formula | Computed | In the JSON |", "| --- | --- | --- | --- | --- |"]
     rows += [
-        f"| {one.section} | {one.document} | {one.formula} | {said[one.computed]}"
-        f"{f'; needs {one.needs}' if one.needs else ''} | `{one.key}` |"
-        for one in FIGURES
+        f"| {figure.section} | {figure.document} | {figure.formula} | {said[figure.computed]}"
+        f"{f'; needs {figure.needs}' if figure.needs else ''} | `{figure.key}` |"
+        for figure in FIGURES
     ]
     return "\n".join(rows)

@@ -1,27 +1,27 @@
-"""The figures as sheets: one tidy table each, for those who want to filter, sum and draw by themselves."""
+"""XLSX: the figures as sheets, one tidy table each, for those who want to filter, sum and draw by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 from card_usage.files.xlsx import Column, Sheet, Value, workbook
 from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
-from card_usage.report.day_uses import CODED
+from card_usage.report.chart import Figures, Form, form_of
+from card_usage.report.charts import DELAYS, HOURS_BY_CARD, TREND, charts_of
 from card_usage.report.usage import delay_name
 from card_usage.words.catalogue import Words
 
-Figures = dict[str, Any]
 _COUNTS: Final = ("source", "staged", "delivered", "voided", "waiting", "for_people")
 
 
 def render(figures: Figures) -> bytes:
     """The workbook of a day, a month or the fleet, in the figures' own language."""
     words = Words(figures["language"])
-    form = figures["form"].partition("/")[0]
-    sheets = [_summary(figures, words), *_FORMS[form](figures, words), _actions(figures, words)]
-    if form == "card-usage-day":
+    form = form_of(figures)
+    sheets = [_summary(figures, words), *_OF_FORM[form](figures, words), _actions(figures, words)]
+    if form == "day":
         sheets.append(_codes(figures, words))
     sheets += [_uses(figures, words), _hours(figures, words), _delays(figures, words)]
     made_at = datetime.fromisoformat(figures["made_at"])
@@ -130,7 +130,11 @@ def _fleet(figures: Figures, words: Words) -> list[Sheet]:
     return [hospitals, regions, _trend(figures["trend"], words)]
 
 
-_FORMS: Final = {"card-usage-day": _day, "card-usage-month": _month, "card-usage-fleet": _fleet}
+_OF_FORM: Final[Mapping[Form, Callable[[Figures, Words], list[Sheet]]]] = {
+    "day": _day,
+    "month": _month,
+    "fleet": _fleet,
+}
 
 
 def _count_heads(words: Words) -> tuple[Column, ...]:
@@ -145,7 +149,7 @@ def _trend(days: Iterable[Figures], words: Words) -> Sheet:
         if day["staged"] is not None or day["uses"] is not None
     ]
     columns = (Column(words("head.day"), "day"), *_count_heads(words), Column(words("usage.uses"), "count"))
-    return Sheet(title=words("section.trend"), columns=columns, rows=rows)
+    return Sheet(title=words.text(TREND.title), columns=columns, rows=rows)
 
 
 def _actions(figures: Figures, words: Words) -> Sheet:
@@ -181,20 +185,10 @@ def _uses(figures: Figures, words: Words) -> Sheet:
         Column(words("usage.health_card"), "count"),
     )
     rows = [
-        (
-            words(f"table.{dimension}"),
-            *(one[name] for name in ("code", "name", "events")),
-            _share(one["events"], uses["events"]),
-            one["health_card"],
-        )
-        for dimension in CODED
-        for one in uses[f"{dimension}s"]
+        (row.heading, row.code, row.name, row.events, _share(row.events, uses["events"]), row.health_card)
+        for chart in charts_of(form_of(figures)).values()
+        for row in chart.rows(figures, words)
     ]
-    for key in ("card_groups", "visit_kinds"):
-        rows += [
-            (words(f"usage.{key}"), None, one["name"], one["events"], _share(one["events"], uses["events"]), None)
-            for one in figures["usage"][key]
-        ]
     return Sheet(title=words("sheet.uses"), columns=columns, rows=rows)
 
 
@@ -206,20 +200,20 @@ def _hours(figures: Figures, words: Words) -> Sheet:
         (one["hour"], one["events"], _share(one["events"], total), one["health_card"])
         for one in figures["uses"]["hours"]
     ]
-    return Sheet(title=words("section.hours"), columns=columns, rows=rows)
+    return Sheet(title=words.text(HOURS_BY_CARD.title), columns=columns, rows=rows)
 
 
 def _delays(figures: Figures, words: Words) -> Sheet:
     total = sum(one["events"] for one in figures["delays"])
     columns = (
-        Column(words("section.delays")),
+        Column(words.text(DELAYS.title)),
         Column(words("head.records"), "count"),
         Column(words("head.share"), "share"),
     )
     rows = [
         (delay_name(one["minutes"], words), one["events"], _share(one["events"], total)) for one in figures["delays"]
     ]
-    return Sheet(title=words("section.delays"), columns=columns, rows=rows)
+    return Sheet(title=words.text(DELAYS.title), columns=columns, rows=rows)
 
 
 def _share(part: int, of: int) -> float | None:

@@ -2,7 +2,8 @@
 
 A file of this package for each part of it. Promises: each text exists in both languages with the same places to fill;
 a missing one is a KeyError, never a blank.
-Tone: what happened, how many, what to do, who can help. Rules carry their own texts (`card_usage.standard.rules`).
+Tone: what happened, how many, what to do, who can help. Rules and charts carry their own texts
+(`card_usage.standard.rules`, `card_usage.report.charts`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from card_usage.words.english_codes import ENGLISH_NAMES
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
+
+Texts = tuple[str, str]
+"""One text in the languages of LANGUAGES, with places to fill."""
 
 _PARTS: Final = (
     report,
@@ -68,7 +72,11 @@ class Words:
 
     def __call__(self, key: str, **fields: object) -> str:
         """The text of `key`, filled. Raises KeyError for a text or a place that does not exist."""
-        text = TEXTS[key][self._at]
+        return self.text(TEXTS[key], **fields)
+
+    def text(self, texts: Texts, **fields: object) -> str:
+        """The one of these texts in this language, filled: for declarations that carry their own words."""
+        text = texts[self._at]
         return text.format_map({name: self.number(value) for name, value in fields.items()}) if fields else text
 
     def has(self, key: str) -> bool:

@@ -13,8 +13,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "usage.issued_use_rate": ("已发放卡使用率", "Share of issued cards in use"),
     "usage.people": ("用卡人群占比", "Card users by age and sex"),
     "usage.peak_hours": ("高峰时段", "Busiest hours"),
-    "usage.card_groups": ("卡种占比", "Kinds of cards"),
-    "usage.visit_kinds": ("就诊类型占比", "Kinds of visits"),
     "usage.by_region": ("按区域", "By region"),
     "usage.no_region": ("未填区域", "no region"),
     "missing.uses_per_issued_card": (

@@ -13,6 +13,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import day_use, event
 from card_usage.report import day_uses, usage
 from card_usage.report.day_uses import DIMENSIONS, Use
+from card_usage.report.sections import uses_sections
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import instant
 from card_usage.words.catalogue import TEXTS, Words
@@ -37,13 +38,13 @@ def rolled(ledger: Ledger, *days) -> None:  # type: ignore[no-untyped-def]
         with ledger.read() as connection:
             found = day_uses.of_day(connection, HOSPITAL, day)
         with ledger.write() as connection:
-            day_uses.keep(connection, HOSPITAL, day, found)
+            day_uses.save(connection, HOSPITAL, day, found)
 
 
 def test_every_dimension_sums_to_the_valid_uses(ledger):
     rolled(ledger, DAY, NEXT)
     with ledger.read() as connection:
-        kept = day_uses.kept(connection, [HOSPITAL], DAY, NEXT)
+        kept = day_uses.load(connection, [HOSPITAL], DAY, NEXT)
         by_day = day_uses.by_day(connection, [HOSPITAL], DAY, NEXT)
         rows = connection.execute(select(event).where(event.c.voided_at.is_(None))).mappings().all()
     valid = len(rows)
@@ -113,7 +114,7 @@ def test_usage_figures_follow_their_formulas():
         Use("card_type", "09", 20, 0),
         Use("card_type", None, 10, 0),
     ]
-    figures = usage.usage(found, Words("zh"), issued_cards=60)
+    figures = uses_sections("month", found, Words("zh"), issued_cards=60)["usage"]
     assert (figures["uses"], figures["health_card"]) == (100, 30)
     assert (figures["visits"], figures["health_card_visits"]) == (25, 10)
     assert figures["uses_per_visit"] == 4.0
@@ -128,10 +129,10 @@ def test_usage_figures_follow_their_formulas():
     }
     assert [one["events"] for one in figures["visit_kinds"]] == [90, 6, 2]
     assert {one["figure"] for one in figures["missing"]} == {"issued_use_rate", "people"}
-    without = usage.usage(found, Words("en"), issued_cards=None)
+    without = uses_sections("month", found, Words("en"), issued_cards=None)["usage"]
     assert without["uses_per_issued_card"] is None
     assert "uses_per_issued_card" in {one["figure"] for one in without["missing"]}
-    assert usage.usage([], Words("en"), issued_cards=None)["uses_per_visit"] is None
+    assert usage.numbers([], issued_cards=None)["uses_per_visit"] is None
 
 
 def test_every_figure_of_the_document_is_named_in_both_languages_or_said_to_be_missing():

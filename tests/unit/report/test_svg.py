@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 from card_usage.reconciliation.classes import CLASSES
-from card_usage.report import svg
-from card_usage.report.svg import NARROW, PALETTE, TONES, WIDE, Node, Series, Share
+from card_usage.report import sankey, svg
+from card_usage.report.sankey import Flow, Node
+from card_usage.report.svg import NARROW, PALETTE, TONES, WIDE, Series, Share
 from card_usage.words.catalogue import Words
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,16 +87,14 @@ def test_the_flow_shows_every_place_with_its_figure_and_stays_inside(values, lat
     vanished = min(vanished, staged)
     source = Node("source", "HIS", staged + late - vanished) if counted else None
     outcomes = [Node(name, f"class {name}", events) for name, events in zip(CLASSES, values, strict=True)]
-    drawing = svg.flow(
-        source,
-        Node("staged", "ledger", staged),
-        Node("late_in_source", "late", late),
-        Node("vanished_from_source", "vanished", vanished),
-        outcomes,
-        ZH,
-        width=width,
-        label="flow",
+    flow = Flow(
+        source=source,
+        staged=Node("staged", "ledger", staged),
+        late=Node("late_in_source", "late", late),
+        vanished=Node("vanished_from_source", "vanished", vanished),
+        outcomes=outcomes,
     )
+    drawing = sankey.draw(flow, ZH, width=width, label="flow")
     root = parsed(drawing)
     height = float(root.get("viewBox").split()[3])
     said = texts(root)
