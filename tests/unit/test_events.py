@@ -32,8 +32,8 @@ def test_the_same_event_has_the_same_key_for_ever():
 
 
 @given(triples, triples)
-def test_two_events_share_a_key_only_if_they_are_the_same_event(one, other):
-    assert (event_key(*one) == event_key(*other)) == (one == other)
+def test_two_events_share_a_key_only_if_they_are_the_same_event(first, second):
+    assert (event_key(*first) == event_key(*second)) == (first == second)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_moving_a_separator_from_one_part_to_the_next_changes_the_key(one, other
 
 
 @given(parts, parts, st.integers(0, 9), st.integers(0, 9))
-def test_a_request_id_changes_with_payload_and_generation_and_with_nothing_else(key, digest, one, other):
-    assert (request_id(key, digest, one) == request_id(key, digest, other)) == (one == other)
-    assert request_id(key, digest, one) != request_id(key, digest + "x", one)
+def test_a_request_id_changes_with_payload_and_generation_and_with_nothing_else(key, digest, first, second):
+    assert (request_id(key, digest, first) == request_id(key, digest, second)) == (first == second)
+    assert request_id(key, digest, first) != request_id(key, digest + "x", first)
 
 
 @given(parts, parts, parts)

@@ -152,15 +152,15 @@ def test_merged_intervals_cover_what_the_single_ones_do(made: list[tuple[int, in
     for hour in range(70):
         at = BASE + HOUR * hour
         assert any(a <= at < b for a, b in single) == any(a <= at < b for a, b in whole)
-    assert all(one[1] < other[0] for one, other in pairwise(whole))
+    assert all(before[1] < after[0] for before, after in pairwise(whole))
 
 
 @given(STRETCHES, st.integers(0, 40), st.integers(1, 30))
 def test_a_moment_of_a_window_lies_in_a_gap_or_in_a_stretch(made: list[tuple[int, int]], start: int, size: int) -> None:
     covered = intervals(made)
     window = Window(BASE + HOUR * start, BASE + HOUR * (start + size))
-    found = gaps(window, covered)
+    uncovered = gaps(window, covered)
     for hour in range(start, start + size):
         at = BASE + HOUR * hour
-        assert any(a <= at < b for a, b in found) != any(a <= at < b for a, b in covered)
-    assert all(window.start <= a < b <= window.end for a, b in found)
+        assert any(a <= at < b for a, b in uncovered) != any(a <= at < b for a, b in covered)
+    assert all(window.start <= a < b <= window.end for a, b in uncovered)

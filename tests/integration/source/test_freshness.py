@@ -120,7 +120,7 @@ def test_a_stalled_replica_leaves_its_windows_provisional_and_what_came_late_is_
     reconciled = pipeline.reconcile(context, DAY, now=MORNING)
     assert reconciled.provisional
     replica.follow()
-    assert {one.status for one in pipeline.catch_up(context, DAY, now=MORNING)} == {"closed"}
+    assert {result.status for result in pipeline.catch_up(context, DAY, now=MORNING)} == {"closed"}
     assert set(windows(ledger).values()) == {"closed"}
     assert events(ledger) == before + 1
     again = pipeline.reconcile(context, DAY, now=MORNING)
@@ -170,12 +170,12 @@ def test_a_feed_that_fails_leaves_its_window_open_while_the_others_close(ledger:
                 pipeline.stage(context, feed, DAY, now=MORNING)
         else:
             pipeline.stage(context, feed, DAY, now=MORNING)
-    found = windows(ledger)
-    assert found.pop("dispensing") == "open"
-    assert set(found.values()) == {"closed"}
+    recorded = windows(ledger)
+    assert recorded.pop("dispensing") == "open"
+    assert set(recorded.values()) == {"closed"}
     replica.on_primary("ALTER TABLE SF_MZCFK RENAME COLUMN fyrq2 TO fyrq")
     replica.follow()
-    assert [one.feed for one in pipeline.catch_up(context, DAY, now=MORNING)] == ["dispensing"]
+    assert [result.feed for result in pipeline.catch_up(context, DAY, now=MORNING)] == ["dispensing"]
 
 
 def test_a_whole_day_closes_the_hours_of_it_that_were_left_open(ledger: Ledger, replica: Replica) -> None:

@@ -122,13 +122,13 @@ def test_a_day_staged_over_the_wire_equals_the_same_day_staged_from_a_file(
         staged = [stage_feed(source(url), ledger, feed) for feed in FEEDS]
         with ledger.read() as connection:
             events = connection.execute(select(*columns).order_by(event.c.key)).all()
-            found = connection.execute(
+            findings = connection.execute(
                 select(event.c.key, finding.c.rule, finding.c.code)
                 .join(event, event.c.id == finding.c.event_id)
                 .order_by(event.c.key, finding.c.rule)
             ).all()
         ledger.close()
-        contents.append(([{**one.summary(), "seconds": 0} for one in staged], events, found))
+        contents.append(([{**result.summary(), "seconds": 0} for result in staged], events, findings))
     assert contents[0] == contents[1]
     assert len(contents[0][1]) > USES
     assert contents[0][2], "the demo has rows with findings"
@@ -152,7 +152,7 @@ def test_hours_are_counted_by_the_server(his: Stand, on_sqlite: str) -> None:
     for feed in FEEDS:
         counted = source(his.reader).minutes(feed, WINDOW.start, WINDOW.end)
         wanted = source(on_sqlite).minutes(feed, WINDOW.start, WINDOW.end)
-        assert {one[:3] for one in counted} == {one[:3] for one in wanted}
+        assert {tally[:3] for tally in counted} == {tally[:3] for tally in wanted}
 
 
 @pytest.mark.parametrize("feed", FEEDS)
@@ -262,9 +262,9 @@ def kill_readers(his: Stand) -> None:
     engine = create_engine(his.admin, poolclass=NullPool)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         asked = text("SELECT session_id FROM sys.dm_exec_sessions WHERE login_name = :name")
-        found = connection.execute(asked, {"name": name}).scalars().all()
-        assert found
-        for session in found:
+        names = connection.execute(asked, {"name": name}).scalars().all()
+        assert names
+        for session in names:
             connection.exec_driver_sql(f"KILL {session}")
 
 
@@ -524,10 +524,10 @@ def test_text_compares_without_case_width_and_trailing_spaces_and_keeps_them(his
     )
     engine = connect(his.reader, HOSPITAL.his)
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT id, word FROM T_WORDS WHERE word = 'aBC' ORDER BY id")).all()
+        matching = connection.execute(text("SELECT id, word FROM T_WORDS WHERE word = 'aBC' ORDER BY id")).all()
         lost = connection.execute(text("SELECT word FROM T_WORDS WHERE id = 3")).scalar_one()
     engine.dispose()
-    assert [tuple(row) for row in found] == [(1, "Abc  "), (2, "ＡＢＣ")]
+    assert [tuple(row) for row in matching] == [(1, "Abc  "), (2, "ＡＢＣ")]
     assert lost == "?", "a character that GBK lacks is lost in varchar"
 
 

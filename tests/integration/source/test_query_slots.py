@@ -219,7 +219,7 @@ def test_hours_to_avoid_are_half_open_may_cross_midnight_and_join(
     assert (f"{found:%H:%M}" if found else None) == until
 
 
-times = st.times().map(lambda one: one.replace(second=0, microsecond=0))
+times = st.times().map(lambda moment: moment.replace(second=0, microsecond=0))
 
 
 @given(st.lists(st.tuples(times, times), max_size=4), st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))  # noqa: DTZ001

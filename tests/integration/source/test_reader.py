@@ -81,8 +81,8 @@ def change(path: Path, *statements: str) -> None:
 def outcomes(rows: list[SourceRow], normalizer: Normalizer, day: date) -> Counter[str]:
     counts: Counter[str] = Counter()
     for row in rows:
-        card_use, found = normalizer.card_use(row)
-        findings = check(card_use, profile="v2.1", window=day_window(day), unreadable=found)
+        card_use, unreadable = normalizer.card_use(row)
+        findings = check(card_use, profile="v2.1", window=day_window(day), unreadable=unreadable)
         broken = {finding.rule for finding in findings if finding.severity != "info"}
         assert len(broken) <= 1
         counts["voided" if row.voided else broken.pop() if broken else "clean"] += 1
@@ -128,8 +128,10 @@ def test_minutes_are_counted_by_the_database(built: Path, hospital: Hospital, fe
         minute = int(row.occurred_at[8:10]) * 60 + int(row.occurred_at[11:13])
         rows[minute] += 1
         voided[minute] += bool(row.voided)
-    found = source.minutes(feed, START, END)
-    assert {one.minute: (one.rows, one.voided) for one in found} == {of: (rows[of], voided[of]) for of in rows}
+    tallies = source.minutes(feed, START, END)
+    assert {tally.minute: (tally.rows, tally.voided) for tally in tallies} == {
+        of: (rows[of], voided[of]) for of in rows
+    }
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ def test_a_time_that_says_no_minute_is_counted_apart(his: Path, hospital: Hospit
     # A nightly job keeps some rows in the year table.
     for table in ("GH_GHZDK", "GH_NGHZDK"):
         change(his, f"UPDATE {table} SET ghrq = '{said}' WHERE ghrq LIKE '20261120%'")
-    found = reader(his, hospital).minutes("registration", START, END)
-    assert [one.minute for one in found] == [minute]
+    tallies = reader(his, hospital).minutes("registration", START, END)
+    assert [tally.minute for tally in tallies] == [minute]
 
 
 def test_midnight_belongs_to_the_day_that_begins(built: Path, hospital: Hospital):

@@ -352,9 +352,9 @@ class His:
     def seen(self, start: datetime = DAY.start, end: datetime = DAY.end) -> dict[str, int]:
         """Key -> voided, every key once."""
         rows = self.read(start, end)
-        found = {row.source_id: int(row.voided) for row in rows}
-        assert len(found) == len(rows)
-        return found
+        voided = {row.source_id: int(row.voided) for row in rows}
+        assert len(voided) == len(rows)
+        return voided
 
     def key(self, number: int) -> str:
         return f"{self.feed.prefix}{number}"
@@ -370,7 +370,7 @@ def his(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[His]:
     made.close()
 
 
-every_feed = pytest.mark.parametrize("his", EVERY, indirect=True, ids=["/".join(one) for one in EVERY])
+every_feed = pytest.mark.parametrize("his", EVERY, indirect=True, ids=["/".join(names) for names in EVERY])
 
 
 def test_every_shape_has_every_feed_and_each_is_tested_here() -> None:
@@ -508,7 +508,9 @@ def test_a_line_that_the_view_has_twice_is_read_once_and_voided_if_either_is(his
 def statements(path: Path) -> list[exp.Expression]:
     """The statements of a script, batch by batch as GO parts it, parsed as T-SQL."""
     batches = re.split(r"^GO\s*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return [one for batch in batches for one in sqlglot.parse(batch, dialect="tsql") if one is not None]
+    return [
+        statement for batch in batches for statement in sqlglot.parse(batch, dialect="tsql") if statement is not None
+    ]
 
 
 @pytest.mark.parametrize(("shape", "feed"), FILES)
@@ -635,7 +637,7 @@ def test_the_shipped_view_gives_what_is_read_without_it(tmp_path: Path) -> None:
     for feed in WINNING.values():
         kinds: list[Mapping[str, Any]] = [feed.valid, feed.voided, *feed.ignored]
         kinds += [{**feed.valid, **other} for other in feed.other_scenes.values()]
-        kinds += [{**feed.valid, feed.patient: one} for one in (KNOWN_TWICE, STRANGER)]
+        kinds += [{**feed.valid, feed.patient: patient} for patient in (KNOWN_TWICE, STRANGER)]
         for kind in kinds:
             key += 1
             row = {**feed.row, feed.key: key, feed.at: "2026112012:00:00", **kind}
@@ -657,13 +659,13 @@ def test_the_shipped_view_gives_what_is_read_without_it(tmp_path: Path) -> None:
 def test_the_scripts_for_the_dba_parse_and_grant_nothing_but_reading() -> None:
     assert {path.stem for path in SCRIPTS} == {"view", "login", "check", "heartbeat"}
     kinds = {path.stem: statements(path) for path in SCRIPTS}
-    assert [type(one) for one in kinds["view"]] == [exp.Create]
-    assert {type(one) for one in kinds["check"]} <= {exp.Select, exp.Union}
-    assert [type(one) for one in kinds["heartbeat"]] == [exp.Create, exp.Insert]
-    grants = [one for one in kinds["login"] if isinstance(one, exp.Grant)]
+    assert [type(statement) for statement in kinds["view"]] == [exp.Create]
+    assert {type(statement) for statement in kinds["check"]} <= {exp.Select, exp.Union}
+    assert [type(statement) for statement in kinds["heartbeat"]] == [exp.Create, exp.Insert]
+    grants = [statement for statement in kinds["login"] if isinstance(statement, exp.Grant)]
     assert grants
     assert {str(privilege) for grant in grants for privilege in grant.args["privileges"]} == {"SELECT"}
-    rest = [one.sql(dialect="tsql", comments=False) for one in kinds["login"] if one not in grants]
+    rest = [statement.sql(dialect="tsql", comments=False) for statement in kinds["login"] if statement not in grants]
     assert [text.split()[:2] for text in rest] == [["CREATE", "LOGIN"], ["CREATE", "USER"]]
 
 

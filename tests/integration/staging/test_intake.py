@@ -194,21 +194,21 @@ def test_more_keys_than_a_statement_takes_are_looked_up_all_the_same(ledger: Led
 def test_a_claim_takes_the_oldest_first_and_nobody_else_gets_them(ledger: Ledger) -> None:
     take(ledger, *(draft(n) for n in (5, 3, 4, 1, 2)))
     first, second = worker(ledger, 1), worker(ledger, 2)
-    assert [one.occurred_at.second for one in claimed(ledger, first, limit=3)] == [1, 2, 3]
-    assert [one.occurred_at.second for one in claimed(ledger, second)] == [4, 5]
+    assert [claim.occurred_at.second for claim in claimed(ledger, first, limit=3)] == [1, 2, 3]
+    assert [claim.occurred_at.second for claim in claimed(ledger, second)] == [4, 5]
     assert claimed(ledger, first) == []
 
 
 def test_backfill_can_go_newest_first(ledger: Ledger) -> None:
     take(ledger, *(draft(n) for n in (1, 2, 3)))
-    assert [one.occurred_at.second for one in claimed(ledger, worker(ledger), newest_first=True)] == [3, 2, 1]
+    assert [claim.occurred_at.second for claim in claimed(ledger, worker(ledger), newest_first=True)] == [3, 2, 1]
 
 
 def test_an_outcome_is_only_written_by_the_one_who_holds_the_claim_and_only_once(ledger: Ledger) -> None:
     take(ledger, draft())
     mine, other = worker(ledger, 1), worker(ledger, 2)
-    (one,) = claimed(ledger, mine)
-    outcome = Settled(one, "delivered", None, 0, ())
+    (claim,) = claimed(ledger, mine)
+    outcome = Settled(claim, "delivered", None, 0, ())
     for who, moves in ((other, 0), (mine, 1), (mine, 0)):
         with ledger.write() as connection:
             assert len(settle(connection, [outcome], worker=who, now=NOW)) == moves
@@ -234,9 +234,9 @@ def test_claims_of_the_dead_are_unknown_and_their_lost_call_is_written_down(ledg
         assert membership.declare_dead(connection, living, NOW)
         assert recover(connection, dead, now=NOW, detail="died") == 1
         assert not membership.beat(connection, dead, 0)
-    (one,) = claimed(ledger, heir)
+    (claim,) = claimed(ledger, heir)
     with ledger.read() as connection:
-        assert history(connection, [one]) == {one.id: [Answer.NO_ANSWER]}
+        assert history(connection, [claim]) == {claim.id: [Answer.NO_ANSWER]}
 
 
 def test_one_that_has_beaten_since_cannot_be_called_dead(ledger: Ledger) -> None:
@@ -249,12 +249,12 @@ def test_one_that_has_beaten_since_cannot_be_called_dead(ledger: Ledger) -> None
 
 def test_history_is_that_of_the_present_request_id_only(ledger: Ledger) -> None:
     take(ledger, draft())
-    (one,) = claimed(ledger, worker(ledger))
+    (claim,) = claimed(ledger, worker(ledger))
     with ledger.write() as connection:
-        for of, answer in ((one.request_id, "busy"), ("0" * 32, "refused")):
-            values = {"event_id": one.id, "request_id": of, "at": NOW, "answer": answer, "status": "unknown"}
+        for of, answer in ((claim.request_id, "busy"), ("0" * 32, "refused")):
+            values = {"event_id": claim.id, "request_id": of, "at": NOW, "answer": answer, "status": "unknown"}
             connection.execute(insert(attempt).values(values))
-        assert history(connection, [one._replace(attempts=2)]) == {one.id: [Answer.BUSY]}
+        assert history(connection, [claim._replace(attempts=2)]) == {claim.id: [Answer.BUSY]}
 
 
 def test_a_claim_reads_the_index_of_open_events_and_not_the_ledger(ledger: Ledger) -> None:
@@ -286,9 +286,9 @@ def test_a_hold_for_all_counts_for_each_and_a_persons_before_the_platforms(ledge
     with ledger.write() as connection:
         for kind, hospital in (("quota", "h"), ("pause", holds.EVERYONE)):
             holds.place(connection, hospital=hospital, kind=kind, reason="r", by="me", now=NOW)
-        found = holds.blocking(holds.active(connection, "h", NOW))
-        assert found is not None
-        assert found.kind == "pause"
+        blocking = holds.blocking(holds.active(connection, "h", NOW))
+        assert blocking is not None
+        assert blocking.kind == "pause"
         assert holds.lift(connection, hospital=holds.EVERYONE) == 1
         assert holds.lift(connection, hospital="h") == 1
         assert holds.active(connection, "h", NOW) == []
@@ -349,8 +349,8 @@ def test_claimers_at_once_never_share_an_event(postgres_ledger_url: str) -> None
 
     def work(by: int) -> list[int]:
         own, taken = opened(), []
-        while found := claimed(own, by, limit=7):
-            taken += [one.id for one in found]
+        while claims := claimed(own, by, limit=7):
+            taken += [claim.id for claim in claims]
         own.close()
         return taken
 

@@ -114,9 +114,9 @@ def test_late_rows_and_refunds_are_found_by_looking_back(ledger: Ledger, tmp_pat
     stage_day(ledger, his, DAY)
     later = demo_his.arrive(his, [DAY])
     staged = stage_day(ledger, his, DAY)
-    assert sum(one.new for one in staged.values()) == sum(kinds["rows"] for kinds in later[DAY].late.values()) > 0
+    assert sum(result.new for result in staged.values()) == sum(kinds["rows"] for kinds in later[DAY].late.values()) > 0
     refunded = sum(kinds["refunded"] for kinds in later[DAY].late.values())
-    assert sum(one.voided for one in staged.values()) == refunded > 0
+    assert sum(result.voided for result in staged.values()) == refunded > 0
     assert outcomes(ledger) == {(DAY, feed): +Counter(later[DAY].outcomes[feed]) for feed in HOSPITAL.his.feeds}
 
 
@@ -126,8 +126,8 @@ def test_an_unknown_code_is_quarantined_with_table_and_code_named(ledger: Ledger
     )
     assert staged.quarantined == 1
     with ledger.read() as connection:
-        found = connection.execute(select(finding.c.rule, finding.c.code_table, finding.c.code)).all()
-    assert [tuple(one) for one in found] == [("department.code", "department", "99999")]
+        findings = connection.execute(select(finding.c.rule, finding.c.code_table, finding.c.code)).all()
+    assert [tuple(found) for found in findings] == [("department.code", "department", "99999")]
 
 
 def row(source_id: str, **changes: object) -> SourceRow:
@@ -191,7 +191,7 @@ def test_keys_digests_and_request_ids_are_those_of_every_version_before() -> Non
         row("GH3", department="no such", occurred_at="20260302"),
         row("GH4", voided=1),
     ]
-    drafts = [drafter.draft(one, day_window(DAY)) for one in said]
+    drafts = [drafter.draft(row, day_window(DAY)) for row in said]
     assert [(draft.status, draft.key, draft.digest, draft.request_id) for draft in drafts] == EVER
 
 

@@ -76,9 +76,9 @@ def drafted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted: Counter[str] = Counter()
     draft = Drafter.draft
 
-    def count(self: Drafter, one: SourceRow, window: Window) -> Draft:
-        counted[one.source_id] += 1
-        return draft(self, one, window)
+    def count(self: Drafter, source_row: SourceRow, window: Window) -> Draft:
+        counted[source_row.source_id] += 1
+        return draft(self, source_row, window)
 
     monkeypatch.setattr(Drafter, "draft", count)
     return counted
@@ -158,9 +158,9 @@ def test_a_digest_tells_nothing_without_the_key_and_differs_between_values_of_ot
 @given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=5))
 def test_cutting_into_chunks_keeps_every_row_in_its_place(batches: list[list[int]]) -> None:
     made = [[row(n, hour=hour) for n, hour in enumerate(batch)] for batch in batches]
-    found = list(hour_chunks(made))
-    assert [r for one in found for r in one.rows] == [r for batch in made for r in batch]
-    assert len({(one.hour, one.part) for one in found}) == len(found)
+    chunks = list(hour_chunks(made))
+    assert [r for chunk in chunks for r in chunk.rows] == [r for batch in made for r in batch]
+    assert len({(chunk.hour, chunk.part) for chunk in chunks}) == len(chunks)
 
 
 def test_a_changed_file_in_any_package_changes_what_hours_are_remembered_by(
@@ -215,8 +215,8 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Le
     """Two ledgers that go the same way; the second forgets its hours before each staging."""
     home = tmp_path_factory.mktemp("twins")
     remembers, forgets = (open_ledger(ledgers.sqlite_url(home, name), KEYRING) for name in ("remembers", "forgets"))
-    for one in (remembers, forgets):
-        sa_event.listen(one.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
+    for ledger in (remembers, forgets):
+        sa_event.listen(ledger.engine, "connect", lambda driver, _: driver.execute("PRAGMA synchronous=OFF"))
     yield remembers, forgets
     remembers.close()
     forgets.close()
@@ -235,10 +235,14 @@ class World:
 
     def happen(self, kind: str, *what: object) -> None:
         match kind, what:
-            case "his", [SourceRow() as one]:
-                self.his[(one.source_id, str(one.occurred_at)[:10]) if self.twice else one.source_id] = one
+            case "his", [SourceRow() as source_row]:
+                self.his[
+                    (source_row.source_id, str(source_row.occurred_at)[:10]) if self.twice else source_row.source_id
+                ] = source_row
             case "gone", [number]:
-                self.his = {key: one for key, one in self.his.items() if one.source_id != str(number)}
+                self.his = {
+                    key: source_row for key, source_row in self.his.items() if source_row.source_id != str(number)
+                }
             case "mapping", [choice]:
                 self.mended = bool(choice)
             case "delivery", [number, status]:
@@ -253,9 +257,9 @@ class World:
         with forgets.write() as connection:
             connection.execute(delete(staged_hour))
         rows = tuple(self.his.values())
-        one, other = (run(ledger, rows, window, mended=self.mended, batch_size=2) for ledger in self.twins)
+        remembering, forgetting = (run(ledger, rows, window, mended=self.mended, batch_size=2) for ledger in self.twins)
         if not self.twice:
-            assert _counts(one) == _counts(other)
+            assert _counts(remembering) == _counts(forgetting)
             assert _events(remembers) == _events(forgets)
 
 
@@ -282,7 +286,7 @@ def test_where_a_key_stood_in_two_rows_the_ledger_is_right_once_they_are_mended(
     for happening, window in walk:
         world.happen(*happening)
         world.stage(window)
-    world.his = {one.source_id: one for one in world.his.values()}
+    world.his = {row.source_id: row for row in world.his.values()}
     for window in (FIRST, SECOND) * 2:
         world.stage(window)
     assert _events(twins[0]) == _events(twins[1])
@@ -315,8 +319,8 @@ def _counts(staged: Staged) -> dict[str, object]:
 def _events(ledger: Ledger) -> list[tuple[object, ...]]:
     columns = [column for column in event.c if column.name not in {"sealed", "id"}]
     with ledger.read() as connection:
-        found = [tuple(one) for one in connection.execute(select(*columns).order_by(event.c.key))]
+        found = [tuple(values) for values in connection.execute(select(*columns).order_by(event.c.key))]
         findings = connection.execute(
             select(finding.c.rule, func.count()).group_by(finding.c.rule).order_by(finding.c.rule)
         )
-        return found + [tuple(one) for one in findings]
+        return found + [tuple(values) for values in findings]

@@ -46,9 +46,9 @@ def test_every_wrong_character_is_detected(number, place, wrong):
 
 @given(resident_ids(), st.integers(0, 16))
 def test_every_swap_of_neighbours_is_detected(number, place):
-    one, other = number[place], number[place + 1]
-    assume(one != other)
-    assert not is_resident_id(number[:place] + other + one + number[place + 2 :])
+    first, second = number[place], number[place + 1]
+    assume(first != second)
+    assert not is_resident_id(number[:place] + second + first + number[place + 2 :])
 
 
 def test_a_wrong_shape_is_no_resident_id():

@@ -48,8 +48,8 @@ def as_row(card_use: CardUse) -> SourceRow:
 
 
 def test_a_clean_row_passes_unchanged_and_without_findings():
-    card_use, found = NORMALIZER.card_use(row())
-    assert found == ()
+    card_use, findings = NORMALIZER.card_use(row())
+    assert findings == ()
     assert as_row(card_use) == row()
 
 
@@ -136,17 +136,17 @@ def test_what_is_no_moment_is_a_finding_and_never_another_moment():
             0,
         ]:
             with case(value):
-                card_use, found = NORMALIZER.card_use(row(occurred_at=value))
+                card_use, findings = NORMALIZER.card_use(row(occurred_at=value))
                 assert card_use.occurred_at is None
-                assert [(finding.rule, finding.field, finding.code) for finding in found] == [
+                assert [(finding.rule, finding.field, finding.code) for finding in findings] == [
                     ("time.format", "occurred_at", None)
                 ]
 
 
 @pytest.mark.parametrize("value", [None, "", "                ", "无", "-", "NULL"])
 def test_an_absent_time_is_absent_and_not_unreadable(value):
-    card_use, found = NORMALIZER.card_use(row(occurred_at=value))
-    assert (card_use.occurred_at, found) == (None, ())
+    card_use, findings = NORMALIZER.card_use(row(occurred_at=value))
+    assert (card_use.occurred_at, findings) == (None, ())
 
 
 @given(st.text() | st.integers() | st.floats() | st.none() | st.binary() | st.datetimes() | st.dates())
@@ -210,16 +210,16 @@ def test_every_placeholder_is_absent_in_every_field_however_it_is_written():
                     assert normalize.qr_code_text(written) is None
                     assert normalize.department_name(written) is None
                     for table in CODE_TABLES:
-                        card_use, found = NORMALIZER.card_use(row(**{table: written}))
-                        assert (getattr(card_use, table), found) == (None, ())
+                        card_use, findings = NORMALIZER.card_use(row(**{table: written}))
+                        assert (getattr(card_use, table), findings) == (None, ())
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "\u3000", "\x00", b""])
 def test_nothing_is_absent_in_every_field_and_no_finding(value):
     fields = {*CODE_TABLES, *PATIENT_FIELDS}
-    card_use, found = NORMALIZER.card_use(row(**dict.fromkeys(fields, value)))
+    card_use, findings = NORMALIZER.card_use(row(**dict.fromkeys(fields, value)))
     assert [getattr(card_use, field) for field in fields] == [None] * len(fields)
-    assert found == ()
+    assert findings == ()
 
 
 def test_names_are_trimmed_and_otherwise_as_written():
@@ -259,10 +259,10 @@ def test_a_qr_code_text_keeps_its_case_and_its_parts():
 
 @given(st.sampled_from(CODE_TABLES), dirt)
 def test_a_code_is_standard_absent_or_a_finding_that_names_it(table, value):
-    card_use, found = NORMALIZER.card_use(row(**{table: value}))
+    card_use, findings = NORMALIZER.card_use(row(**{table: value}))
     code = getattr(card_use, table)
-    assert code is None or (code in TABLES[table] and found == ())
-    for finding in found:
+    assert code is None or (code in TABLES[table] and findings == ())
+    for finding in findings:
         assert (finding.rule, finding.field, finding.table) == (f"{table}.code", table, table)
         assert finding.code
         assert finding.code not in TABLES[table]
@@ -271,9 +271,9 @@ def test_a_code_is_standard_absent_or_a_finding_that_names_it(table, value):
 @pytest.mark.parametrize("table", CODE_TABLES)
 def test_an_unknown_code_is_absent_and_named_every_time_it_comes(table):
     for _ in range(2):
-        card_use, found = NORMALIZER.card_use(row(**{table: " 不在表中９ "}))
+        card_use, findings = NORMALIZER.card_use(row(**{table: " 不在表中９ "}))
         assert getattr(card_use, table) is None
-        assert [(finding.rule, finding.code) for finding in found] == [(f"{table}.code", "不在表中9")]
+        assert [(finding.rule, finding.code) for finding in findings] == [(f"{table}.code", "不在表中9")]
 
 
 @pytest.mark.parametrize("table", CODE_TABLES)
@@ -289,14 +289,14 @@ def test_aliases_and_standard_names_lead_to_standard_codes(table):
         "L9 ": known.codes[-1],
         known.names[known.codes[0]]: known.codes[0],
     }.items():
-        card_use, found = NORMALIZER.card_use(row(**{table: local}))
-        assert (getattr(card_use, table), found) == (standard, ())
+        card_use, findings = NORMALIZER.card_use(row(**{table: local}))
+        assert (getattr(card_use, table), findings) == (standard, ())
 
 
 def test_a_department_is_found_by_its_name_when_its_code_says_nothing_or_is_unknown():
     for code in (None, "", "无", "77"):
-        card_use, found = NORMALIZER.card_use(row(department=code, department_name=" 儿科 "))
-        assert (card_use.department, found) == ("0700", ())
+        card_use, findings = NORMALIZER.card_use(row(department=code, department_name=" 儿科 "))
+        assert (card_use.department, findings) == ("0700", ())
 
 
 def test_an_unmapped_department_without_a_code_is_named_by_its_name():
@@ -323,16 +323,16 @@ def test_a_column_full_of_rubbish_does_not_fill_the_memory():
 def test_normal_form_is_a_fixed_point(values):
     for normalizer in (NORMALIZER, Normalizer(TABLES, ALIASES, upgrade_15_digit_ids=True)):
         once, _ = normalizer.card_use(row(**values))
-        twice, found = normalizer.card_use(as_row(once))
-        assert (twice, found) == (once, ())
+        twice, findings = normalizer.card_use(as_row(once))
+        assert (twice, findings) == (once, ())
 
 
 @given(st.fixed_dictionaries({field: dirt for field in (*CODE_TABLES, *PATIENT_FIELDS)}))
 def test_no_finding_and_no_repr_carries_a_patient_field(values):
     patient = [f"{place}canary{values[field]}" for place, field in enumerate(PATIENT_FIELDS)]
-    card_use, found = NORMALIZER.card_use(row(**values | dict(zip(PATIENT_FIELDS, patient, strict=True))))
-    assert "canary" not in repr((card_use, found))
-    assert all(finding.field in CODE_TABLES for finding in found)
+    card_use, findings = NORMALIZER.card_use(row(**values | dict(zip(PATIENT_FIELDS, patient, strict=True))))
+    assert "canary" not in repr((card_use, findings))
+    assert all(finding.field in CODE_TABLES for finding in findings)
 
 
 @given(st.fixed_dictionaries({field: dirt for field in PATIENT_FIELDS}))

@@ -128,19 +128,21 @@ def test_an_absent_field_is_missed_exactly_where_the_rule_applies(rule: Rule, us
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.kind == "code"], ids=lambda rule: rule.id)
 @given(use=full_uses, profile=profiles)
 def test_an_unmapped_code_is_critical_everywhere_or_at_choice_only_where_it_is_sent(rule, use, profile):
-    found = (rule.finding("local"),)
+    unreadable = (rule.finding("local"),)
     sent = rule.field in required_fields(use, profile)
     if rule.field not in ("scene", "card_type"):  # without these two nobody knows what else is asked
         use = use._replace(**{rule.field: None})
-    assert check(use, profile=profile, window=DAY, unreadable=found) == found
-    sunk = (replace(found[0], severity="info"),)
-    assert check(use, profile=profile, window=DAY, unreadable=found, every_code=False) == (found if sent else sunk)
+    assert check(use, profile=profile, window=DAY, unreadable=unreadable) == unreadable
+    sunk = (replace(unreadable[0], severity="info"),)
+    assert check(use, profile=profile, window=DAY, unreadable=unreadable, every_code=False) == (
+        unreadable if sent else sunk
+    )
 
 
 @pytest.mark.parametrize("field", ["scene", "card_type"])
 def test_an_unmapped_scene_or_card_type_speaks_alone_for_its_field(field):
-    found = (BY_ID[f"{field}.code"].finding("local"),)
-    assert check(FULL._replace(**{field: None}), profile="v2.1", window=DAY, unreadable=found) == found
+    unreadable = (BY_ID[f"{field}.code"].finding("local"),)
+    assert check(FULL._replace(**{field: None}), profile="v2.1", window=DAY, unreadable=unreadable) == unreadable
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.kind == "length"], ids=lambda rule: rule.id)
@@ -159,12 +161,12 @@ def test_a_resident_id_must_be_one_and_other_numbers_only_look_unusual(use, prof
     assert BY_ID["id_number.checksum"].finding() in check(use, profile=profile)
     for card_type in CARD_TYPES:
         use = use._replace(card_type=card_type, id_number="不像证件号码")
-        found = [finding for finding in check(use, profile=profile) if finding.field == "id_number"]
+        of_number = [finding for finding in check(use, profile=profile) if finding.field == "id_number"]
         if card_type == RESIDENT_ID:
-            assert found == [BY_ID["id_number.checksum"].finding()]
+            assert of_number == [BY_ID["id_number.checksum"].finding()]
         else:
-            assert found == ([BY_ID["id_number.format"].finding()] if card_type in PATTERNS else [])
-            assert not [finding for finding in found if finding.severity != "warning"]
+            assert of_number == ([BY_ID["id_number.format"].finding()] if card_type in PATTERNS else [])
+            assert not [finding for finding in of_number if finding.severity != "warning"]
 
 
 def test_a_value_that_breaks_two_rules_is_one_finding():
@@ -191,8 +193,8 @@ def test_both_edges_of_a_window_exactly(at, expected):
 
 
 def test_an_unreadable_time_is_one_finding():
-    found = (BY_ID["time.format"].finding(),)
-    assert check(FULL._replace(occurred_at=None), profile="v2.1", window=DAY, unreadable=found) == found
+    unreadable = (BY_ID["time.format"].finding(),)
+    assert check(FULL._replace(occurred_at=None), profile="v2.1", window=DAY, unreadable=unreadable) == unreadable
 
 
 # --- all findings
@@ -201,8 +203,8 @@ def test_an_unreadable_time_is_one_finding():
 @given(uses, profiles, st.sets(st.sampled_from(CODE_TABLES)))
 def test_each_field_gives_one_finding_from_a_declared_rule_and_no_patient_field_gives_a_value(use, profile, unmapped):
     use = use._replace(**dict.fromkeys(unmapped))
-    found = tuple(BY_ID[f"{table}.code"].finding("local") for table in sorted(unmapped))
-    findings = check(use, profile=profile, window=DAY, unreadable=found)
+    unreadable = tuple(BY_ID[f"{table}.code"].finding("local") for table in sorted(unmapped))
+    findings = check(use, profile=profile, window=DAY, unreadable=unreadable)
     fields = [finding.field for finding in findings]
     assert len(set(fields)) == len(fields)
     for finding in findings:
@@ -234,8 +236,8 @@ def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, prof
 def test_the_row_check_and_normalization_agree_on_who_speaks():
     normalizer = Normalizer(TABLES, {table: {} for table in CODE_TABLES})
     row = SourceRow("GH1", FULL.occurred_at, "010101", "77", "睡眠", "01", "0401", None, NUMBERS["01"], "测试", None, 0)
-    card_use, found = normalizer.card_use(row)
-    assert ids(check(card_use, profile="v2.1", unreadable=found)) == ["department.code", "name.required"]
+    card_use, unreadable = normalizer.card_use(row)
+    assert ids(check(card_use, profile="v2.1", unreadable=unreadable)) == ["department.code", "name.required"]
 
 
 @pytest.mark.parametrize("unknown", ["", "v2", "V2.1"])
@@ -300,8 +302,10 @@ def test_a_department_goes_as_code_as_standard_name_or_as_the_his_calls_it():
 
 def test_a_hospital_that_sends_its_own_names_needs_the_name_and_no_mapping():
     unmapped = FULL._replace(department=None)
-    found = (BY_ID["department.code"].finding("77"),)
-    judged = check(unmapped, profile="v2.1", department_format="his_name", department_name="东院门诊", unreadable=found)
+    unreadable = (BY_ID["department.code"].finding("77"),)
+    judged = check(
+        unmapped, profile="v2.1", department_format="his_name", department_name="东院门诊", unreadable=unreadable
+    )
     assert [(finding.rule, finding.severity) for finding in judged] == [("department.code", "info")]
     nameless = check(FULL, profile="v2.1", department_format="his_name", department_name=None)
     assert ids(nameless) == ["department.required"]
