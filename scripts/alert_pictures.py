@@ -17,20 +17,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "include"))
 
-from card_usage.alerts.incidents import Incident, Trouble, step  # noqa: E402
-from card_usage.alerts.message import Place, Said, digest, message  # noqa: E402
+from card_usage.alerts.incidents import Condition, Incident, step  # noqa: E402
+from card_usage.alerts.message import Notice, Origin, digest, message  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 NOW = datetime(2026, 3, 4, 23, 30, tzinfo=UTC)
-PLACE = Place(
+ORIGIN = Origin(
     hospital="demo_hospital",
     name="示范市第一人民医院",
     name_en="Demo City First People's Hospital",
     airflow="https://airflow.example",
 )
 KEYS = ("5F0C2B7E41D95A8C9E0B3D6F7A1C4E82", "A93D1E6B70C85F2494B7E8D0C3A6F159")
-TROUBLES = (
-    Trouble(
+CONDITIONS = (
+    Condition(
         cause="unmapped_code",
         detail="department",
         severity="warning",
@@ -39,14 +39,14 @@ TROUBLES = (
         facts={"table": "department", "codes": 2, "named": "21010\t睡眠医学门诊\t31\n21020\t多学科联合门诊\t16"},
         sample=KEYS,
     ),
-    Trouble(
+    Condition(
         cause="replica_late",
         severity="warning",
         count=7,
         since=NOW - timedelta(hours=31, minutes=30),
         facts={"feeds": "registration,payment,dispensing,examination,laboratory", "all": 1},
     ),
-    Trouble(
+    Condition(
         cause="misconfiguration",
         detail="platform",
         severity="critical",
@@ -67,7 +67,7 @@ width:290px;overflow-wrap:anywhere">{body}</div></div></div>"""
 
 def incidents() -> list[Incident]:
     """As the sweep would open them."""
-    return [change.incident for change in step(PLACE.hospital, (), TROUBLES, NOW)]
+    return [change.incident for change in step(ORIGIN.hospital, (), CONDITIONS, NOW)]
 
 
 def chat(subject: str, text: str) -> str:
@@ -100,8 +100,8 @@ def main() -> None:
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page(device_scale_factor=2)
-        draw(page, digest(PLACE, found, "zh", NOW).html, 720, images / "alert-mail.zh-CN.png")
-        one = message(PLACE, [Said("opened", code)], "zh", NOW)
+        draw(page, digest(ORIGIN, found, "zh", NOW).html, 720, images / "alert-mail.zh-CN.png")
+        one = message(ORIGIN, [Notice("opened", code)], "zh", NOW)
         draw(page, chat(one.subject, one.text), 390, images / "alert-wecom.zh-CN.png")
         browser.close()
 

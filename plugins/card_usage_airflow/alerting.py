@@ -1,4 +1,4 @@
-"""The sweep and the post as a task uses them: Airflow's connections are the channels, its base URL is in every link."""
+"""The sweep and the dispatch as a task uses them: Airflow's connections are channels, its base URL is in every link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
     from card_usage.alerts.sweep import Team, sweep_all
     from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
-    from card_usage.notifications.dispatch import post
+    from card_usage.notifications.dispatch import dispatch
 
     settings = Settings.from_environment(os.environ)
     address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")
@@ -39,7 +39,7 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
                 run_succeeded(connection, dag_id=made_good, run_id="scheduled__")
         swept = sweep_all(ledger, settings.hospitals, team, now=present())
         log.info("incidents: %s", ", ".join(f"{count} {name}" for name, count in swept.summary().items()))
-        posted = post(ledger, connection_of, now=present())
+        posted = dispatch(ledger, connection_of, now=present())
     finally:
         ledger.close()
     log.info("messages: %d sent, %d tries failed, %d expired", posted.sent, posted.failed, posted.expired)

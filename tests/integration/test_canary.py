@@ -18,7 +18,7 @@ import demo_his
 import platform_sandbox
 import pytest
 from card_usage import pipeline
-from card_usage.alerts import incident_store as kept
+from card_usage.alerts import incident_store
 from card_usage.alerts.sweep import Team, sweep
 from card_usage.code_mapping import workbench
 from card_usage.code_mapping.workbook import workbook
@@ -30,7 +30,7 @@ from card_usage.errors import CardUsageError, WrongKey
 from card_usage.evidence.seal import seal_days, verify
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import migrate
-from card_usage.notifications.dispatch import post
+from card_usage.notifications.dispatch import dispatch
 from card_usage.onboarding.readiness import check_readiness
 from card_usage.preview import preview
 from card_usage.quality.approval import ask_for_decision, verdicts_of
@@ -113,11 +113,11 @@ def alerts_of(context: Context, now: datetime) -> list[object]:
         # A second time with nothing delivered yet for hours: other causes.
         for later in (timedelta(), timedelta(hours=9)):
             sweep(context.ledger, context.hospital, Team(channels=("mail", "robot")), now=now + later)
-            posted = post(context.ledger, {"mail": mail, "robot": robot}.__getitem__, now=now + later)
+            posted = dispatch(context.ledger, {"mail": mail, "robot": robot}.__getitem__, now=now + later)
             assert posted.down == {}
         mails = [part.get_payload(decode=True) for one in box.mails for part in one.walk() if not part.is_multipart()]
         with context.ledger.read() as connection:
-            incidents = kept.listed(connection, None, now)
+            incidents = incident_store.listed(connection, None, now)
         assert {"unmapped_code"} <= {one.cause for one in incidents}
         assert len(hook.raw) == len(box.mails) > 0
         return [*incidents, *map(repr, incidents), *box.raw, *hook.raw, *hook.posts, *mails]

@@ -16,14 +16,15 @@ from typing import Any
 
 import planted
 import pytest
-from card_usage.alerts import incident_store as kept
-from card_usage.alerts.sweep import DIGEST, LIMIT, Team, sweep, sweep_fleet
+from card_usage.alerts import incident_store
+from card_usage.alerts.notices import LIMIT
+from card_usage.alerts.sweep import DIGEST, Team, sweep, sweep_fleet
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Alerts, Hospital
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, failed_run, feed_window, finding, outbox, reconciliation, report_file
-from card_usage.notifications.dispatch import post
+from card_usage.notifications.dispatch import dispatch
 from card_usage.quality import verdict_store
 from card_usage.quality.verdicts import Reason, Verdict
 from card_usage.staging.coverage import record_window
@@ -257,7 +258,7 @@ def a_run_that_fails(week: Week) -> None:
     def fail(w: Week, now: datetime) -> None:
         for task_id in ("stage", "check"):  # two tasks, one run
             with w.ledger.write() as connection:
-                kept.run_failed(
+                incident_store.run_failed(
                     connection,
                     hospital=H,
                     dag_id=REPORT_DAG,
@@ -269,7 +270,7 @@ def a_run_that_fails(week: Week) -> None:
 
     def succeed(w: Week, now: datetime) -> None:
         with w.ledger.write() as connection:
-            kept.run_succeeded(connection, dag_id=REPORT_DAG, run_id="scheduled__2026-03-02")
+            incident_store.run_succeeded(connection, dag_id=REPORT_DAG, run_id="scheduled__2026-03-02")
 
     week.on("Mon 20:00", fail)
     week.on("Tue 00:50", succeed)
@@ -327,7 +328,7 @@ def happenings(ledger: Ledger, seen: dict[int, tuple[int, bool, int]], now: date
     """What the ledger's incidents show that they did not show before."""
     found = []
     with ledger.read() as connection:
-        listed = kept.listed(connection, None, at("Mon 00:00"))
+        listed = incident_store.listed(connection, None, at("Mon 00:00"))
     for one in listed:
         assert one.id is not None
         before = seen.get(one.id)
@@ -389,7 +390,7 @@ def test_a_week_with_every_trouble_gives_exactly_what_it_must(
         found += happenings(ledger, seen, now)
         if local(now).minute == 0:
             assert sweep(ledger, hospital, Team(), now=now).messages == 0, "looking twice tells nothing twice"
-        post(ledger, connections.__getitem__, now=now)
+        dispatch(ledger, connections.__getitem__, now=now)
         now += EVERY
     with ledger.read() as connection:
         rows = connection.execute(select(outbox).order_by(outbox.c.id)).all()
@@ -450,7 +451,7 @@ def test_the_team_hears_of_a_channel_that_is_down_on_another_one(
     now = at("Mon 08:00")
     for _ in range(20):
         sweep_fleet(embedded, team, broken, now=now)
-        post(embedded, connections.__getitem__, now=now)
+        dispatch(embedded, connections.__getitem__, now=now)
         now += EVERY
     told = [payload["markdown"]["content"] for _, payload in chat.posts]
     assert len(told) == 3, "the broken file, the channel, and the channel again with twice as many waiting"
@@ -459,6 +460,6 @@ def test_the_team_hears_of_a_channel_that_is_down_on_another_one(
     hook.down = False
     for _ in range(12):
         sweep_fleet(embedded, team, {}, now=now)
-        post(embedded, connections.__getitem__, now=now)
+        dispatch(embedded, connections.__getitem__, now=now)
         now += EVERY
     assert any("告警通道已恢复" in payload["markdown"]["content"] for _, payload in chat.posts)

@@ -1,4 +1,4 @@
-"""The tables of docs/alerts.md, written from the code (make docs)."""
+"""Document: the tables of docs/alerts.md, generated from the declared causes (make docs)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from card_usage.words.catalogue import Words
 
 
 def causes() -> str:
-    """Markdown: every cause, who mends it, what makes it worse, how long it must be away, what explains it."""
+    """Markdown: every cause, who resolves it, what makes it worse, how long it must be absent, what explains it."""
     zh, en = Words("zh"), Words("en")
     lines = [
         "| Cause | What | 名称 | Who mends it | Worse also with a new | Over after | Not opened beside |",
@@ -18,8 +18,8 @@ def causes() -> str:
     for cause in CAUSES.values():
         cells = (
             f"`{cause.name}`",
-            en(f"alert.{cause.name}.title"),
-            zh(f"alert.{cause.name}.title"),
+            en.text(cause.title),
+            zh.text(cause.title),
             en(f"who.{cause.owner}"),
             cause.part or "-",
             _span(cause.closes_after),
@@ -34,11 +34,11 @@ def todos() -> str:
     zh = Words("zh")
     lines = ["| 问题 | 怎么办 | 谁来办 |", "| --- | --- | --- |"]
     for cause in CAUSES.values():
-        todo = zh(f"alert.{cause.name}.todo", file="code_aliases/<医院>/<代码表>.csv")
-        lines.append(f"| {zh(f'alert.{cause.name}.title')} | {todo} | {zh(f'who.{cause.owner}')} |")
+        todo = zh.text(cause.todo, hospital="<医院>", detail="<代码表>")
+        lines.append(f"| {zh.text(cause.title)} | {todo} | {zh(f'who.{cause.owner}')} |")
     return "\n".join(lines)
 
 
-def _span(calm: timedelta) -> str:
-    minutes = int(calm / timedelta(minutes=1))
+def _span(absence: timedelta) -> str:
+    minutes = int(absence / timedelta(minutes=1))
     return "at once" if not minutes else f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"

@@ -1,4 +1,4 @@
-"""Incidents in the ledger: known ones, changes to them, what each channel was told, runs of Airflow that failed."""
+"""Incident store: incidents, what each channel was notified of, and failed runs of Airflow, as rows of the ledger."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from card_usage.ledger.schema import failed_run, incident, telling
 from card_usage.ledger.upsert import upsert
 
 
-class Told(NamedTuple):
-    """What a channel was last told of an incident: which version, whether that it is over, and when."""
+class NotifiedState(NamedTuple):
+    """What a channel was last notified of an incident: which version, whether as closed, and when."""
 
     version: int
     closed: bool
@@ -53,50 +53,51 @@ def _read(connection: Connection, *where: Any) -> list[Incident]:
 
 
 def save(connection: Connection, changes: Iterable[Change]) -> list[Change]:
-    """Write changes down; returns them with the ids that new incidents got."""
-    kept = []
-    for happened, one in changes:
+    """Write changes; returns them with the ids that new incidents got."""
+    saved = []
+    for kind, changed in changes:
         names = [name for name in (column.name for column in incident.c) if name != "id"]
-        values = {name: getattr(one, name) for name in names}
+        values = {name: getattr(changed, name) for name in names}
         for name in ("parts", "facts", "sample"):
             plain = values[name]
             values[name] = json.dumps(dict(plain) if isinstance(plain, Mapping) else list(plain), ensure_ascii=False)
-        if one.id is None:
+        if changed.id is None:
             new = connection.execute(insert(incident).values(values).returning(incident.c.id)).scalar_one()
-            one = replace(one, id=new)
+            changed = replace(changed, id=new)
         else:
-            connection.execute(update(incident).where(incident.c.id == one.id).values(values))
-        kept.append(Change(happened, one))
-    return kept
+            connection.execute(update(incident).where(incident.c.id == changed.id).values(values))
+        saved.append(Change(kind, changed))
+    return saved
 
 
-def told(connection: Connection, ids: Iterable[int]) -> dict[tuple[int, str], Told]:
-    """What was told of these incidents, by incident and channel."""
+def notified_states(connection: Connection, ids: Iterable[int]) -> dict[tuple[int, str], NotifiedState]:
+    """What channels were last notified of these incidents, by incident and channel."""
     query = select(telling).where(telling.c.incident_id.in_(list(ids)))
     return {
-        (row.incident_id, row.channel): Told(row.version, bool(row.closed), row.at) for row in connection.execute(query)
+        (row.incident_id, row.channel): NotifiedState(row.version, bool(row.closed), row.at)
+        for row in connection.execute(query)
     }
 
 
-def tell(connection: Connection, channel: str, incidents: Iterable[Incident], now: datetime) -> None:
-    """Note that the channel was told of these as they are now."""
-    for one in incidents:
-        values = {"version": one.version, "closed": int(not one.is_open), "at": now}
-        upsert(connection, telling, {"incident_id": one.id, "channel": channel}, values)
+def save_notified(connection: Connection, channel: str, incidents: Iterable[Incident], now: datetime) -> None:
+    """Note that the channel is notified of these as they are now."""
+    for notified in incidents:
+        values = {"version": notified.version, "closed": int(not notified.is_open), "at": now}
+        upsert(connection, telling, {"incident_id": notified.id, "channel": channel}, values)
 
 
 def run_failed(
     connection: Connection, *, hospital: str, dag_id: str, run_id: str, task_id: str, reason: str, now: datetime
 ) -> None:
-    """A run failed. Hearing of it twice is hearing of it once."""
+    """A run failed. Repeating it changes nothing."""
     key = {"dag_id": dag_id, "run_id": run_id}
     why = {"task_id": task_id[:250], "reason": reason[:64]}
     upsert(connection, failed_run, key, why, first={"hospital": hospital, "at": now})
 
 
 def run_succeeded(connection: Connection, *, dag_id: str, run_id: str) -> int:
-    """A run succeeded: it and earlier failed runs of the same DAG and kind (scheduled, manual, backfill) are made good,
-    for a scheduled run looks back and one by hand is how people repeat one by hand. Returns how many had failed."""
+    """A run succeeded: it and earlier runs of the same DAG and kind (scheduled, manual, backfill) no longer count as
+    failed, for a scheduled run looks back and a manual one is how people repeat a manual one. Returns how many."""
     kind = run_id.partition("__")[0]
     same = or_(failed_run.c.run_id == run_id, failed_run.c.run_id.startswith(f"{kind}__", autoescape=True))
     return connection.execute(delete(failed_run).where(failed_run.c.dag_id == dag_id, same)).rowcount

@@ -1,17 +1,12 @@
-"""Alerts: who hears what of an incident, when, on which channel.
+"""Sweep: detects conditions, opens and closes incidents, and puts messages about them into the outbox.
 
-What a channel was told of an incident is kept beside it; a message is what separates the two. So nothing is said twice,
-a channel that is new hears of what is open, and what opened and closed while a channel was not to be disturbed is no
-message at all. Incident, message and what was told are written in one transaction.
-
-At most one message a channel, hospital and cause within LIMIT: several incidents of one cause are told together, and
-what comes too early is told later, as it is then. In quiet hours only what the route lets through at night is told at
-once; the morning digest says what is open and what was over by itself.
+What a channel was notified of is stored beside the incident (`notices` decides what is due). Incidents, messages and
+what was notified are written in one transaction. The morning digest lists what is open and what has closed by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,32 +14,31 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from card_usage.alerts import incident_store as kept
-from card_usage.alerts import situation
-from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days, of_channels, of_runs
-from card_usage.alerts.incident_store import Told
-from card_usage.alerts.incidents import SAMPLE, Happened, Incident, Trouble, step
-from card_usage.alerts.message import Place, Said, digest, message
-from card_usage.config.alert_causes import SEVERITIES
+from card_usage.alerts import incident_store
+from card_usage.alerts.detection import detect, detect_in_fleet
+from card_usage.alerts.incident_store import NotifiedState
+from card_usage.alerts.incidents import Condition, Incident, step
+from card_usage.alerts.message import Message, Origin, digest, message
+from card_usage.alerts.notices import is_routed, notices
+from card_usage.alerts.situation import Situation
 from card_usage.config.hospital import Alerts, Hospital, Route, hospital_ids, load_hospital
 from card_usage.config.settings import Settings
 from card_usage.errors import BadHospitalFile
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.holds import EVERYONE
-from card_usage.ledger.schema import outbox
-from card_usage.notifications import outbox as queue
+from card_usage.ledger.schema import outbox as outbox_table
+from card_usage.notifications import outbox
 from card_usage.windows import HOUR, instant, local
 from card_usage.words.catalogue import Language
 
-LIMIT: Final = HOUR
 MEMORY: Final = timedelta(hours=36)
-"""How long a closed incident can still be told of."""
+"""How long channels can still be notified of a closed incident."""
 DIGEST: Final = "digest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Swept:
-    """What a sweep found, in incidents and messages."""
+class SweepResult:
+    """What a sweep did, in incidents and messages."""
 
     opened: int = 0
     returned: int = 0
@@ -53,9 +47,9 @@ class Swept:
     open: int = 0
     messages: int = 0
 
-    def __add__(self, other: Swept) -> Swept:
+    def __add__(self, other: SweepResult) -> SweepResult:
         mine, theirs = asdict(self), asdict(other)
-        return Swept(**{name: mine[name] + theirs[name] for name in mine})
+        return SweepResult(**{name: mine[name] + theirs[name] for name in mine})
 
     def summary(self) -> dict[str, object]:
         """Counts, fit for logs and XCom."""
@@ -64,8 +58,11 @@ class Swept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Team:
-    """The engineers who run the fleet: `channels` for what concerns no one hospital, and for hospitals that have no
-    routes of their own. `airflow`: the address of its UI, as people type it."""
+    """The engineers who run the fleet.
+
+    `channels`: for what concerns no single hospital, and for hospitals that have no routes of their own. `airflow`: the
+    address of its UI, as people type it.
+    """
 
     channels: tuple[str, ...] = ()
     airflow: str = ""
@@ -78,200 +75,151 @@ class Team:
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """Everything, at any hour: they decide themselves what wakes them."""
+        """Everything, at any hour: the team's own tools decide what may wake somebody."""
         return tuple(Route(channel=name, at_night="all", digest=False) for name in self.channels)
 
 
-def sweep_all(ledger: Ledger, hospitals: Path, team: Team, *, now: datetime) -> Swept:
+def sweep_all(ledger: Ledger, hospitals: Path, team: Team, *, now: datetime) -> SweepResult:
     """Every hospital that has a file, and the fleet. A file that cannot be read is itself an incident."""
-    swept, broken = Swept(), {}
+    result = SweepResult()
+    broken_files: dict[str, str] = {}
     for hospital_id in hospital_ids(hospitals):
         try:
             hospital = load_hospital(hospitals, hospital_id)
         except BadHospitalFile as problem:
-            broken[hospital_id] = str(problem)
+            broken_files[hospital_id] = str(problem)
         else:
-            swept += sweep(ledger, hospital, team, now=now)
-    return swept + sweep_fleet(ledger, team, broken, now=now)
+            result += sweep(ledger, hospital, team, now=now)
+    return result + sweep_fleet(ledger, team, broken_files, now=now)
 
 
-def sweep(ledger: Ledger, hospital: Hospital, team: Team, *, now: datetime) -> Swept:
-    """Look at one hospital: open, update and close its incidents, put what is to be told into the outbox."""
-    settings = hospital.alerts
+def sweep(ledger: Ledger, hospital: Hospital, team: Team, *, now: datetime) -> SweepResult:
+    """Sweep one hospital: open, update and close its incidents, put messages into the outbox."""
     with ledger.read() as connection:
-        seen = situation.look(
-            connection,
-            hospital.id,
-            hospital.his.feeds,
-            now=now,
-            behind=timedelta(hours=settings.behind_hours),
-            settled=timedelta(hours=settings.settle_hours),
-            compared=compared_days(hospital, now),
-            enough=LEAST_MISSING,
-        )
-        troubles = [_with_sample(connection, hospital.id, one, now) for one in assess(seen, hospital, now)]
-    place = Place(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow)
-    routes = settings.routes or team.routes
-    spoken: Language = hospital.report.language
-    return _follow(ledger, place, troubles, routes, settings, spoken, now=now)
+        conditions = detect(Situation(connection, hospital, now=now))
+    audience = _Audience(
+        origin=Origin(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow),
+        routes=hospital.alerts.routes or team.routes,
+        settings=hospital.alerts,
+        language=hospital.report.language,
+    )
+    return _update(ledger, audience, conditions, now=now)
 
 
-def sweep_fleet(ledger: Ledger, team: Team, broken: Mapping[str, str], *, now: datetime) -> Swept:
-    """What concerns no one hospital: DAGs that serve all, channels that are down; and files of hospitals (id -> what is
-    wrong) that cannot be read, whose other incidents stay as they are."""
+def sweep_fleet(ledger: Ledger, team: Team, broken_files: Mapping[str, str], *, now: datetime) -> SweepResult:
+    """Sweep what concerns no single hospital: DAGs that serve all, channels that are down, hospitals' broken files.
+
+    `broken_files`: what is wrong with each hospital's file that cannot be read; its other incidents stay as they are.
+    """
     with ledger.read() as connection:
-        troubles = [*of_runs(situation.failed_runs(connection)), *of_channels(queue.states(connection), now)]
-    everyone = Place(hospital=EVERYONE, name="", name_en="", airflow=team.airflow)
-    told = _follow(ledger, everyone, troubles, team.routes, Alerts(), team.language, now=now)
-    for hospital_id, problem in broken.items():
-        trouble = Trouble(
+        conditions = detect_in_fleet(connection, now)
+    fleet = Origin(hospital=EVERYONE, name="", name_en="", airflow=team.airflow)
+    audience = _Audience(origin=fleet, routes=team.routes, settings=Alerts(), language=team.language)
+    result = _update(ledger, audience, conditions, now=now)
+    for hospital_id, problem in broken_files.items():
+        condition = Condition(
             cause="misconfiguration", detail="file", severity="critical", count=0, since=now, facts={"reason": problem}
         )
-        place = replace(everyone, hospital=hospital_id, name=hospital_id, name_en=hospital_id)
-        told += _follow(ledger, place, [trouble], team.routes, Alerts(), team.language, now=now, only=trouble.key)
-    return told
+        origin = replace(fleet, hospital=hospital_id, name=hospital_id, name_en=hospital_id)
+        result += _update(ledger, replace(audience, origin=origin), [condition], now=now, only=condition.key)
+    return result
 
 
-def _with_sample(connection: Connection, hospital: str, trouble: Trouble, now: datetime) -> Trouble:
-    keys = situation.sample(connection, hospital, trouble.cause, trouble.detail, now=now, most=SAMPLE)
-    return replace(trouble, sample=tuple(keys)) if keys else trouble
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Audience:
+    """Who is notified of one hospital's incidents, in which language unless a route has its own."""
+
+    origin: Origin
+    routes: Sequence[Route]
+    settings: Alerts
+    language: Language
 
 
-def _follow(
+def _update(
     ledger: Ledger,
-    place: Place,
-    troubles: Sequence[Trouble],
-    routes: Sequence[Route],
-    settings: Alerts,
-    language: Language,
+    audience: _Audience,
+    conditions: Sequence[Condition],
     *,
     now: datetime,
     only: tuple[str, str] | None = None,
-) -> Swept:
-    """From troubles to incidents to messages, in one transaction."""
+) -> SweepResult:
+    """From conditions to incidents to messages, in one transaction. `only`: the one key that is looked at."""
+    hospital = audience.origin.hospital
     with ledger.write() as connection:
-        known = kept.known(connection, place.hospital, now)
-        known = [one for one in known if only in (None, one.key)]
-        changes = kept.save(connection, step(place.hospital, known, troubles, now))
-        current = kept.listed(connection, place.hospital, now - MEMORY)
-        told = kept.told(connection, [one.id for one in current if one.id is not None]) if current else {}
+        known = [known for known in incident_store.known(connection, hospital, now) if only in (None, known.key)]
+        changes = incident_store.save(connection, step(hospital, known, conditions, now))
+        incidents = incident_store.listed(connection, hospital, now - MEMORY)
+        ids = [incident.id for incident in incidents if incident.id is not None]
+        notified = incident_store.notified_states(connection, ids) if incidents else {}
         messages = 0
-        for route in routes if current else ():
-            messages += _tell(connection, place, route, settings, current, told, route.language or language, now)
-    happened = [change.happened for change in changes]
-    return Swept(
-        opened=happened.count("opened"),
-        returned=happened.count("returned"),
-        worse=happened.count("worse"),
-        closed=happened.count("closed"),
-        open=sum(one.is_open for one in current),
+        for route in audience.routes if incidents else ():
+            of_channel = {key[0]: state for key, state in notified.items() if key[1] == route.channel}
+            messages += _Channel(connection, audience, route, now).notify(incidents, of_channel)
+    kinds = [change.kind for change in changes]
+    return SweepResult(
+        opened=kinds.count("opened"),
+        returned=kinds.count("returned"),
+        worse=kinds.count("worse"),
+        closed=kinds.count("closed"),
+        open=sum(incident.is_open for incident in incidents),
         messages=messages,
     )
 
 
-def _tell(
-    connection: Connection,
-    place: Place,
-    route: Route,
-    settings: Alerts,
-    current: Sequence[Incident],
-    told: Mapping[tuple[int, str], Told],
-    language: Language,
-    now: datetime,
-) -> int:
-    """Put what this channel is to hear now into the outbox; returns how many messages."""
-    mine = {incident_id: one for (incident_id, channel), one in told.items() if channel == route.channel}
-    if route.digest and _digest_is_due(connection, place.hospital, route.channel, settings, now):
-        since = now - timedelta(days=1)
-        listed = [one for one in current if _concerns(route, one) and (one.closed_at is None or one.closed_at > since)]
-        if listed:
-            subject, text, html = digest(place, listed, language, now)
-            queue.enqueue(
-                connection, route.channel, subject, text, html, now=now, hospital=place.hospital, topic=DIGEST
-            )
-            kept.tell(connection, route.channel, listed, now)
-            return 1 + _tell_by_cause(connection, place, route, settings, current, _as_told(listed, now), language, now)
-    return _tell_by_cause(connection, place, route, settings, current, mine, language, now)
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """One channel of an audience, within the sweep's transaction."""
 
+    connection: Connection
+    audience: _Audience
+    route: Route
+    now: datetime
 
-def _as_told(listed: Iterable[Incident], now: datetime) -> dict[int, Told]:
-    return {one.id: Told(one.version, not one.is_open, now) for one in listed if one.id is not None}
+    @property
+    def language(self) -> Language:
+        return self.route.language or self.audience.language
 
+    def notify(self, incidents: Sequence[Incident], notified: Mapping[int, NotifiedState]) -> int:
+        """Put what the channel is to be notified of now into the outbox; returns how many messages that is."""
+        origin, messages = self.audience.origin, 0
+        if self.route.digest and self._digest_is_due():
+            since = self.now - timedelta(days=1)
+            listed = [
+                incident
+                for incident in incidents
+                if is_routed(self.route, incident) and (incident.closed_at is None or incident.closed_at > since)
+            ]
+            if listed:
+                self._enqueue(digest(origin, listed, self.language, self.now), DIGEST, listed)
+                notified = {
+                    incident.id: NotifiedState(incident.version, not incident.is_open, self.now)
+                    for incident in listed
+                    if incident.id is not None
+                }
+                messages += 1
+        due = notices(self.route, self.audience.settings, incidents, notified, self.now)
+        for cause, of_cause in due.items():
+            text = message(origin, of_cause, self.language, self.now)
+            self._enqueue(text, cause, [notice.incident for notice in of_cause])
+            messages += 1
+        return messages
 
-def _tell_by_cause(
-    connection: Connection,
-    place: Place,
-    route: Route,
-    settings: Alerts,
-    current: Sequence[Incident],
-    mine: Mapping[int, Told],
-    language: Language,
-    now: datetime,
-) -> int:
-    messages = 0
-    for cause, said in notices(route, settings, current, mine, now).items():
-        subject, text, html = message(place, said, language, now)
-        queue.enqueue(connection, route.channel, subject, text, html, now=now, hospital=place.hospital, topic=cause)
-        kept.tell(connection, route.channel, [one.incident for one in said], now)
-        messages += 1
-    return messages
+    def _enqueue(self, content: Message, topic: str, incidents: Sequence[Incident]) -> None:
+        subject, text, html = content
+        hospital, name = self.audience.origin.hospital, self.route.channel
+        outbox.enqueue(self.connection, name, subject, text, html, now=self.now, hospital=hospital, topic=topic)
+        incident_store.save_notified(self.connection, name, incidents, self.now)
 
-
-def notices(
-    route: Route, settings: Alerts, current: Sequence[Incident], told: Mapping[int, Told], now: datetime
-) -> dict[str, list[Said]]:
-    """What a channel is to hear now, by cause. Pure. `told`: what it heard before, by incident."""
-    last: dict[str, datetime] = {}
-    due: dict[str, list[Said]] = {}
-    for one in current:
-        before = told.get(one.id or 0)
-        if before is not None:
-            last[one.cause] = max(last.get(one.cause, before.at), before.at)
-        happened = _news(route, one, before)
-        if happened is not None:
-            due.setdefault(one.cause, []).append(Said(happened, one))
-    quiet = settings.is_quiet(local(now).time())
-    return {
-        cause: said
-        for cause, said in due.items()
-        if (cause not in last or now - last[cause] >= LIMIT) and not (quiet and _sleeps(route, said))
-    }
-
-
-def _news(route: Route, one: Incident, before: Told | None) -> Happened | None:
-    if before is None:
-        loud = SEVERITIES.index(one.severity) >= SEVERITIES.index(route.least)
-        if not (one.is_open and loud and _concerns(route, one)):
-            return None
-        return "returned" if one.returns else "opened"
-    if before.version == one.version:
-        return None
-    if not one.is_open:
-        return None if before.closed else "closed"
-    return "returned" if before.closed else "worse"
-
-
-def _concerns(route: Route, one: Incident) -> bool:
-    return not route.causes or one.cause in route.causes
-
-
-def _sleeps(route: Route, said: Sequence[Said]) -> bool:
-    """Whether this can wait until the morning."""
-    if route.at_night == "critical":
-        return all(one.incident.severity != "critical" for one in said)
-    return route.at_night == "nothing"
-
-
-def _digest_is_due(connection: Connection, hospital: str, channel: str, settings: Alerts, now: datetime) -> bool:
-    """Within an hour of its time, and not sent yet."""
-    here = local(now)
-    at = instant(datetime.combine(here.date(), settings.digest_at))
-    if not at <= now < at + HOUR:
-        return False
-    query = select(func.count()).where(
-        outbox.c.created_at >= at,
-        outbox.c.hospital == hospital,
-        outbox.c.channel == channel,
-        outbox.c.topic == DIGEST,
-    )
-    return not connection.scalar(query)
+    def _digest_is_due(self) -> bool:
+        """Within an hour of its time, and not sent yet."""
+        today = local(self.now).date()
+        due_at = instant(datetime.combine(today, self.audience.settings.digest_at))
+        if not due_at <= self.now < due_at + HOUR:
+            return False
+        query = select(func.count()).where(
+            outbox_table.c.created_at >= due_at,
+            outbox_table.c.hospital == self.audience.origin.hospital,
+            outbox_table.c.channel == self.route.channel,
+            outbox_table.c.topic == DIGEST,
+        )
+        return not self.connection.scalar(query)

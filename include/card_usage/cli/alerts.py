@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from card_usage.alerts import incident_store as kept
+from card_usage.alerts import incident_store
 from card_usage.alerts.incidents import Incident
 from card_usage.cli.arguments import Call, Result, Verbs, verb, whole
 from card_usage.config.alert_causes import SEVERITIES
@@ -17,7 +17,7 @@ from card_usage.words.catalogue import Words
 
 def _incidents(call: Call) -> Result:
     """Open ones, worst first; with --days also those over since. Exit code 1 if something critical is open."""
-    from card_usage.alerts.message import moment, what
+    from card_usage.alerts.incident_texts import moment, what_happened
 
     args = call.args
     words = Words("zh" if args.zh else "en")
@@ -25,8 +25,8 @@ def _incidents(call: Call) -> Result:
         # A typing mistake must not look like a hospital without incidents. One whose file is broken has some.
         load_hospital(call.settings.hospitals, args.hospital)
     with call.ledger() as ledger, ledger.read() as connection:
-        found = kept.listed(connection, args.hospital, call.now - timedelta(days=args.days))
-        channels = outbox.states(connection)
+        found = incident_store.listed(connection, args.hospital, call.now - timedelta(days=args.days))
+        channels = outbox.channel_states(connection)
     found.sort(key=lambda one: (not one.is_open, -SEVERITIES.index(one.severity), one.opened_at))
     good = not any(one.is_open and one.severity == "critical" for one in found)
     if args.json:
@@ -39,7 +39,7 @@ def _incidents(call: Call) -> Result:
     for one in found:
         ended = "" if one.closed_at is None else f" .. {moment(one.closed_at, words)}"
         mark = words(f"alerts.mark.{one.severity if one.is_open else 'closed'}")
-        lines.append(f"{mark:<8}  {one.hospital}  {moment(one.since, words)}{ended}  {what(one, words)}")
+        lines.append(f"{mark:<8}  {one.hospital}  {moment(one.since, words)}{ended}  {what_happened(one, words)}")
     for channel in channels:
         if channel.down_since is not None:
             lines.append(
@@ -49,10 +49,14 @@ def _incidents(call: Call) -> Result:
 
 
 def _plain(one: Incident, words: Words) -> dict[str, Any]:
-    from card_usage.alerts.message import what
+    from card_usage.alerts.incident_texts import what_happened
 
     names = ("id", "hospital", "cause", "detail", "severity", "owner", "count", "since", "opened_at", "closed_at")
-    return {**{name: getattr(one, name) for name in names}, "what": what(one, words), "sample": list(one.sample)}
+    return {
+        **{name: getattr(one, name) for name in names},
+        "what": what_happened(one, words),
+        "sample": list(one.sample),
+    }
 
 
 def _iso(value: object) -> str:
@@ -62,11 +66,11 @@ def _iso(value: object) -> str:
 def _send(call: Call) -> Result:
     """Exit code 1 if a channel is down."""
     from card_usage.alerts.sweep import Team, sweep_all
-    from card_usage.notifications.dispatch import post
+    from card_usage.notifications.dispatch import dispatch
 
     with call.ledger() as ledger:
         swept = sweep_all(ledger, call.settings.hospitals, Team.of(call.settings), now=call.now)
-        posted = post(ledger, call.connection_of, now=call.now)
+        posted = dispatch(ledger, call.connection_of, now=call.now)
     said = [f"incidents: {', '.join(f'{n} {name}' for name, n in swept.summary().items())}"]
     said += [f"messages: {posted.sent} sent, {posted.failed} tries failed, {posted.expired} expired"]
     said += [f"{name}: {problem}" for name, problem in posted.down.items()]
@@ -75,20 +79,20 @@ def _send(call: Call) -> Result:
 
 def _test(call: Call) -> Result:
     """Each channel at once and past the outbox, so that whoever sets it up sees what is wrong."""
-    from card_usage.alerts.message import Place, test_message
+    from card_usage.alerts.message import Origin, test_message
     from card_usage.alerts.sweep import Team
     from card_usage.errors import CardUsageError
-    from card_usage.notifications.channels import deliver
+    from card_usage.notifications.channels import send
 
     hospital = load_hospital(call.settings.hospitals, call.args.hospital)
     team = Team.of(call.settings)
     routes = hospital.alerts.routes or team.routes
-    place = Place(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow)
+    origin = Origin(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow)
     lines, good = [], bool(routes)
     for route in routes:
-        message = test_message(place, route.channel, route.language or hospital.report.language)
+        message = test_message(origin, route.channel, route.language or hospital.report.language)
         try:
-            deliver(call.connection_of(route.channel), *message)
+            send(call.connection_of(route.channel), *message)
         except CardUsageError as problem:
             good = False
             lines.append(f"{route.channel}: FAILED: {problem}")

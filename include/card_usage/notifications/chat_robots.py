@@ -1,4 +1,4 @@
-"""Bots of group chats (企业微信, 钉钉, 飞书), as plugins of Apprise that read the answers.
+"""Chat robots of group chats (企业微信, 钉钉, 飞书), as plugins of Apprise that read the response body.
 
 Each of the three answers a refusal (wrong key, no keyword, too many messages) with HTTP 200 and a code in the body.
 Apprise's own plugins look at the HTTP status only and would call such a message sent; these do not. They also send
@@ -28,7 +28,7 @@ _CUT: Final = "\n……"
 
 
 def cut(text: str, most: int) -> str:
-    """At most so many bytes of UTF-8, whole lines, with a sign that something is missing."""
+    """At most so many bytes of UTF-8, whole lines, with a mark where the rest is missing."""
     if len(text.encode()) <= most:
         return text
     lines, left = [], most - len(_CUT.encode())
@@ -41,8 +41,11 @@ def cut(text: str, most: int) -> str:
     return kept + _CUT
 
 
-class _Answering:
-    """Post one JSON payload and believe the code in the answer."""
+class ChatRobot:
+    """Posts one JSON payload; the code in the response body decides, not the status.
+
+    `limit`: bytes of a message. `codes`: names of the code in the body. `gateway`: takes the place of the robot's host.
+    """
 
     limit: ClassVar[int]
     codes: ClassVar[tuple[str, ...]]
@@ -50,29 +53,29 @@ class _Answering:
     problem: str = ""
 
     def post(self, url: str, payload: Mapping[str, Any], params: Mapping[str, str] | None = None) -> bool:
-        place = httpx.URL(url)
+        address = httpx.URL(url)
         if self.gateway:
-            gate = httpx.URL(self.gateway)
-            path = gate.path.rstrip("/") + place.path
-            place = place.copy_with(scheme=gate.scheme, host=gate.host, port=gate.port, path=path)
+            gateway = httpx.URL(self.gateway)
+            path = gateway.path.rstrip("/") + address.path
+            address = address.copy_with(scheme=gateway.scheme, host=gateway.host, port=gateway.port, path=path)
         try:
-            answer = httpx.post(place.copy_merge_params(params or {}), json=payload, timeout=TIMEOUT)
-            told = answer.json() if answer.is_success else {}
+            response = httpx.post(address.copy_merge_params(params or {}), json=payload, timeout=TIMEOUT)
+            body = response.json() if response.is_success else {}
         except httpx.HTTPError as error:
             self.problem = type(error).__name__
             return False
         except ValueError:
             self.problem = "the answer is no JSON"
             return False
-        found = next((told[name] for name in self.codes if name in told), None) if isinstance(told, dict) else None
-        if answer.is_success and found == 0:
+        code = next((body[name] for name in self.codes if name in body), None) if isinstance(body, dict) else None
+        if response.is_success and code == 0:
             return True
-        said = next((told[name] for name in ("errmsg", "msg", "StatusMessage") if told.get(name)), "")
-        self.problem = f"HTTP {answer.status_code}, code {found}: {str(said)[:80]}".strip(" :")
+        explanation = next((body[name] for name in ("errmsg", "msg", "StatusMessage") if body.get(name)), "")
+        self.problem = f"HTTP {response.status_code}, code {code}: {str(explanation)[:80]}".strip(" :")
         return False
 
 
-class WeCom(_Answering, NotifyWeComBot):
+class WeCom(ChatRobot, NotifyWeComBot):
     """群机器人. Markdown, 4,096 bytes, 20 messages a minute."""
 
     limit, codes = 4096, ("errcode",)
@@ -84,7 +87,7 @@ class WeCom(_Answering, NotifyWeComBot):
         return self.post(self.api_url, {"msgtype": "markdown", "markdown": {"content": text}})
 
 
-class DingTalk(_Answering, NotifyDingTalk):
+class DingTalk(ChatRobot, NotifyDingTalk):
     """自定义机器人. Markdown, 20,000 bytes, 20 messages a minute; with a secret, signed."""
 
     limit, codes = 18_000, ("errcode",)
@@ -108,7 +111,7 @@ class DingTalk(_Answering, NotifyDingTalk):
         return self.post(url, payload, {"timestamp": stamp, "sign": httpx.QueryParams(f"s={signature}")["s"]})
 
 
-class Feishu(_Answering, NotifyFeishu):
+class Feishu(ChatRobot, NotifyFeishu):
     """自定义机器人. A card with Markdown, 20,000 bytes, 100 messages a minute; with a secret, signed."""
 
     limit, codes = 18_000, ("code", "StatusCode")

@@ -1,8 +1,8 @@
-"""Outbox: messages for people, kept in the ledger until a channel has taken them.
+"""Outbox: messages for people, stored in the ledger until a channel has taken them.
 
-A message is put in within the transaction of what it tells of, so that neither exists without the other. Each channel
+A message is put in within the transaction of what it is about, so that neither exists without the other. Each channel
 (an Airflow connection) has its own queue and its own backoff: one that is down delays no other, and what waits for it
-is sent in order once it is back, unless it has expired by then.
+is sent in order once it works again, unless it has expired by then.
 
 waiting --taken--> sent
 waiting --nobody took it in time--> expired      both are kept for KEEP, then removed
@@ -30,7 +30,7 @@ FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(minutes=30)
 
 
-class Letter(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message that is due. `text` is Markdown that reads well as it is; `attachments` are paths."""
 
     id: int
@@ -43,8 +43,8 @@ class Letter(NamedTuple):
     attempts: int
 
 
-class State(NamedTuple):
-    """How a channel does. `waiting`: messages in its queue."""
+class ChannelState(NamedTuple):
+    """The state of a channel. `waiting`: messages in its queue."""
 
     name: str
     waiting: int
@@ -106,14 +106,14 @@ def due_channels(connection: Connection, now: datetime) -> list[str]:
 
 
 def lease(connection: Connection, name: str, now: datetime) -> bool:
-    """Become the one who sends on this channel, for LEASE or until `report`; False if somebody else is."""
+    """Become the only sender on this channel, for LEASE or until `release`; False if somebody else is."""
     connection.execute(insert_into(connection, channel).values(name=name).on_conflict_do_nothing())
     free = or_(channel.c.busy_until.is_(None), channel.c.busy_until <= now)
     mine = update(channel).where(channel.c.name == name, free).values(busy_until=now + LEASE)
     return connection.execute(mine).rowcount == 1
 
 
-def letters(connection: Connection, name: str, now: datetime, most: int) -> list[Letter]:
+def due_messages(connection: Connection, name: str, now: datetime, most: int) -> list[QueuedMessage]:
     """What the channel has to send now, oldest first."""
     columns = ("id", "hospital", "topic", "subject", "text", "html", "attachments", "attempts")
     query = (
@@ -123,27 +123,27 @@ def letters(connection: Connection, name: str, now: datetime, most: int) -> list
         .limit(most)
     )
     return [
-        Letter(**{**row, "attachments": tuple(json.loads(row["attachments"]))})
+        QueuedMessage(**{**row, "attachments": tuple(json.loads(row["attachments"]))})
         for row in connection.execute(query).mappings()
     ]
 
 
-def sent(connection: Connection, letter: int, name: str, now: datetime) -> None:
-    """The channel took it, so the channel is well."""
-    taken = {"status": "sent", "attempts": outbox.c.attempts + 1, "ended_at": now}
-    connection.execute(update(outbox).where(outbox.c.id == letter, WAITING).values(taken))
-    well = {"failures": 0, "problem": None, "down_since": None, "next_try_at": None, "last_sent_at": now}
-    connection.execute(update(channel).where(channel.c.name == name).values(well))
+def mark_sent(connection: Connection, message_id: int, name: str, now: datetime) -> None:
+    """The channel took the message, so it is not down."""
+    values = {"status": "sent", "attempts": outbox.c.attempts + 1, "ended_at": now}
+    connection.execute(update(outbox).where(outbox.c.id == message_id, WAITING).values(values))
+    working = {"failures": 0, "problem": None, "down_since": None, "next_try_at": None, "last_sent_at": now}
+    connection.execute(update(channel).where(channel.c.name == name).values(working))
 
 
-def failed(connection: Connection, letter: Letter, now: datetime, *, alone: bool) -> None:
-    """The channel did not take it. `alone`: it took others, so this one goes again later and by itself."""
-    again = {"attempts": letter.attempts + 1, "next_try_at": now + pause(letter.attempts + 1) if alone else now}
-    connection.execute(update(outbox).where(outbox.c.id == letter.id, WAITING).values(again))
+def mark_failed(connection: Connection, message: QueuedMessage, now: datetime, *, alone: bool) -> None:
+    """The channel did not take the message. `alone`: it took others, so this one is retried later and by itself."""
+    retried = {"attempts": message.attempts + 1, "next_try_at": now + pause(message.attempts + 1) if alone else now}
+    connection.execute(update(outbox).where(outbox.c.id == message.id, WAITING).values(retried))
 
 
 def rest(connection: Connection, name: str, problem: str, now: datetime) -> None:
-    """The channel is down: leave it alone for a while, longer each time."""
+    """The channel is down: no message is sent on it for a while, longer each time."""
     failures = (connection.scalar(select(channel.c.failures).where(channel.c.name == name)) or 0) + 1
     values = {
         "failures": failures,
@@ -155,19 +155,19 @@ def rest(connection: Connection, name: str, problem: str, now: datetime) -> None
 
 
 def release(connection: Connection, name: str) -> None:
-    """Nobody sends on it any more."""
+    """End the lease."""
     connection.execute(update(channel).where(channel.c.name == name).values(busy_until=None))
 
 
 def expire(connection: Connection, now: datetime) -> int:
-    """Give up what waited too long; returns how many. Also removes what ended long ago."""
+    """Expire messages that have waited too long; returns how many. Also deletes what ended long ago."""
     late = and_(WAITING, outbox.c.expires_at <= now)
-    gone = connection.execute(update(outbox).where(late).values(status="expired", ended_at=now)).rowcount
+    expired = connection.execute(update(outbox).where(late).values(status="expired", ended_at=now)).rowcount
     connection.execute(delete(outbox).where(outbox.c.status != "waiting", outbox.c.created_at < now - KEEP))
-    return gone
+    return expired
 
 
-def states(connection: Connection) -> list[State]:
+def channel_states(connection: Connection) -> list[ChannelState]:
     """Every channel that ever had a message, by name."""
     waiting = (
         select(outbox.c.channel, func.count().label("waiting")).where(WAITING).group_by(outbox.c.channel).subquery()
@@ -186,4 +186,4 @@ def states(connection: Connection) -> list[State]:
         )
         .order_by(names.c.name)
     )
-    return [State._make(row) for row in connection.execute(query)]
+    return [ChannelState._make(row) for row in connection.execute(query)]

@@ -1,32 +1,20 @@
-"""Words: every text that people outside the team read, in Chinese and English, in one catalogue.
+"""Catalogue: every text that people outside the team read, in Chinese and English.
 
-A file of this package for each part of it. Promises: each text exists in both languages with the same places to fill;
-a missing one is a KeyError, never a blank.
-Tone: what happened, how many, what to do, who can help. Rules and charts carry their own texts
-(`card_usage.standard.rules`, `card_usage.report.charts`).
+Each other file of this package is a part of it, found by itself: whoever adds a file declares `TEXTS` in it. Promises:
+each text exists in both languages with the same places to fill; a missing one is a KeyError, never a blank.
+Tone: what happened, how many, what to do, who can help. Rules, charts and causes of alerts carry their own texts
+(`card_usage.standard.rules`, `card_usage.report.charts`, `card_usage.config.alert_causes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final, Literal
 
-from card_usage.words import (
-    actions,
-    alerts,
-    approval,
-    code_mapping,
-    data_docs,
-    fleet,
-    mail,
-    month,
-    onboarding,
-    quality,
-    report,
-    terms,
-    usage,
-)
+from card_usage import words
 from card_usage.words.english_codes import ENGLISH_NAMES
 
 Language = Literal["zh", "en"]
@@ -35,23 +23,27 @@ LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 Texts = tuple[str, str]
 """One text in the languages of LANGUAGES, with places to fill."""
 
-_PARTS: Final = (
-    report,
-    onboarding,
-    month,
-    fleet,
-    mail,
-    quality,
-    actions,
-    terms,
-    usage,
-    alerts,
-    approval,
-    code_mapping,
-    data_docs,
-)
 
-TEXTS: Final[Mapping[str, tuple[str, str]]] = {key: texts for part in _PARTS for key, texts in part.TEXTS.items()}
+def _parts() -> Iterator[tuple[str, Mapping[str, Texts]]]:
+    """Each file of this package that has texts: its name, and what it declares as TEXTS."""
+    for module in iter_modules(words.__path__):
+        if module.name != "catalogue":  # this file, which is being imported
+            texts: Mapping[str, Texts] | None = getattr(import_module(f"{words.__name__}.{module.name}"), "TEXTS", None)
+            if texts is not None:
+                yield module.name, texts
+
+
+def _joined() -> Mapping[str, Texts]:
+    """The texts of all parts. Raises ValueError for a key that two of them have."""
+    joined: dict[str, Texts] = {}
+    for name, texts in _parts():
+        if twice := joined.keys() & texts.keys():
+            raise ValueError(f"words/{name}.py has {', '.join(sorted(twice))} again")
+        joined |= texts
+    return joined
+
+
+TEXTS: Final[Mapping[str, Texts]] = _joined()
 
 _WEEKDAYS: Final = (
     ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
@@ -70,11 +62,11 @@ class Words:
         self.language: Language = language
         self._at = LANGUAGES.index(language)
 
-    def __call__(self, key: str, **fields: object) -> str:
+    def __call__(self, key: str, /, **fields: object) -> str:
         """The text of `key`, filled. Raises KeyError for a text or a place that does not exist."""
         return self.text(TEXTS[key], **fields)
 
-    def text(self, texts: Texts, **fields: object) -> str:
+    def text(self, texts: Texts, /, **fields: object) -> str:
         """The one of these texts in this language, filled: for declarations that carry their own words."""
         text = texts[self._at]
         return text.format_map({name: self.number(value) for name, value in fields.items()}) if fields else text

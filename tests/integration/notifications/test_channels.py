@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from card_usage.config.connections import Connection
 from card_usage.errors import BadConnection, ChannelRefused, MissingSetting
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import outbox as outbox_table
 from card_usage.notifications import outbox
-from card_usage.notifications.channels import deliver
+from card_usage.notifications.channel_kinds import KINDS
+from card_usage.notifications.channels import send
 from card_usage.notifications.chat_robots import cut
-from card_usage.notifications.dispatch import post
+from card_usage.notifications.dispatch import dispatch
 from hypothesis import given
 from hypothesis import strategies as st
 from receivers import Mailbox, Webhook
@@ -41,7 +43,7 @@ def test_a_mail_carries_html_its_text_and_attachments(box: Mailbox, tmp_path: Pa
     report = tmp_path / "日报.html"
     report.write_text("<p>report</p>", encoding="utf-8")
     people = ["it@hospital.example", "head@hospital.example"]
-    deliver(mail(box, to=people), "科室未对照", "**12 笔**", "<b>12 笔</b>", [str(report)])
+    send(mail(box, to=people), "科室未对照", "**12 笔**", "<b>12 笔</b>", [str(report)])
     assert {message["to"] for message in box.mails} == set(people)
     message = box.mails[0]
     assert message["subject"] == "科室未对照"
@@ -55,7 +57,7 @@ def test_a_mail_carries_html_its_text_and_attachments(box: Mailbox, tmp_path: Pa
 
 
 def test_a_mail_without_html_is_plain_text(box: Mailbox) -> None:
-    deliver(mail(box), "subject", "line one\nline <two>")
+    send(mail(box), "subject", "line one\nline <two>")
     assert box.mails[0].get_content_type() == "text/plain"
     assert "line <two>" in box.mails[0].get_content()
 
@@ -63,13 +65,13 @@ def test_a_mail_without_html_is_plain_text(box: Mailbox) -> None:
 def test_wecom_gets_markdown_under_its_key(hook: Webhook) -> None:
     address = f"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={KEY}"
     for password in (KEY, address):
-        deliver(robot("wecom", hook, password), "科室未对照", "> 12 笔")
+        send(robot("wecom", hook, password), "科室未对照", "> 12 笔")
     assert [path for path, _ in hook.posts] == [f"/cgi-bin/webhook/send?key={KEY}"] * 2
     assert hook.posts[0][1] == {"msgtype": "markdown", "markdown": {"content": "**科室未对照**\n> 12 笔"}}
 
 
 def test_dingtalk_gets_signed_markdown(hook: Webhook) -> None:
-    deliver(robot("dingtalk", hook, "a1b2c3", secret="SEC0123"), "标题", "第一行\n第二行")
+    send(robot("dingtalk", hook, "a1b2c3", secret="SEC0123"), "标题", "第一行\n第二行")
     ((path, payload),) = hook.posts
     assert path.startswith("/robot/send?access_token=a1b2c3&timestamp=")
     assert "&sign=" in path
@@ -80,7 +82,7 @@ def test_dingtalk_gets_signed_markdown(hook: Webhook) -> None:
 
 def test_feishu_gets_a_card(hook: Webhook) -> None:
     address = "https://open.feishu.cn/open-apis/bot/v2/hook/0a-1b"
-    deliver(robot("feishu", hook, address, secret="s"), "标题", "**12 笔**")
+    send(robot("feishu", hook, address, secret="s"), "标题", "**12 笔**")
     ((path, payload),) = hook.posts
     assert path == "/open-apis/bot/v2/hook/0a-1b"
     assert payload["card"]["header"]["title"]["content"] == "标题"
@@ -90,7 +92,7 @@ def test_feishu_gets_a_card(hook: Webhook) -> None:
 
 def test_a_webhook_gets_json_at_its_path(hook: Webhook) -> None:
     connection = Connection(conn_id="hook", conn_type="http", host=hook.url, schema="alerts/in")
-    deliver(connection, "标题", "正文")
+    send(connection, "标题", "正文")
     ((path, payload),) = hook.posts
     assert path.partition("?")[0] == "/alerts/in"
     assert (payload["title"], payload["message"]) == ("标题", "正文")
@@ -102,7 +104,7 @@ def test_a_refusal_in_an_answer_of_200_is_a_refusal(kind: str, hook: Webhook, ca
     hook.answer = {"errcode": 45009, "errmsg": "api freq out of limit", "code": 11232, "msg": "frequency limited"}
     password = "a1b2c3" if kind == "dingtalk" else KEY
     with pytest.raises(ChannelRefused, match=r"45009|11232") as refused:
-        deliver(robot(kind, hook, password), "t", "b")
+        send(robot(kind, hook, password), "t", "b")
     assert password not in str(refused.value)
     assert password not in caplog.text
 
@@ -113,13 +115,13 @@ def test_a_channel_that_is_down_says_so_plainly_and_keeps_its_address(
     caplog.set_level(logging.DEBUG)
     hook.status = 404
     with pytest.raises(ChannelRefused, match="404"):
-        deliver(Connection(conn_id="hook", conn_type="http", host=hook.url, schema="sEcReT"), "t", "b")
+        send(Connection(conn_id="hook", conn_type="http", host=hook.url, schema="sEcReT"), "t", "b")
     box.refuse = True
     with pytest.raises(ChannelRefused, match="mail"):
-        deliver(mail(box), "t", "b")
+        send(mail(box), "t", "b")
     hook.down = True
     with pytest.raises(ChannelRefused, match="RemoteProtocolError"):
-        deliver(robot("wecom", hook), "t", "b")
+        send(robot("wecom", hook), "t", "b")
     assert "sEcReT" not in caplog.text
     assert KEY not in caplog.text
 
@@ -136,7 +138,7 @@ def test_a_channel_that_is_down_says_so_plainly_and_keeps_its_address(
 )
 def test_what_is_no_channel_is_said_without_its_password(connection: Connection) -> None:
     with pytest.raises(BadConnection, match="connection 'x'") as bad:
-        deliver(connection, "t", "b")
+        send(connection, "t", "b")
     assert not connection.password or connection.password not in str(bad.value)
 
 
@@ -169,22 +171,22 @@ def test_a_channel_that_is_down_for_a_day_loses_nothing_and_delays_no_other(
     at = NOW
     for hour in range(24):
         fill(ledger, "wecom", "mail", now=at)
-        posted = post(ledger, connections.__getitem__, now=at)
+        posted = dispatch(ledger, connections.__getitem__, now=at)
         assert posted.sent == 1, "mail goes at once"
         assert len(box.mails) == hour + 1
         at += timedelta(hours=1)
     assert statuses(ledger).count("waiting") == 24
     with ledger.read() as connection:
-        (_, state) = outbox.states(connection)
+        (_, state) = outbox.channel_states(connection)
     assert (state.name, state.waiting, state.down_since) == ("wecom", 24, NOW)
     hook.down = False
     for _ in range(3):
         at += timedelta(minutes=30)
-        post(ledger, connections.__getitem__, now=at)
+        dispatch(ledger, connections.__getitem__, now=at)
     assert [payload["markdown"]["content"].split("**")[1] for _, payload in hook.posts] == ["wecom 0"] * 24
     assert set(statuses(ledger)) == {"sent"}
     with ledger.read() as connection:
-        assert [one.down_since for one in outbox.states(connection)] == [None, None]
+        assert [one.down_since for one in outbox.channel_states(connection)] == [None, None]
 
 
 def test_messages_arrive_in_order_after_an_outage(ledger: Ledger, hook: Webhook) -> None:
@@ -192,9 +194,9 @@ def test_messages_arrive_in_order_after_an_outage(ledger: Ledger, hook: Webhook)
     connection_of = {"wecom": robot("wecom", hook)}.__getitem__
     hook.down = True
     for minute in (0, 1, 3, 7, 15):
-        assert post(ledger, connection_of, now=NOW + timedelta(minutes=minute)).sent == 0
+        assert dispatch(ledger, connection_of, now=NOW + timedelta(minutes=minute)).sent == 0
     hook.down = False
-    post(ledger, connection_of, now=NOW + timedelta(minutes=60))
+    dispatch(ledger, connection_of, now=NOW + timedelta(minutes=60))
     said = [payload["markdown"]["content"].split("**")[1] for _, payload in hook.posts]
     assert said == [f"wecom {number}" for number in range(9)]
 
@@ -203,7 +205,7 @@ def test_a_message_that_no_channel_takes_does_not_block_the_others(ledger: Ledge
     with ledger.write() as connection:
         outbox.enqueue(connection, "mail", "poison", "text", attachments=["/no/such/file"], now=NOW)
         outbox.enqueue(connection, "mail", "well", "text", now=NOW)
-    posted = post(ledger, {"mail": mail(box)}.__getitem__, now=NOW)
+    posted = dispatch(ledger, {"mail": mail(box)}.__getitem__, now=NOW)
     assert (posted.sent, posted.failed, posted.down) == (1, 1, {})
     assert [message["subject"] for message in box.mails] == ["well"]
 
@@ -213,7 +215,7 @@ def test_a_resting_channel_is_left_alone_longer_each_time(ledger: Ledger, hook: 
     connection_of = {"wecom": robot("wecom", hook)}.__getitem__
     hook.status = 500
     for minute in range(64):
-        post(ledger, connection_of, now=NOW + timedelta(minutes=minute))
+        dispatch(ledger, connection_of, now=NOW + timedelta(minutes=minute))
     # At minutes 0, 1, 3, 7, 15, 31 and 61.
     assert len(hook.raw) == 7
 
@@ -222,10 +224,10 @@ def test_what_waits_too_long_expires_and_is_counted(ledger: Ledger, hook: Webhoo
     fill(ledger, "wecom")
     hook.status = 500
     connection_of = {"wecom": robot("wecom", hook)}.__getitem__
-    assert post(ledger, connection_of, now=NOW).expired == 0
-    assert post(ledger, connection_of, now=NOW + outbox.LIFE).expired == 1
+    assert dispatch(ledger, connection_of, now=NOW).expired == 0
+    assert dispatch(ledger, connection_of, now=NOW + outbox.LIFE).expired == 1
     assert statuses(ledger) == ["expired"]
-    post(ledger, connection_of, now=NOW + outbox.KEEP + timedelta(days=1))
+    dispatch(ledger, connection_of, now=NOW + outbox.KEEP + timedelta(days=1))
     assert statuses(ledger) == []
 
 
@@ -234,7 +236,7 @@ def test_a_channel_without_a_connection_is_down_and_keeps_its_messages(ledger: L
         raise MissingSetting(setting=f"AIRFLOW_CONN_{conn_id.upper()}", purpose="alerts")
 
     fill(ledger, "gone")
-    assert list(post(ledger, nothing, now=NOW).down) == ["gone"]
+    assert list(dispatch(ledger, nothing, now=NOW).down) == ["gone"]
     assert statuses(ledger) == ["waiting"]
 
 
@@ -246,3 +248,15 @@ def test_two_senders_do_not_send_on_one_channel_at_a_time(ledger: Ledger) -> Non
         assert outbox.due_channels(connection, NOW) == []
         # The first one died: its lease ends.
         assert outbox.lease(connection, "wecom", NOW + outbox.LEASE)
+
+
+# -- kinds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_kind_of_channel_is_added_by_its_declaration_and_perhaps_a_robot() -> None:
+    folders = [SHIPPED / "card_usage", SHIPPED.parent / "plugins"]
+    sources = {path: path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")}
+    for kind in KINDS:
+        if kind != "apprise":  # the library's own name
+            naming = [path.name for path, source in sources.items() if f'"{kind}"' in source]
+            assert naming == ["channel_kinds.py"], kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 import planted
-from card_usage.alerts import situation
-from card_usage.alerts.detection import LEAST_MISSING, assess, compared_days
+from card_usage.alerts.detection import detect
+from card_usage.alerts.situation import Situation
 from card_usage.ledger.database import Ledger
 from card_usage.quality.check import check
 from card_usage.quality.verdict_texts import reason_text
@@ -50,17 +50,8 @@ def judged(ledger: Ledger, day: date) -> Verdict:
 def alarmed(ledger: Ledger, day: date) -> list[str]:
     now = morning_after(day)
     with ledger.read() as connection:
-        seen = situation.look(
-            connection,
-            HOSPITAL,
-            HOME.his.feeds,
-            now=now,
-            behind=timedelta(hours=4),
-            settled=timedelta(hours=12),
-            compared=compared_days(HOME, now),
-            enough=LEAST_MISSING,
-        )
-    return [one.cause for one in assess(seen, HOME, now) if one.cause == "volume_drop"]
+        conditions = detect(Situation(connection, HOME, now=now))
+    return [condition.cause for condition in conditions if condition.cause == "volume_drop"]
 
 
 def test_a_reduced_clinic_on_a_holiday_passes_and_nobody_is_told(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import planted
 from card_usage.config.connections import Connection
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
-from card_usage.notifications.dispatch import post
+from card_usage.notifications.dispatch import dispatch
 from card_usage.reconciliation.balance import SourceCount
 from card_usage.reconciliation.reconcile import reconcile_day
 from card_usage.report.morning_mail import LIFE, send_morning
@@ -41,10 +41,10 @@ def test_each_channel_gets_one_mail_a_day_and_gets_it_late_if_it_was_down(ledger
             with ledger.write() as connection:
                 assert send_morning(connection, figures, ["mail", "mail"], link=LINK, now=NOW) == told
         box.refuse = True
-        assert post(ledger, {"mail": channel}.__getitem__, now=NOW).failed == 1
+        assert dispatch(ledger, {"mail": channel}.__getitem__, now=NOW).failed == 1
         box.refuse = False
-        assert post(ledger, {"mail": channel}.__getitem__, now=NOW + timedelta(hours=1)).sent == 1
-        assert post(ledger, {"mail": channel}.__getitem__, now=NOW + timedelta(hours=2)).sent == 0
+        assert dispatch(ledger, {"mail": channel}.__getitem__, now=NOW + timedelta(hours=1)).sent == 1
+        assert dispatch(ledger, {"mail": channel}.__getitem__, now=NOW + timedelta(hours=2)).sent == 0
     (sent,) = box.mails
     assert "晨报" in sent["subject"]
     text = sent.get_body(("plain",)).get_content()
@@ -60,5 +60,5 @@ def test_yesterdays_news_is_not_sent_beside_todays(ledger: Ledger, tmp_path: Pat
     figures = fleet(ledger, tmp_path / "r")
     with ledger.write() as connection:
         send_morning(connection, figures, ["mail"], link=LINK, now=NOW)
-    posted = post(ledger, {}.__getitem__, now=NOW + LIFE)
+    posted = dispatch(ledger, {}.__getitem__, now=NOW + LIFE)
     assert (posted.sent, posted.expired) == (0, 1)

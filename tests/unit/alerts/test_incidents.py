@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from string import Formatter
 
 import pytest
-from card_usage.alerts.incident_store import Told
-from card_usage.alerts.incidents import MOST_PARTS, RETURNS, Incident, Trouble, step
-from card_usage.alerts.sweep import LIMIT, notices
-from card_usage.config.alert_causes import CAUSES, SEVERITIES
+from card_usage.alerts.incident_store import NotifiedState
+from card_usage.alerts.incidents import MOST_PARTS, RETURNS, Condition, Incident, step
+from card_usage.alerts.notices import LIMIT, notices
+from card_usage.config.alert_causes import CAUSES, SEVERITIES, Cause
 from card_usage.config.hospital import Alerts, Route
-from card_usage.words.catalogue import TEXTS
+from card_usage.files.shipped import SHIPPED
+from card_usage.words.catalogue import TEXTS, Texts
 from cases import every_case
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +26,9 @@ HOSPITAL = "demo_hospital"
 MINUTE = timedelta(minutes=1)
 
 
-def trouble(cause: str = "unmapped_code", **fields: object) -> Trouble:
+def condition(cause: str = "unmapped_code", **fields: object) -> Condition:
     values = {"cause": cause, "severity": "warning", "count": 10, "since": NOW, "detail": "department"} | fields
-    return Trouble(**values)  # type: ignore[arg-type]
+    return Condition(**values)  # type: ignore[arg-type]
 
 
 class Book:
@@ -35,7 +38,7 @@ class Book:
         self.all: list[Incident] = []
         self.happened: list[str] = []
 
-    def look(self, now: datetime, *present: Trouble) -> list[str]:
+    def look(self, now: datetime, *present: Condition) -> list[str]:
         """One sweep; returns what happened but 'changed'."""
         known = [one for one in self.all if one.is_open or now - one.closed_at < RETURNS]  # type: ignore[operator]
         changes = step(HOSPITAL, known, present, now)
@@ -45,7 +48,7 @@ class Book:
                 self.all.append(replace(one, id=len(self.all) + 1))
             else:
                 self.all[one.id - 1] = one
-        told = [change.happened for change in changes if change.happened != "changed"]
+        told = [change.kind for change in changes if change.kind != "changed"]
         self.happened += told
         return told
 
@@ -56,32 +59,32 @@ class Book:
 
 def test_a_trouble_opens_once_and_closes_when_it_is_over() -> None:
     book = Book()
-    assert book.look(NOW, trouble()) == ["opened"]
+    assert book.look(NOW, condition()) == ["opened"]
     for minute in range(1, 600, 5):
-        assert book.look(NOW + minute * MINUTE, trouble()) == []
+        assert book.look(NOW + minute * MINUTE, condition()) == []
     assert book.look(NOW + 600 * MINUTE) == ["closed"]
     assert book.look(NOW + 601 * MINUTE) == []
 
 
 def test_it_is_worse_when_it_doubled_and_not_before() -> None:
     book = Book()
-    told = [book.look(NOW + n * MINUTE, trouble(count=count)) for n, count in enumerate((10, 19, 20, 39, 12, 40))]
+    told = [book.look(NOW + n * MINUTE, condition(count=count)) for n, count in enumerate((10, 19, 20, 39, 12, 40))]
     assert told == [["opened"], [], ["worse"], [], [], ["worse"]]
 
 
 def test_a_code_that_was_not_named_yet_is_worse_and_one_less_is_not() -> None:
     book = Book()
-    book.look(NOW, trouble(parts=("A", "B")))
-    assert book.look(NOW, trouble(parts=("A",))) == []
-    assert book.look(NOW, trouble(parts=("A", "C"))) == ["worse"]
-    assert book.look(NOW, trouble(parts=("B", "C"))) == []
-    assert book.look(NOW, trouble(parts=tuple(map(str, range(MOST_PARTS))))) == ["worse"]
-    assert book.look(NOW, trouble(parts=("yet another",))) == [], "so many that only the count tells"
+    book.look(NOW, condition(parts=("A", "B")))
+    assert book.look(NOW, condition(parts=("A",))) == []
+    assert book.look(NOW, condition(parts=("A", "C"))) == ["worse"]
+    assert book.look(NOW, condition(parts=("B", "C"))) == []
+    assert book.look(NOW, condition(parts=tuple(map(str, range(MOST_PARTS))))) == ["worse"]
+    assert book.look(NOW, condition(parts=("yet another",))) == [], "so many that only the count tells"
 
 
 def test_a_trouble_that_flaps_is_one_incident() -> None:
     book = Book()
-    late = trouble("replica_late", detail="")
+    late = condition("replica_late", detail="")
     for minute in range(0, 600, 20):
         book.look(NOW + minute * MINUTE, late)
         book.look(NOW + (minute + 10) * MINUTE)
@@ -93,7 +96,7 @@ def test_one_that_comes_back_soon_is_the_same_and_must_then_be_away_for_longer()
     at = NOW
     calms = []
     for _ in range(4):
-        book.look(at, trouble())
+        book.look(at, condition())
         gone = at
         while book.open:
             gone += 5 * MINUTE
@@ -108,9 +111,9 @@ def test_one_that_comes_back_soon_is_the_same_and_must_then_be_away_for_longer()
 
 def test_one_that_comes_back_later_is_a_new_one() -> None:
     book = Book()
-    book.look(NOW, trouble())
+    book.look(NOW, condition())
     book.look(NOW + MINUTE)
-    assert book.look(NOW + MINUTE + RETURNS, trouble()) == ["opened"]
+    assert book.look(NOW + MINUTE + RETURNS, condition()) == ["opened"]
     assert len(book.all) == 2
 
 
@@ -119,31 +122,59 @@ def test_what_another_cause_explains_is_not_opened_beside_it_but_after_it() -> N
         for cause, why in [(of, by) for of, declared in CAUSES.items() for by in declared.explained_by]:
             with case(cause, why):
                 book = Book()
-                assert book.look(NOW, trouble(why)) == ["opened"]
-                assert book.look(NOW + MINUTE, trouble(why), trouble(cause)) == []
+                assert book.look(NOW, condition(why)) == ["opened"]
+                assert book.look(NOW + MINUTE, condition(why), condition(cause)) == []
                 # It goes on explaining until it is over, which takes its cause's `closes_after`.
-                book.look(NOW + 2 * MINUTE, trouble(cause))
-                book.look(NOW + 2 * MINUTE + CAUSES[why].closes_after, trouble(cause))
+                book.look(NOW + 2 * MINUTE, condition(cause))
+                book.look(NOW + 2 * MINUTE + CAUSES[why].closes_after, condition(cause))
                 assert {one.cause for one in book.open} == {cause}
 
 
 def test_what_is_open_already_stays_when_something_explains_it() -> None:
     book = Book()
-    book.look(NOW, trouble("delivery_behind"))
-    assert book.look(NOW, trouble("delivery_behind"), trouble("misconfiguration")) == ["opened"]
+    book.look(NOW, condition("delivery_behind"))
+    assert book.look(NOW, condition("delivery_behind"), condition("misconfiguration")) == ["opened"]
     assert {one.cause for one in book.open} == {"delivery_behind", "misconfiguration"}
 
 
 def test_causes_that_explain_each_other_never_leave_both_untold() -> None:
     book = Book()
-    assert book.look(NOW, trouble("dag_failed"), trouble("replica_late"), trouble("report_late")) == ["opened"]
+    assert book.look(NOW, condition("dag_failed"), condition("replica_late"), condition("report_late")) == ["opened"]
 
 
-def test_every_cause_has_its_words() -> None:
+def texts_of(cause: Cause) -> dict[str, Texts]:
+    texts = {"title": cause.title, "what": cause.what, "todo": cause.todo, "over": cause.over}
+    return texts | {f"reasons.{detail}": text for detail, text in cause.reasons.items()}
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def test_every_cause_has_its_words_in_both_languages_with_the_same_places_to_fill() -> None:
     for cause in CAUSES.values():
-        for part in ("title", "what", "todo", "over"):
-            assert f"alert.{cause.name}.{part}" in TEXTS
+        for part, (chinese, english) in texts_of(cause).items():
+            named = f"{cause.name}, {part}"
+            assert chinese, named
+            assert english, named
+            assert places(chinese) == places(english), named
+            assert not re.search(r"[一-鿿]", english), named
         assert f"who.{cause.owner}" in TEXTS
+        assert set(cause.explained_by) <= CAUSES.keys()
+
+
+def test_a_cause_is_added_by_its_declaration_and_its_detector() -> None:
+    package = SHIPPED / "card_usage"
+    folders = [package / "alerts", package / "config", SHIPPED.parent / "plugins"]
+    files = [*(path for folder in folders for path in folder.rglob("*.py")), package / "cli" / "alerts.py"]
+    sources = {path: path.read_text(encoding="utf-8") for path in files}
+    declared = package / "config" / "alert_causes.py"
+    for cause in CAUSES:
+        naming = {path for path, source in sources.items() if f'"{cause}"' in source}
+        (detector,) = {path for path in naming if path.parent.name == "detectors"}
+        # A file of a hospital that cannot be read has no situation to detect it in.
+        besides = {package / "alerts" / "sweep.py"} if cause == "misconfiguration" else set()
+        assert naming == {declared, detector} | besides, cause
 
 
 class Machine(RuleBasedStateMachine):
@@ -153,8 +184,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.book = Book()
         self.now = NOW
-        self.present: dict[tuple[str, str], Trouble] = {}
-        self.told: dict[int, Told] = {}
+        self.present: dict[tuple[str, str], Condition] = {}
+        self.told: dict[int, NotifiedState] = {}
         self.messages: dict[str, list[datetime]] = {}
         self.route = Route(channel="chat", at_night="all", least="info")
 
@@ -166,7 +197,7 @@ class Machine(RuleBasedStateMachine):
         parts=st.sets(st.sampled_from("xyz")).map(tuple),
     )
     def appear(self, cause: str, detail: str, severity: str, count: int, parts: tuple[str, ...]) -> None:
-        one = trouble(cause, detail=detail, severity=severity, count=count, parts=parts)
+        one = condition(cause, detail=detail, severity=severity, count=count, parts=parts)
         self.present[one.key] = one
 
     @rule(pick=st.integers(0, 50))
@@ -184,7 +215,9 @@ class Machine(RuleBasedStateMachine):
         for cause, said in notices(self.route, Alerts(), self.book.all, self.told, self.now).items():
             self.messages.setdefault(cause, []).append(self.now)
             for one in said:
-                self.told[one.incident.id or 0] = Told(one.incident.version, not one.incident.is_open, self.now)
+                self.told[one.incident.id or 0] = NotifiedState(
+                    one.incident.version, not one.incident.is_open, self.now
+                )
 
     @invariant()
     def at_most_one_is_open_for_a_key(self) -> None:
@@ -226,7 +259,7 @@ TestMachine = Machine.TestCase
 
 def incident(**fields: object) -> Incident:
     book = Book()
-    book.look(NOW, trouble())
+    book.look(NOW, condition())
     return replace(book.all[0], **fields)  # type: ignore[arg-type]
 
 
