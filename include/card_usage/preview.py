@@ -15,7 +15,7 @@ from card_usage.context import Context
 from card_usage.delivery import quota
 from card_usage.events import SourceRow
 from card_usage.ledger.schema import OPEN, deliverer, event
-from card_usage.staging.changes import Change, Known, compare, known
+from card_usage.staging.changes import Change, StoredEvent, compare, stored_events
 from card_usage.staging.drafts import Draft, Drafter
 from card_usage.windows import Window, day_window, local
 
@@ -96,13 +96,13 @@ def _compared(
     counts: Counter[str] = Counter()
     for batch in batches:
         drafts = {draft.key: draft for draft in (drafter.draft(row, window) for row in batch)}
-        in_ledger = known(connection, list(drafts))
+        in_ledger = stored_events(connection, list(drafts))
         counts["read"] += len(drafts)
         counts.update(_count_of(draft, in_ledger.get(key)) for key, draft in drafts.items())
     return counts
 
 
-def _count_of(draft: Draft, stored: Known | None) -> str:
+def _count_of(draft: Draft, stored: StoredEvent | None) -> str:
     """The count that a row belongs to, by its draft and the event that the ledger has of it."""
     if draft.status == "voided":
         return "voided"

@@ -38,10 +38,10 @@ def look(context: Context, window: Window, *, now: datetime) -> Look:
     late = local(now) >= deadline
     try:
         with context.source() as source:
-            reading = freshness.read(source, context.hospital, window, now=now)
+            reading = freshness.read_probe(source, context.hospital, window, now=now)
     except (SourceUnreachable, SourceInterrupted, ReplicaBusy) as problem:
         return Look(late, False, str(problem))
-    passed = freshness.passed(reading, window, his.freshness, now=now)
+    passed = freshness.has_passed(reading, window, his.freshness, now=now)
     seen = f"{reading.upto:%Y-%m-%d %H:%M:%S}" if reading.upto else "nothing"
     why = f"probe {reading.probe} reads {seen}"
     if reading.probe == "none":

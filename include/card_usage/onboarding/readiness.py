@@ -226,12 +226,12 @@ class _Checks:
         end = local(self._now).replace(minute=0, second=0, microsecond=0) - timedelta(minutes=settings.grace_minutes)
         window = Window(end - DAY, end)
         try:
-            reading = freshness.read(self._source, self._hospital, window, now=self._now)
+            reading = freshness.read_probe(self._source, self._hospital, window, now=self._now)
         except (SourceDrift, SourceUnreachable) as problem:
             yield self._result("freshness.missing", problem=str(problem))
             return
         upto = f"{reading.upto:%Y-%m-%d %H:%M:%S}" if reading.upto else "-"
-        if freshness.passed(reading, window, settings, now=self._now):
+        if freshness.has_passed(reading, window, settings, now=self._now):
             yield self._result("freshness.ok", probe=settings.probe, upto=upto)
         else:
             yield self._result("freshness.warn", end=f"{end:%Y-%m-%d %H:%M}", probe=settings.probe, upto=upto)

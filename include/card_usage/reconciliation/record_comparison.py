@@ -26,7 +26,7 @@ from card_usage.reconciliation.records import (
     Found,
     LedgerRow,
 )
-from card_usage.staging.changes import compare, known
+from card_usage.staging.changes import compare, stored_events
 from card_usage.staging.drafts import Draft
 
 
@@ -127,7 +127,7 @@ def _changes_at_other_times(ledger: Ledger, drafts: Sequence[Draft]) -> list[Con
     for start in range(0, len(drafts), BATCH):
         by_key = {draft.key: draft for draft in drafts[start : start + BATCH]}
         with ledger.read() as connection:
-            known_events = known(connection, list(by_key))
+            known_events = stored_events(connection, list(by_key))
         for key, known_event in known_events.items():
             if (change := compare(known_event, by_key[key])) in CONTENT_CHANGES:
                 changes.append(ContentChange(change, known_event.id, known_event.occurred_at))

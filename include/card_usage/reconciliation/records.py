@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 from card_usage.events import SourceRow
 from card_usage.ledger.database import Ledger
 from card_usage.source.tallies import MinuteTally, SourceKey
-from card_usage.staging.changes import Change, Known, compare
+from card_usage.staging.changes import Change, StoredEvent, compare
 from card_usage.staging.drafts import Draft
 from card_usage.windows import Window
 
@@ -83,7 +83,9 @@ class LedgerRow(NamedTuple):
 
     def against(self, draft: Draft) -> Change:
         """What the HIS's row means for it, by the table of intake."""
-        return compare(Known(self.id, "", self.status, self.digest, self.at, self.voided, self.changed, ()), draft)
+        return compare(
+            StoredEvent(self.id, "", self.status, self.digest, self.at, self.voided, self.changed, ()), draft
+        )
 
 
 @dataclass(slots=True)

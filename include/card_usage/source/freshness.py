@@ -5,8 +5,8 @@
     replication  what the database itself says: last commit of the availability group, last replay of PostgreSQL
     newest_row   a row at or after the moment: replicas follow in the order of commits
 
-Promises: one pure decision (`passed`) over what one probe read (`read`); a probe that reads nothing, or a time ahead of
-our clock, proves nothing. Local times are naive Asia/Shanghai, as the HIS writes them.
+Promises: one pure decision (`has_passed`) over what one probe read (`read_probe`); a probe that reads nothing, or a
+time ahead of our clock, proves nothing. Local times are naive Asia/Shanghai, as the HIS writes them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Reading(NamedTuple):
 
 def replica_passed(source: Source, hospital: Hospital, window: Window, *, now: datetime) -> bool:
     """Whether the replica has provably passed the window's end; a window that has not ended needs no probe."""
-    return window.ended_by(now) and passed(
-        read(source, hospital, window, now=now), window, hospital.his.freshness, now=now
+    return window.ended_by(now) and has_passed(
+        read_probe(source, hospital, window, now=now), window, hospital.his.freshness, now=now
     )
 
 
-def passed(reading: Reading, window: Window, freshness: Freshness, *, now: datetime) -> bool:
+def has_passed(reading: Reading, window: Window, freshness: Freshness, *, now: datetime) -> bool:
     """Whether the replica has provably passed the window's end and the grace after it."""
     if not window.ended_by(now):
         return False
@@ -56,7 +56,7 @@ def deadline(window: Window, freshness: Freshness) -> datetime:
     return window.end + timedelta(minutes=freshness.deadline_minutes)
 
 
-def read(source: Source, hospital: Hospital, window: Window, *, now: datetime) -> Reading:
+def read_probe(source: Source, hospital: Hospital, window: Window, *, now: datetime) -> Reading:
     """Ask the hospital's probe. Raises SourceError: unreachable, busy, or without what the probe needs."""
     freshness = hospital.his.freshness
     match freshness.probe:

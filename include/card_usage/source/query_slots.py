@@ -42,7 +42,7 @@ _LOG_SECONDS: Final = 300.0
 def avoided_until(his: His, moment: datetime) -> datetime | None:
     """The end of the hours to avoid in which `moment` lies (both naive local); None: the replica may be asked.
 
-    Hours that follow each other count as one stretch; hours that cover the whole day never let anything through, and
+    Hours that follow each other count as one interval; hours that cover the whole day never let anything through, and
     then this is a day later.
     """
     end = moment

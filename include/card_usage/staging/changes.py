@@ -1,8 +1,8 @@
 """Changes: what a draft means for the ledger, compared with the event that the ledger holds. Nothing is written here.
 
-    held as                  the HIS now says
+    stored as                the HIS now says
                              the same   changed                 voided
-    (not held)               --         new row                 new row, voided
+    (not stored)             --         new row                 new row, voided
     ready held quarantined   --         replaced, due anew      voided: never sent
     rejected                 --         replaced, due anew      marked
     in_flight unknown        --         marked, sent unchanged  marked
@@ -29,7 +29,7 @@ REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voi
 VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
 
 
-class Known(NamedTuple):
+class StoredEvent(NamedTuple):
     """What the ledger holds of an event that staging meets again. `plain`: values of `PLAIN_COLUMNS`."""
 
     id: int
@@ -46,7 +46,7 @@ PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "
 """Columns in plain text. Not all of them are sent, so equal digests do not say that these are equal."""
 
 
-def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
+def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, StoredEvent]:
     """The events of these keys that the ledger has."""
     columns = (
         event.c.id,
@@ -57,11 +57,11 @@ def known(connection: Connection, keys: Sequence[str]) -> dict[str, Known]:
         event.c.voided_at,
         event.c.changed_at,
     )
-    events: dict[str, Known] = {}
+    events: dict[str, StoredEvent] = {}
     query = select(*columns, *(event.c[name] for name in PLAIN_COLUMNS)).where(among(connection, event.c.key, keys))
     for event_id, key, status, digest, occurred_at, voided_at, changed_at, *plain in connection.execute(query):
         marks = (voided_at is not None, changed_at is not None)
-        events[key] = Known(event_id, key, status, digest, occurred_at, *marks, tuple(plain))
+        events[key] = StoredEvent(event_id, key, status, digest, occurred_at, *marks, tuple(plain))
     return events
 
 
@@ -98,19 +98,19 @@ MARKS: Final[Mapping[Change, tuple[Mark, ...]]] = {
 """The marks of the changes that only mark."""
 
 
-def compare(held: Known | None, draft: Draft) -> Change:
+def compare(stored: StoredEvent | None, draft: Draft) -> Change:
     """The table at the top of this file."""
-    if held is None:
+    if stored is None:
         return Change.NEW
     if draft.status == "voided":
-        if held.status in VOIDABLE:
+        if stored.status in VOIDABLE:
             return Change.VOIDED
-        return Change.UNCHANGED if held.status == "voided" or held.voided else Change.VOIDED_LATE
-    if held.status == "voided" or (draft.digest != held.digest and held.status in REPLACEABLE):
+        return Change.UNCHANGED if stored.status == "voided" or stored.voided else Change.VOIDED_LATE
+    if stored.status == "voided" or (draft.digest != stored.digest and stored.status in REPLACEABLE):
         return Change.REPLACED
-    differs = draft.digest != held.digest
-    if differs == held.changed:
-        return Change.UNVOIDED if held.voided else Change.UNCHANGED
+    differs = draft.digest != stored.digest
+    if differs == stored.changed:
+        return Change.UNVOIDED if stored.voided else Change.UNCHANGED
     if differs:
-        return Change.UNVOIDED_CHANGED if held.voided else Change.CHANGED_LATE
-    return Change.UNVOIDED_RESTORED if held.voided else Change.RESTORED
+        return Change.UNVOIDED_CHANGED if stored.voided else Change.CHANGED_LATE
+    return Change.UNVOIDED_RESTORED if stored.voided else Change.RESTORED

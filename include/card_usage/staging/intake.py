@@ -14,7 +14,17 @@ from card_usage.events import Finding
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import event, finding
 from card_usage.staging import unchanged_hours
-from card_usage.staging.changes import MARKS, PLAIN_COLUMNS, REPLACEABLE, VOIDABLE, Change, Known, Mark, compare, known
+from card_usage.staging.changes import (
+    MARKS,
+    PLAIN_COLUMNS,
+    REPLACEABLE,
+    VOIDABLE,
+    Change,
+    Mark,
+    StoredEvent,
+    compare,
+    stored_events,
+)
 from card_usage.staging.drafts import Draft
 
 
@@ -22,7 +32,7 @@ class Taken(NamedTuple):
     """What taking in a batch came to.
 
     `counts`: read, new, unchanged, changed, voided, marked, duplicate, quarantined. `differing`: keys of events that
-    the ledger held otherwise than the batch says, or still does.
+    the ledger has otherwise than the batch says, or still does.
     """
 
     counts: Counter[str]
@@ -38,7 +48,7 @@ def take_in(
     """
     unchanged_hours.lock(connection, hospital, feed)
     unique, duplicates = _without_duplicates(drafts)
-    writes = _sort_out(unique, known(connection, list(unique)) if unique else {})
+    writes = _sort_out(unique, stored_events(connection, list(unique)) if unique else {})
     voided = _write(connection, hospital, feed, writes, lane=lane, now=now)
     unchanged_hours.forget(connection, hospital, feed, writes.changed_hours)
     counts = writes.counts()
@@ -73,31 +83,31 @@ class _Writes:
     differing: set[str] = field(default_factory=set)
     changed_hours: set[datetime] = field(default_factory=set)
 
-    def add_held(self, held: Known, draft: Draft) -> None:
+    def add_stored(self, stored: StoredEvent, draft: Draft) -> None:
         """An event that the ledger holds already."""
-        change = compare(held, draft)
+        change = compare(stored, draft)
         if change is Change.UNCHANGED:
-            self._add_unchanged(held, draft)
+            self._add_unchanged(stored, draft)
             return
-        self.differing.add(held.key)
-        if held.occurred_at is not None:
-            self.changed_hours.add(unchanged_hours.floor(held.occurred_at))
+        self.differing.add(stored.key)
+        if stored.occurred_at is not None:
+            self.changed_hours.add(unchanged_hours.floor(stored.occurred_at))
         if change is Change.REPLACED:
-            self.replaced.append((held.id, draft))
+            self.replaced.append((stored.id, draft))
         elif change is Change.VOIDED:
-            self.voided.append(held.id)
+            self.voided.append(stored.id)
         else:
             self.only_marked += 1
             for mark in MARKS[change]:
-                self.marked.setdefault(mark, []).append(held.id)
+                self.marked.setdefault(mark, []).append(stored.id)
 
-    def _add_unchanged(self, held: Known, draft: Draft) -> None:
+    def _add_unchanged(self, stored: StoredEvent, draft: Draft) -> None:
         self.unchanged += 1
-        if not _stays_unchanged(held, draft):
-            self.differing.add(held.key)
-        if draft.status != "voided" and held.plain != (values := _plain_values(draft)):
+        if not _stays_unchanged(stored, draft):
+            self.differing.add(stored.key)
+        if draft.status != "voided" and stored.plain != (values := _plain_values(draft)):
             # Only what is not sent differs (say, the department of a payment): follow the HIS.
-            self.plain.append({"event_id": held.id, **dict(zip(PLAIN_COLUMNS, values, strict=True))})
+            self.plain.append({"event_id": stored.id, **dict(zip(PLAIN_COLUMNS, values, strict=True))})
 
     def counts(self) -> Counter[str]:
         """Rows by what became of them; those that are voided before they were sent are counted when written."""
@@ -112,15 +122,15 @@ class _Writes:
         )
 
 
-def _sort_out(drafts: Mapping[str, Draft], held: Mapping[str, Known]) -> _Writes:
+def _sort_out(drafts: Mapping[str, Draft], stored: Mapping[str, StoredEvent]) -> _Writes:
     writes = _Writes()
-    add_new, held_as = writes.new.append, held.get
+    add_new, stored_as = writes.new.append, stored.get
     for key, draft in drafts.items():
-        event_held = held_as(key)
-        if event_held is None:
+        stored_event = stored_as(key)
+        if stored_event is None:
             add_new(draft)
         else:
-            writes.add_held(event_held, draft)
+            writes.add_stored(stored_event, draft)
     return writes
 
 
@@ -137,9 +147,9 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
     return voided
 
 
-def _stays_unchanged(held: Known, draft: Draft) -> bool:
+def _stays_unchanged(stored: StoredEvent, draft: Draft) -> bool:
     """Whether an unchanged event stays so whatever a delivery does with it, as long as the HIS says the same."""
-    return held.digest == draft.digest and (draft.status != "voided" or held.status in {"voided", "delivered"})
+    return stored.digest == draft.digest and (draft.status != "voided" or stored.status in {"voided", "delivered"})
 
 
 def _plain_values(draft: Draft) -> tuple[Any, ...]:

@@ -142,7 +142,7 @@ class _Staging:
             digests = {
                 (chunk.hour, chunk.part): digest
                 for (chunk, digest), of_chunk in zip(batch, drafts, strict=True)
-                if chunk.hour is not None and digest is not None and _is_held(of_chunk, chunk.hour, taken.differing)
+                if chunk.hour is not None and digest is not None and _is_stored(of_chunk, chunk.hour, taken.differing)
             }
             others = {chunk.hour for chunk, _ in batch if chunk.hour and (chunk.hour, chunk.part) not in digests}
             unchanged_hours.forget(connection, hospital, feed, others)
@@ -173,7 +173,7 @@ class _Staging:
             )
 
 
-def _is_held(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:
+def _is_stored(drafts: list[Draft], hour: datetime, differing: set[str]) -> bool:
     """Whether the ledger holds these rows as they are, under the hour that the HIS named."""
     end = hour + HOUR
     for draft in drafts:

@@ -216,9 +216,9 @@ def test_the_newest_row_of_any_feed_at_or_after_the_grace_proves_it(
     replica.follow()
     settings = Freshness(probe="newest_row", grace_minutes=5)
     reader, hospital = source(connect(f"sqlite:///{replica.path}"), settings)
-    reading = freshness.read(reader, hospital, DAY, now=MORNING)
+    reading = freshness.read_probe(reader, hospital, DAY, now=MORNING)
     assert reading.upto == (None if found is None else DAY.end + timedelta(minutes=found))
-    assert freshness.passed(reading, DAY, settings, now=MORNING) is (found is not None)
+    assert freshness.has_passed(reading, DAY, settings, now=MORNING) is (found is not None)
 
 
 def availability_group(path: Path, rows: list[tuple[object, ...]]) -> Engine:
@@ -254,19 +254,19 @@ def test_the_availability_group_says_what_was_last_committed_here(
     tmp_path: Path, rows: list[tuple[object, ...]], upto: datetime | None
 ) -> None:
     reader, hospital = source(availability_group(tmp_path / "x.db", rows), Freshness(probe="replication"))
-    assert freshness.read(reader, hospital, DAY, now=MORNING).upto == upto
+    assert freshness.read_probe(reader, hospital, DAY, now=MORNING).upto == upto
 
 
 def test_a_database_that_knows_no_replication_says_so(tmp_path: Path, replica: Replica) -> None:
     for engine in (availability_group(tmp_path / "x.db", []), connect(f"sqlite:///{replica.path}")):
         reader, hospital = source(engine, Freshness(probe="replication"))
         with pytest.raises(SourceDrift, match="says nothing about replication"):
-            freshness.read(reader, hospital, DAY, now=MORNING)
+            freshness.read_probe(reader, hospital, DAY, now=MORNING)
 
 
 def test_a_postgresql_primary_is_never_behind(postgres_url: str) -> None:
     reader, hospital = source(connect(postgres_url), Freshness(probe="replication"))
-    assert freshness.read(reader, hospital, DAY, now=MORNING).upto == local(MORNING)
+    assert freshness.read_probe(reader, hospital, DAY, now=MORNING).upto == local(MORNING)
 
 
 def test_a_heartbeat_of_postgresql_with_a_zone_is_read_as_local_time(postgres_url: str) -> None:
@@ -277,7 +277,7 @@ def test_a_heartbeat_of_postgresql_with_a_zone_is_read_as_local_time(postgres_ur
     reader, hospital = source(
         connect(postgres_url), Freshness(probe="heartbeat", table="public.beats", column="at", grace_minutes=5)
     )
-    assert freshness.read(reader, hospital, DAY, now=MORNING).upto == DAY.end + timedelta(minutes=6)
+    assert freshness.read_probe(reader, hospital, DAY, now=MORNING).upto == DAY.end + timedelta(minutes=6)
     engine.dispose()
 
 

@@ -22,7 +22,7 @@ from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import STATES, attempt, event, metadata
 from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
-from card_usage.staging.changes import REPLACEABLE, Change, compare, known
+from card_usage.staging.changes import REPLACEABLE, Change, compare, stored_events
 from card_usage.staging.drafts import Draft
 from card_usage.staging.intake import take_in
 from ledgers import KEYRING
@@ -188,7 +188,7 @@ def test_a_row_that_comes_twice_in_a_batch_is_one_event(ledger: Ledger) -> None:
 
 def test_more_keys_than_a_statement_takes_are_looked_up_all_the_same(ledger: Ledger) -> None:
     with ledger.read() as connection:
-        assert known(connection, [f"{n:032x}" for n in range(35_000)]) == {}
+        assert stored_events(connection, [f"{n:032x}" for n in range(35_000)]) == {}
 
 
 def test_a_claim_takes_the_oldest_first_and_nobody_else_gets_them(ledger: Ledger) -> None:
