@@ -7,7 +7,7 @@ from datetime import date
 
 from airflow.sdk.configuration import conf
 
-from card_usage_airflow import hospital_files, task_context
+from card_usage_airflow import task_context
 from card_usage_airflow.runs import present
 from card_usage_airflow.steps import tell_written
 from card_usage_airflow.web_app import FILES
@@ -29,16 +29,13 @@ def publish_months(hospital_id: str, months: list[date]) -> list[str]:
 
 def publish_fleet(day: date, *, send: bool) -> list[str]:
     """Write the page of all hospitals after a day; `send`: tell the team's channels. Returns the files' names."""
-    from card_usage.config.hospital import Hospital
-    from card_usage.errors import BadHospitalFile
+    from card_usage.config.hospital import load_valid_hospitals
     from card_usage.ledger.database import open_ledger
     from card_usage.report.morning_mail import send_morning
     from card_usage.report.publish import publish_fleet as write
 
     settings = task_context.settings()
-    read = {name: hospital_files.read(name) for name in hospital_files.ids()}
-    hospitals = [found for found in read.values() if isinstance(found, Hospital)]
-    broken = {name: str(found) for name, found in read.items() if isinstance(found, BadHospitalFile)}
+    hospitals, broken = load_valid_hospitals(settings.hospitals)
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
         language, now = settings.language, present()

@@ -1,4 +1,4 @@
-"""decide: what waits for a person at the gate, and the decision, for whoever has no Airflow UI at hand."""
+"""Approval: `decide` shows what the quality gate withholds and records decisions, without the Airflow UI."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import replace
 from getpass import getuser
 from typing import Any
 
-from card_usage.cli.arguments import Call, Result, Verbs, for_days, verb
+from card_usage.cli.arguments import day_arguments
+from card_usage.cli.command import Commands, Invocation, Output, Result, add_command
 from card_usage.config.hospital import Hospital
 from card_usage.quality.approval import deadline, record_decision, verdicts_of
 from card_usage.quality.verdict_texts import reason_text
@@ -21,53 +22,51 @@ _FLAGS: dict[Decision, tuple[str, str]] = {
 }
 
 
-def _decide(call: Call) -> Result:
-    """Every withheld window of the range: shown, or decided. A decision that was made before is changed by --anew."""
-    args = call.args
-    told: list[dict[str, Any]] = []
-    kept = 0
-    with call.context() as context:
+def _decide(invocation: Invocation) -> Result:
+    """Show every withheld window of the range, or decide about it. --anew changes an earlier decision."""
+    args = invocation.args
+    rows: list[dict[str, Any]] = []
+    unchanged = 0
+    with invocation.context() as context:
         words = Words(context.hospital.report.language)
         by = (args.by or getuser())[:64]
-        for stored in verdicts_of(context.ledger, context.hospital.id, call.window):
+        for stored in verdicts_of(context.ledger, context.hospital.id, invocation.window):
             if stored.level not in WITHHOLDING:
                 continue
-            counts = bool(args.decision) and record_decision(
-                context.ledger, stored, args.decision, by=by, now=call.now, anew=args.anew
-            )
-            if counts:
+            if args.decision and record_decision(
+                context.ledger, stored, args.decision, by=by, now=invocation.now, anew=args.anew
+            ):
                 stored = replace(stored, decision=args.decision, decided_by=by)
-            kept += args.decision not in (None, stored.decision)
-            told.append(shown(stored, context.hospital, words))
-        if not told:
-            return {"said": words("decide.none")}, True
-    found: dict[str, Any] = {"decide": told}
-    if kept:
-        found["not_changed"] = words("decide.kept", count=kept)
-    return found, not kept and all(one["decision"] for one in told)
+            unchanged += args.decision not in (None, stored.decision)
+            rows.append(withheld_window(stored, context.hospital, words))
+        if not rows:
+            return Result(text=words("decide.none"))
+    output: Output = {"decide": rows}
+    if unchanged:
+        output["not_changed"] = words("decide.kept", count=unchanged)
+    return Result(settled=not unchanged and all(row["decision"] for row in rows), output=output)
 
 
-def shown(stored: StoredVerdict, hospital: Hospital, words: Words) -> dict[str, Any]:
-    """A withheld window: why, what was decided by whom, or until when it can be."""
+def withheld_window(stored: StoredVerdict, hospital: Hospital, words: Words) -> dict[str, Any]:
+    """A withheld window as a row: why, the decision and by whom, or until when a decision is possible."""
+    until = None if stored.decision or stored.asked_at is None else local(deadline(hospital, stored.asked_at))
     return {
         "window": stored.verdict.window,
         "verdict": stored.level,
         "decision": words(f"gate.decision.{stored.decision}") if stored.decision else "",
         "by": stored.decided_by,
-        "until": ""
-        if stored.decision or stored.asked_at is None
-        else f"{local(deadline(hospital, stored.asked_at)):%Y-%m-%d %H:%M}",
+        "until": f"{until:%Y-%m-%d %H:%M}" if until else "",
         "why": "; ".join(reason_text(reason, words.language) for reason in stored.verdict.withholding),
     }
 
 
-def add(verbs: Verbs) -> None:
-    """Add this verb."""
-    text = "show what the quality gate withholds, and decide: the next delivery follows"
-    parser = verb(verbs, "decide", _decide, text, for_days())
-    choice = parser.add_mutually_exclusive_group()
+def add_commands(commands: Commands) -> None:
+    """Add `decide`."""
+    description = "show what the quality gate withholds, and decide: the next delivery follows"
+    decide = add_command(commands, "decide", _decide, description, day_arguments())
+    decisions = decide.add_mutually_exclusive_group()
     for decision in DECISIONS:
-        flag, told = _FLAGS[decision]
-        choice.add_argument(flag, dest="decision", action="store_const", const=decision, help=told)
-    parser.add_argument("--by", default="", metavar="NAME", help="who decides, if not the user of this system")
-    parser.add_argument("--anew", action="store_true", help="change a decision that was made before")
+        flag, description = _FLAGS[decision]
+        decisions.add_argument(flag, dest="decision", action="store_const", const=decision, help=description)
+    decide.add_argument("--by", default="", metavar="NAME", help="who decides, if not the user of this system")
+    decide.add_argument("--anew", action="store_true", help="change a decision that was made before")

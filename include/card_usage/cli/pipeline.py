@@ -1,20 +1,19 @@
-"""The steps of the pipeline as verbs: run, preview, stage, check, deliver, reconcile, report; and redeliver."""
+"""Pipeline: `run`, `preview`, `stage`, `check`, `deliver`, `reconcile`, `report` and `redeliver`."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from card_usage import pipeline
-from card_usage.cli.approval import shown
-from card_usage.cli.arguments import Call, Result, Stopped, Verbs, for_days, verb
+from card_usage.cli.approval import withheld_window
+from card_usage.cli.arguments import day_arguments
+from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command
 from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.context import Context
 from card_usage.delivery.redelivery import Undecided, send_again, undecided
-from card_usage.errors import PlatformError
+from card_usage.errors import CardUsageError, PlatformError
 from card_usage.ledger.scope import Scope
 from card_usage.preview import preview
 from card_usage.quality.approval import verdicts_of
@@ -24,85 +23,90 @@ from card_usage.staging.coverage import never_staged
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
 
+Step = Callable[[Context, Window, datetime], Result]
+
 
 def _stage(context: Context, window: Window, now: datetime) -> Result:
     staged = []
     for feed in context.hospital.his.feeds:
         with rows_bar(f"stage {feed}") as on_rows:
             staged.append(pipeline.stage(context, feed, window, now=now, on_rows=on_rows).summary())
-    return {"stage": staged}, True
+    return Result(output={"stage": staged})
 
 
 def _preview(context: Context, window: Window, now: datetime) -> Result:
     with rows_bar("preview") as on_rows:
-        return {"preview": preview(context, window, now=now, on_rows=on_rows).summary()}, True
+        return Result(output={"preview": preview(context, window, now=now, on_rows=on_rows).summary()})
 
 
-def _lacking(context: Context, window: Window, now: datetime) -> dict[str, Any]:
+def _never_staged(context: Context, window: Window, now: datetime) -> Output:
     """Parts of the window that were never staged, and what to do about them; empty if there are none."""
     parts = never_staged(context.ledger, context.hospital, window, now=now)
     if not parts:
         return {}
-    told = [
-        {"from": f"{one.start:%Y-%m-%d %H:%M}", "to": f"{one.end:%Y-%m-%d %H:%M}", "feeds": " ".join(one.feeds)}
-        for one in parts
+    rows = [
+        {"from": f"{part.start:%Y-%m-%d %H:%M}", "to": f"{part.end:%Y-%m-%d %H:%M}", "feeds": " ".join(part.feeds)}
+        for part in parts
     ]
-    return {"never_staged": told, "to_stage": Words(context.hospital.report.language)("stage.first")}
+    return {"never_staged": rows, "to_stage": Words(context.hospital.report.language)("stage.first")}
 
 
 def _check(context: Context, window: Window, now: datetime) -> Result:
     verdict = pipeline.check(context, window, now=now)
-    lacking = _lacking(context, window, now)
-    return {"check": verdict_summary(verdict), **lacking}, verdict.level in {"pass", "warn"} and not lacking
+    gaps = _never_staged(context, window, now)
+    passed = verdict.level in {"pass", "warn"}
+    return Result(settled=passed and not gaps, output={"check": verdict_summary(verdict), **gaps})
 
 
 def _deliver(context: Context, window: Window, now: datetime) -> Result:
     with delivery_bar("deliver") as on_progress:
         delivered = pipeline.deliver(context, window, on_progress=on_progress)
-    told: dict[str, Any] = {"deliver": delivered.summary()}
+    summary = delivered.summary()
+    output: Output = {"deliver": summary}
     verdicts = verdicts_of(context.ledger, context.hospital.id, window)
-    waiting = [stored for stored in verdicts if stored.awaits_decision]
-    if waiting:
+    undecided_verdicts = [stored for stored in verdicts if stored.awaits_decision]
+    if undecided_verdicts:
         words = Words(context.hospital.report.language)
-        told["withheld"] = [shown(stored, context.hospital, words) for stored in waiting]
-        told["to_do"] = words("decide.withheld")
+        output["withheld"] = [withheld_window(stored, context.hospital, words) for stored in undecided_verdicts]
+        output["to_do"] = words("decide.withheld")
     try:
         delivered.raise_for_stop()
     except PlatformError as error:
-        raise Stopped(told, error) from None
-    lacking = _lacking(context, window, now)
-    good = delivered.settled and not waiting and not lacking
-    told["deliver"]["settled"] = good
-    return told | lacking, good
+        raise CommandStopped(output, error) from None
+    gaps = _never_staged(context, window, now)
+    settled = delivered.settled and not undecided_verdicts and not gaps
+    summary["settled"] = settled
+    return Result(settled=settled, output=output | gaps)
 
 
 def _reconcile(context: Context, window: Window, now: datetime) -> Result:
     reconciliation = pipeline.reconcile(context, window, now=now)
-    return {"reconcile": reconciliation.summary()}, reconciliation.clean
+    return Result(settled=reconciliation.clean, output={"reconcile": reconciliation.summary()})
 
 
 def _report(context: Context, window: Window, now: datetime) -> Result:
-    return {"report": [context.settings.store.place(name) for name in publish_days(context, window, now=now)]}, True
+    names = publish_days(context, window, now=now)
+    return Result(output={"report": [context.settings.store.place(name) for name in names]})
 
 
 def _run(context: Context, window: Window, now: datetime) -> Result:
-    """All steps in order; a verdict of the gate keeps its window from being delivered, not from being reported."""
-    told: dict[str, Any] = {}
-    good = True
-    stopped: Stopped | None = None
+    """All steps in order. A window that the gate withholds is not delivered, but still reconciled and reported."""
+    output: Output = {}
+    settled = True
+    error: CardUsageError | None = None
     for step in (_stage, _check, _deliver, _reconcile, _report):
         try:
-            summary, well = step(context, window, now)
-        except Stopped as early:
-            stopped, summary, well = early, early.told, False
-        told |= summary
-        good = good and well
-    if stopped is not None:
-        raise Stopped(told, stopped.error)
-    return told, good
+            result = step(context, window, now)
+        except CommandStopped as stopped:
+            error, result = stopped.error, Result(settled=False, output=stopped.output)
+        output |= result.output
+        settled = settled and result.settled
+    if error is not None:
+        raise CommandStopped(output, error)
+    return Result(settled=settled, output=output)
 
 
-_VERBS: Mapping[str, tuple[Callable[[Context, Window, datetime], Result], str]] = {
+_STEPS: Mapping[str, tuple[Step, str]] = {
     "run": (_run, "all of the following, in order"),
     "preview": (_preview, "say what a range of days would send and how long it takes; sends nothing"),
     "stage": (_stage, "read the HIS, normalize, judge, write the ledger"),
@@ -113,40 +117,38 @@ _VERBS: Mapping[str, tuple[Callable[[Context, Window, datetime], Result], str]] 
 }
 
 
-def _redeliver(context: Context, window: Window, args: argparse.Namespace, now: datetime) -> Result:
-    """Refused events again: without --yes only a count."""
+def _step(step: Step, invocation: Invocation) -> Result:
+    with invocation.context() as context:
+        return step(context, invocation.window, invocation.now)
+
+
+def _redeliver(invocation: Invocation) -> Result:
+    """Deliver refused events again; without --yes only count them."""
+    args, window = invocation.args, invocation.window
     states: tuple[Undecided, ...] = ("rejected", "unconfirmed") if args.unconfirmed else ("rejected",)
-    scope = Scope(context.hospital.id, window.days[0], window.days[-1])
-    with context.ledger.read() as connection:
-        counts = sorted(undecided(connection, scope, states).items(), key=str)
-    told: dict[str, Any] = {
-        "undecided": {f"{state} {'-' if code is None else code}": count for (state, code), count in counts}
-    }
-    if not args.yes:
-        return told | {"sent": "nothing: add --yes to send these again under new request ids"}, True
-    with context.ledger.write() as connection:
-        told["made due"] = send_again(connection, scope, states)
-    summary, good = _deliver(context, window, now)
-    return told | summary, good
+    with invocation.context() as context:
+        scope = Scope(context.hospital.id, window.days[0], window.days[-1])
+        with context.ledger.read() as connection:
+            counts = sorted(undecided(connection, scope, states).items(), key=str)
+        output: Output = {
+            "undecided": {f"{state} {'-' if code is None else code}": count for (state, code), count in counts}
+        }
+        if not args.yes:
+            return Result(output=output | {"sent": "nothing: add --yes to send these again under new request ids"})
+        with context.ledger.write() as connection:
+            output["made due"] = send_again(connection, scope, states)
+        delivered = _deliver(context, window, invocation.now)
+        return Result(settled=delivered.settled, output=output | delivered.output)
 
 
-def _step(step: Callable[[Context, Window, datetime], Result], call: Call) -> Result:
-    with call.context() as context:
-        return step(context, call.window, call.now)
-
-
-def _again(call: Call) -> Result:
-    with call.context() as context:
-        return _redeliver(context, call.window, call.args, call.now)
-
-
-def add(verbs: Verbs) -> None:
-    """Add these verbs."""
-    ranged = for_days()
-    for name, (step, text) in _VERBS.items():
-        verb(verbs, name, partial(_step, step), text, ranged)
-    again = verb(verbs, "redeliver", _again, "send refused events again under new request ids, after a count", ranged)
-    again.add_argument("--yes", action="store_true", help="really do it; without it only a count is shown")
-    again.add_argument(
+def add_commands(commands: Commands) -> None:
+    """Add the steps of the pipeline and `redeliver`."""
+    days = day_arguments()
+    for name, (step, description) in _STEPS.items():
+        add_command(commands, name, partial(_step, step), description, days)
+    description = "send refused events again under new request ids, after a count"
+    redeliver = add_command(commands, "redeliver", _redeliver, description, days)
+    redeliver.add_argument("--yes", action="store_true", help="really do it; without it only a count is shown")
+    redeliver.add_argument(
         "--unconfirmed", action="store_true", help="unconfirmed ones too: the platform may have them already"
     )

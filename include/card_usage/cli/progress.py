@@ -1,7 +1,4 @@
-"""What the command line shows: progress bars (on a terminal only, quiet everywhere else) and results as tables.
-
-Counts and ids, never rows.
-"""
+"""Progress: progress bars (on a terminal only) and the output of commands as tables. Counts and ids, never rows."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def _progress(*, bounded: bool) -> Progress:
 
 @contextmanager
 def rows_bar(title: str) -> Iterator[Callable[[int], None]]:
-    """Counts rows whose number is not known before."""
+    """Shows the number of rows read; their total is not known."""
     with _progress(bounded=False) as progress:
         task = progress.add_task(title, total=None, per_second="")
         yield lambda rows: progress.advance(task, rows)
@@ -39,7 +36,7 @@ def rows_bar(title: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def delivery_bar(title: str) -> Iterator[Callable[[Delivering], None]]:
-    """Follows a delivery: done, due, rate, time left."""
+    """Shows a delivery: events done and due, rate, time left."""
     with _progress(bounded=True) as progress:
         task = progress.add_task(title, total=None, per_second="")
 
@@ -50,37 +47,37 @@ def delivery_bar(title: str) -> Iterator[Callable[[Delivering], None]]:
         yield show
 
 
-def show(told: Mapping[str, Any]) -> None:
-    """Print a result: a heading for each verb, its figures, and a table where there are several of a kind."""
-    # Not on a terminal nothing is wrapped: a log or a pipe gets whole lines.
+def print_output(output: Mapping[str, Any]) -> None:
+    """Print a command's output: each heading with its figures, and a table for a list of rows."""
+    # Without a terminal nothing is wrapped: a log or a pipe gets whole lines.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 500)
-    for name, value in told.items():
+    for name, value in output.items():
         console.print(f"[bold]{escape(name)}[/]")
         _print(console, value)
 
 
 def _print(console: Console, value: Any, name: str = "") -> None:
     if isinstance(value, Mapping):
-        figures = {key: one for key, one in value.items() if not isinstance(one, Mapping | list | tuple)}
-        if line := "  ".join(f"{key} {_text(one)}" for key, one in figures.items() if _says(one)):
+        figures = {key: part for key, part in value.items() if not isinstance(part, Mapping | list | tuple)}
+        if line := "  ".join(f"{key} {_text(figure)}" for key, figure in figures.items() if _is_shown(figure)):
             console.print(f"  {escape(f'{name}: ' if name else '')}{escape(line)}")
-        for key, one in value.items():
-            if key not in figures and one:
-                _print(console, one, key)
-    elif isinstance(value, list | tuple) and value and all(isinstance(one, Mapping) for one in value):
+        for key, part in value.items():
+            if key not in figures and part:
+                _print(console, part, key)
+    elif isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
         table = Table(box=None, pad_edge=True, header_style="dim")
-        columns = [key for key in value[0] if any(_says(one.get(key)) for one in value)]
+        columns = [key for key in value[0] if any(_is_shown(row.get(key)) for row in value)]
         for column in columns:
             table.add_column(column, justify="right" if isinstance(value[0][column], int | float) else "left")
-        for one in value:
-            table.add_row(*(escape(_text(one.get(column))) for column in columns))
+        for row in value:
+            table.add_row(*(escape(_text(row.get(column))) for column in columns))
         console.print(table)
     else:
-        for one in value if isinstance(value, list | tuple) else [value]:
-            console.print(f"  {escape(_text(one))}")
+        for line in value if isinstance(value, list | tuple) else [value]:
+            console.print(f"  {escape(_text(line))}")
 
 
-def _says(value: Any) -> bool:
+def _is_shown(value: Any) -> bool:
     return value not in (None, 0, False, "", [], {}, ())
 
 

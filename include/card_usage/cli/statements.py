@@ -1,4 +1,4 @@
-"""statement import and statement take: the platform's own statements into the ledger."""
+"""Statements: `statement import` and `statement take` import the platform's statements into the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from card_usage.cli.arguments import Call, Result, Stopped, Verbs, day, verb
+from card_usage.cli.arguments import day
+from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command, add_group
 from card_usage.config.hospital import load_hospitals
 from card_usage.errors import FileUnusable
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
@@ -14,52 +15,54 @@ from card_usage.reconciliation.statement_import import import_files, import_fold
 from card_usage.windows import instant
 
 
-def _import(call: Call) -> Result:
-    args = call.args
-    hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
-    given = ImportOptions(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
-    with call.ledger() as ledger:
-        found = import_files(ledger, Reader.of(call.settings), hospitals, args.files, given, now=call.now)
-    return {"statement": [one.summary() for one in found]}, all(one.against.clean for one in found)
+def _import(invocation: Invocation) -> Result:
+    args = invocation.args
+    hospitals = {hospital.id: hospital for hospital in load_hospitals(invocation.settings.hospitals)}
+    options = ImportOptions(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
+    with invocation.ledger() as ledger:
+        imported = import_files(
+            ledger, Reader.of(invocation.settings), hospitals, args.files, options, now=invocation.now
+        )
+    clean = all(statement.against.clean for statement in imported)
+    return Result(settled=clean, output={"statement": [statement.summary() for statement in imported]})
 
 
-def _take(call: Call) -> Result:
-    hospitals = {one.id: one for one in load_hospitals(call.settings.hospitals)}
-    folder = call.args.folder or call.settings.statements
-    if call.args.folder and not folder.is_dir():
+def _take(invocation: Invocation) -> Result:
+    hospitals = {hospital.id: hospital for hospital in load_hospitals(invocation.settings.hospitals)}
+    folder = invocation.args.folder or invocation.settings.statements
+    if invocation.args.folder and not folder.is_dir():
         raise FileUnusable(path=folder.as_posix(), reason="no such folder")
-    with call.ledger() as ledger:
-        taken = import_folder(ledger, Reader.of(call.settings), hospitals, folder, now=call.now)
-    told = {"statement": [one.summary() for one in taken.imported] or "nothing to import"}
+    with invocation.ledger() as ledger:
+        taken = import_folder(ledger, Reader.of(invocation.settings), hospitals, folder, now=invocation.now)
+    summaries = [statement.summary() for statement in taken.imported]
+    output: Output = {"statement": summaries or "nothing to import"}
     if taken.refused:
-        raise Stopped(told | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])
-    return told, all(one.against.clean for one in taken.imported)
+        raise CommandStopped(output | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])
+    return Result(settled=all(statement.against.clean for statement in taken.imported), output=output)
 
 
 def _moment(text: str) -> datetime:
     """A local date and time."""
     try:
-        found = datetime.fromisoformat(text)
+        value = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no time: write it as 2026-11-23T08:30") from None
-    return found.astimezone(UTC) if found.tzinfo else instant(found)
+    return value.astimezone(UTC) if value.tzinfo else instant(value)
 
 
-def add(verbs: Verbs) -> None:
-    """Add these verbs."""
-    parts = verbs.add_parser("statement", help="the platform's daily statements: import, take").add_subparsers(
-        dest="what", required=True, metavar="WHAT"
-    )
+def add_commands(commands: Commands) -> None:
+    """Add `statement import` and `statement take`."""
+    group = add_group(commands, "statement", "the platform's daily statements: import, take")
     json = argparse.ArgumentParser(add_help=False)
     json.add_argument("--json", action="store_true", help="print the result as JSON")
-    one = verb(parts, "import", _import, "import CSV or XLSX files, all or none, and weigh them", json)
-    one.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    one.add_argument("--layout", metavar="NAME", help="of include/statement_layouts; the one that fits if not said")
-    one.add_argument("--hospital", metavar="ID", help="for files that do not say it")
-    one.add_argument("--day", type=day, metavar="DATE", help="for files that do not say it")
-    one.add_argument(
+    files = add_command(group, "import", _import, "import CSV or XLSX files, all or none, and weigh them", json)
+    files.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    files.add_argument("--layout", metavar="NAME", help="of include/statement_layouts; the one that fits if not said")
+    files.add_argument("--hospital", metavar="ID", help="for files that do not say it")
+    files.add_argument("--day", type=day, metavar="DATE", help="for files that do not say it")
+    files.add_argument(
         "--as-of", type=_moment, metavar="TIME", help="when it was exported (local); the file's own time if not said"
     )
-    many = verb(parts, "take", _take, "import whatever lies in the drop folder", json)
-    many.add_argument("folder", nargs="?", type=Path, help="CARD_USAGE_STATEMENTS if not said")
-    many.set_defaults(hospital=None)
+    folder = add_command(group, "take", _take, "import whatever lies in the drop folder", json)
+    folder.add_argument("folder", nargs="?", type=Path, help="CARD_USAGE_STATEMENTS if not said")
+    folder.set_defaults(hospital=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -240,6 +240,24 @@ def load_hospital(directory: Path, hospital_id: str) -> Hospital:
 def load_hospitals(directory: Path) -> tuple[Hospital, ...]:
     """Every hospital of the directory, by id."""
     return tuple(load_hospital(directory, hospital_id) for hospital_id in hospital_ids(directory))
+
+
+class ValidHospitals(NamedTuple):
+    """The hospitals whose files are valid, by id, and the problem of each file that is not (id -> one line)."""
+
+    hospitals: list[Hospital]
+    broken: dict[str, str]
+
+
+def load_valid_hospitals(directory: Path) -> ValidHospitals:
+    """Every hospital of the directory whose file is valid: one invalid file does not concern the others."""
+    loaded = ValidHospitals([], {})
+    for hospital_id in hospital_ids(directory):
+        try:
+            loaded.hospitals.append(load_hospital(directory, hospital_id))
+        except BadHospitalFile as problem:
+            loaded.broken[hospital_id] = str(problem)
+    return loaded
 
 
 def hospital_ids(directory: Path) -> tuple[str, ...]:

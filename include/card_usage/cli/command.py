@@ -1,0 +1,109 @@
+"""Command: what a command of the command line receives, what it returns, and how it is added to the parser."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from card_usage.config.connections import Connection
+from card_usage.config.settings import Settings
+from card_usage.context import Context
+from card_usage.errors import CardUsageError
+from card_usage.ledger.database import Ledger, open_ledger
+from card_usage.windows import Window, day_window
+
+Output = dict[str, Any]
+"""Heading -> counts, a table's rows, or a text."""
+Commands = Any
+"""What `add_subparsers` returns; argparse does not export its type."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a command prints: `text` as it is, otherwise `output` as tables or, with --json, as JSON.
+
+    `settled`: nothing that was due is left, or all is well: exit code 0, otherwise 1.
+    """
+
+    settled: bool = True
+    output: Output = field(default_factory=dict)
+    text: str | None = None
+
+
+class CommandStopped(Exception):
+    """A command ended early because of `error`; `output` is what it did until then."""
+
+    def __init__(self, output: Output, error: CardUsageError) -> None:
+        super().__init__(str(error))
+        self.output, self.error = output, error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """One invocation of a command: its arguments, the settings of the environment and the present instant."""
+
+    args: argparse.Namespace
+    settings: Settings
+    connection_of: Callable[[str], Connection]
+    now: datetime
+
+    @property
+    def window(self) -> Window:
+        """The days from --from to --to."""
+        return Window(day_window(self.args.first).start, day_window(self.args.last).end)
+
+    @contextmanager
+    def context(self) -> Iterator[Context]:
+        """The context of --hospital."""
+        with Context.open(self.args.hospital, self.settings, self.connection_of) as context:
+            yield context
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger, for commands that do not concern a single hospital."""
+        ledger = open_ledger(self.settings.ledger_url, self.settings.keyring)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+Handler = Callable[[Invocation], Result]
+SetupHandler = Callable[[argparse.Namespace, Mapping[str, str]], str]
+"""Of a command that needs no complete settings: arguments and environment -> text to print."""
+
+
+def add_command(
+    commands: Commands, name: str, handler: Handler, description: str, *parents: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """Add a command that `handler` carries out; returns its parser, for further arguments."""
+    parser = _add_parser(commands, name, description, *parents)
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def add_setup_command(
+    commands: Commands, name: str, handler: SetupHandler, description: str
+) -> argparse.ArgumentParser:
+    """The same for a command that needs no complete settings."""
+    parser = _add_parser(commands, name, description)
+    parser.set_defaults(setup_handler=handler)
+    return parser
+
+
+def add_group(commands: Commands, name: str, description: str) -> Commands:
+    """Add a group of commands: `statement import`, `statement take`."""
+    return commands.add_parser(name, help=description).add_subparsers(dest="what", required=True, metavar="WHAT")
+
+
+def _add_parser(
+    commands: Commands, name: str, description: str, *parents: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, parents=list(parents), help=description, description=description
+    )
+    return parser
