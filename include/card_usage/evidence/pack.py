@@ -99,7 +99,7 @@ def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
 
 
 def _live(key: str, rows: list[Any]) -> Live:
-    one = rows[0]
+    event_row = rows[0]
     chain, proved = "", False
     chains: list[str] = []
     called_at: list[datetime] = []
@@ -111,12 +111,23 @@ def _live(key: str, rows: list[Any]) -> Live:
         chains.append(chain)
         called_at.append(row.call_at)
         proved = proved or row.call_status == "delivered"
-    content = hashed(*(getattr(one, name) for name in _CONTENT))[:32]
+    content = hashed(*(getattr(event_row, name) for name in _CONTENT))[:32]
     marks = "".join(
-        letter for letter, name in (("x", "vanished_at"), ("v", "voided_at"), ("c", "changed_at")) if getattr(one, name)
+        letter
+        for letter, name in (("x", "vanished_at"), ("v", "voided_at"), ("c", "changed_at"))
+        if getattr(event_row, name)
     )
-    row = Row(key, one.request_id, one.generation, one.status, marks or "-", content, len(chains), chain or "-")
-    return Live(row, one.staged_at, tuple(chains), tuple(called_at), proved)
+    row = Row(
+        key,
+        event_row.request_id,
+        event_row.generation,
+        event_row.status,
+        marks or "-",
+        content,
+        len(chains),
+        chain or "-",
+    )
+    return Live(row, event_row.staged_at, tuple(chains), tuple(called_at), proved)
 
 
 class Written(NamedTuple):
@@ -141,10 +152,10 @@ def write(connection: Connection, hospital: str, day: date, folder: Path) -> Wri
             file.write(line.encode("ascii"))
 
         put(f"# {FORM} {hospital} {day.isoformat()}\n")
-        for one in live(connection, hospital, day):
-            put(one.row.line)
+        for current in live(connection, hospital, day):
+            put(current.row.line)
             events += 1
-            attempts += one.row.attempts
+            attempts += current.row.attempts
     with path.open("rb") as made:
         os.fsync(made.fileno())
     return Written(path, digest.hexdigest(), events, attempts)

@@ -1,4 +1,4 @@
-"""Evidence: a chain over settled days that makes any later change of the ledger visible, and says of which row.
+"""Seal: a chain of evidence over settled days that makes any later change of the ledger visible, and says of which row.
 
 The events of a day lie in a pack (`card_usage.evidence.pack`). A link in the ledger (table `evidence`) covers the
 pack's digest, its counts and the link before it, for each hospital one chain (`.chain`); its seal is keyed, so that
@@ -78,18 +78,18 @@ def make(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: datetim
         before = next((link for link in reversed(chain) if link.day == day), None)
         reason = "day verified"
         if before is not None:
-            found: dict[str, int] = {}
+            kinds: dict[str, int] = {}
             broken: list[Change] = []
             for change in changes(connection, folder, before):
-                found[change.how] = found.get(change.how, 0) + 1
+                kinds[change.how] = kinds.get(change.how, 0) + 1
                 if change.how in BROKEN:
                     broken.append(change)
             if broken:
                 row = f"{broken[0].key}, {broken[0].how}"
                 raise EvidenceBroken(hospital=hospital, day=day, count=len(broken), row=row)
-            if not found:
+            if not kinds:
                 return None
-            reason = ", ".join(f"{how}: {count}" for how, count in sorted(found.items()))
+            reason = ", ".join(f"{how}: {count}" for how, count in sorted(kinds.items()))
         temporary = write(connection, hospital, day, folder)
     return append(ledger, hospital, day, folder, temporary, before, reason, now)
 
@@ -114,7 +114,10 @@ class Verified:
 
     def summary(self) -> dict[str, object]:
         """Days, keys and counts, nothing about patients."""
-        rows = [{"day": one.day.isoformat(), "row": one.key, "what": one.how} for one in (*self.broken, *self.grown)]
+        rows = [
+            {"day": change.day.isoformat(), "row": change.key, "what": change.how}
+            for change in (*self.broken, *self.grown)
+        ]
         return {
             "hospital": self.hospital,
             "sound": self.sound,

@@ -1,8 +1,8 @@
-"""Narrowing: which windows of a day have to be compared record by record, from what its minutes count and check up to.
+"""Minute ranges: which windows of a day have to be compared record by record, by what its minutes count and sum up to.
 
 Promises: every minute that may differ lies in a window; no more than `MOST_ASKED` windows a day but where one window
 would hold more than `SLICE` records; minutes that lie between two of them and hold few records are compared along,
-for a question costs the HIS more than they do.
+for a query costs the HIS more than they do.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def differing(
     """Set the HIS's minutes against the ledger's. Where one side has a record whose time says no minute, it may be
     any."""
     changed = {hour * 60 + n for hour in range(24) for n in marker.changed(hour, marks.get(hour))}
-    theirs = {one.minute: (one.rows, one.voided) for one in tallies}
-    ours = {one.minute: (one.present, one.voided) for one in held if one.present}
+    theirs = {tally.minute: (tally.rows, tally.voided) for tally in tallies}
+    ours = {count.minute: (count.present, count.voided) for count in held if count.present}
     uneven = {minute for minute in {*theirs, *ours} if theirs.get(minute) != ours.get(minute)}
     if None in uneven:
         return Differing(frozenset(MINUTES), frozenset(changed))
@@ -67,8 +67,9 @@ def differing(
 def expected(tallies: Iterable[MinuteTally], held: Iterable[MinuteCount]) -> list[int]:
     """Records of each of the 1440 minutes: of HIS or ledger, whichever has more."""
     rows = [0] * len(MINUTES)
-    sides = ((one.minute, one.rows) for one in tallies), ((one.minute, one.present + one.vanished) for one in held)
-    for minute, records in chain(*sides):
+    theirs = ((tally.minute, tally.rows) for tally in tallies)
+    ours = ((count.minute, count.present + count.vanished) for count in held)
+    for minute, records in chain(theirs, ours):
         if minute is not None:
             rows[minute] = max(rows[minute], records)
     return rows

@@ -1,7 +1,7 @@
-"""Reconcile: count the HIS, the ledger and the platform again, set one against the other, keep what came of it.
+"""Reconcile: count the HIS, the ledger and the platform again, set one against the other, save what came of it.
 
 What the figures mean and which equations they satisfy stands in `card_usage.reconciliation.balance`; here they
-are read and kept. The same day again replaces what was kept of it.
+are read and saved. The same day again replaces what was saved of it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class LedgerDay(NamedTuple):
 
     def staged(self, feed: str) -> int:
         """Events of a feed."""
-        return sum(one.events for one in self.cells if one.feed == feed)
+        return sum(cell.events for cell in self.cells if cell.feed == feed)
 
 
 def read_day(connection: Connection, hospital: Hospital, day: date, *, now: datetime) -> LedgerDay:
@@ -114,8 +114,8 @@ def weigh(
 ) -> Reconciliation:
     """Set what was read of the ledger against the HIS."""
     cells: dict[str, Counter[Cell]] = {}
-    for one in read.cells:
-        cells.setdefault(one.feed, Counter())[one.cell] += one.events
+    for counted in read.cells:
+        cells.setdefault(counted.feed, Counter())[counted.cell] += counted.events
     causes: dict[str, Counter[str]] = {}
     for cause in read.causes:
         causes.setdefault(cause.feed, Counter())[cause.rule] += cause.events
@@ -193,12 +193,12 @@ def against_statement(connection: Connection, hospital: Hospital, day: date) -> 
 def weigh_statement(ledger: Ledger, hospital: Hospital, day: date, *, now: datetime) -> PlatformDay:
     """Set an imported statement against the ledger and keep what comes of it; the HIS is not asked."""
     with ledger.read() as connection:
-        found = against_statement(connection, hospital, day)
-    if found is None:
+        weighed = against_statement(connection, hospital, day)
+    if weighed is None:
         raise ValueError(f"{hospital.id} has no statement of {day}")
     with ledger.write() as connection:
-        _save_platform(connection, found, now)
-    return found
+        _save_platform(connection, weighed, now)
+    return weighed
 
 
 def _as_sent(hospital: Hospital, bucket: Bucket) -> Bucket:
@@ -233,16 +233,16 @@ def last_counts(connection: Connection, hospital: str, day: date) -> StoredCount
     query = select(reconciliation.c.feed, reconciliation.c.counts, reconciliation.c.at).where(
         reconciliation.c.hospital == hospital, reconciliation.c.day == day, reconciliation.c.feed != EVERY_FEED
     )
-    found: dict[str, SourceCount] = {}
+    source: dict[str, SourceCount] = {}
     moved_here: dict[str, int] = {}
     at: list[datetime] = []
     for feed, text, counted_at in connection.execute(query):
         figures: dict[str, Any] = json.loads(text)
         moved_here[feed] = figures.get("moved_here", 0)
         if figures["source"] is not None:
-            found[feed] = SourceCount(figures["source"], figures["source_voided"])
+            source[feed] = SourceCount(figures["source"], figures["source_voided"])
             at.append(counted_at)
-    return StoredCounts(found, moved_here, min(at, default=None))
+    return StoredCounts(source, moved_here, min(at, default=None))
 
 
 def save(connection: Connection, result: Reconciliation, now: datetime) -> None:

@@ -33,19 +33,19 @@ class Marker:
     def __init__(self, keyring: Keyring, hospital: str, feed: str, day: date, tallies: Iterable[MinuteTally]) -> None:
         self._keyring, self._of = keyring, f"{hospital} {feed} {day}"
         self._hours: dict[int, dict[int, MinuteTally]] = {}
-        for one in tallies:
-            if one.minute is not None:
-                self._hours.setdefault(one.minute // 60, {})[one.minute % 60] = one
+        for tally in tallies:
+            if tally.minute is not None:
+                self._hours.setdefault(tally.minute // 60, {})[tally.minute % 60] = tally
 
     def mark(self, hour: int) -> Mark | None:
         """What to write down. None: there is no row, or the HIS has no checksum."""
-        busy = sum(one.rows for one in self._hours.get(hour, {}).values()) >= BUSY
+        busy = sum(tally.rows for tally in self._hours.get(hour, {}).values()) >= BUSY
         return self._minutes(hour) if busy else self._whole(hour)
 
     def marks(self, hours: Iterable[int] = range(24)) -> dict[int, Mark]:
         """Of all hours that have one."""
-        found = {hour: self.mark(hour) for hour in hours}
-        return {hour: mark for hour, mark in found.items() if mark is not None}
+        marks = {hour: self.mark(hour) for hour in hours}
+        return {hour: mark for hour, mark in marks.items() if mark is not None}
 
     def changed(self, hour: int, kept: Mark | None) -> Sequence[int]:
         """Minutes of the hour, 0 to 59, that may not be as they were when `kept` was written down."""
@@ -59,21 +59,21 @@ class Marker:
 
     def _whole(self, hour: int) -> str | None:
         tallies = self._hours.get(hour, {}).values()
-        checksums = [one.checksum for one in tallies if one.checksum is not None]
+        checksums = [tally.checksum for tally in tallies if tally.checksum is not None]
         if not tallies or len(checksums) < len(tallies):
             return None
-        rows, voided = sum(one.rows for one in tallies), sum(one.voided for one in tallies)
+        rows, voided = sum(tally.rows for tally in tallies), sum(tally.voided for tally in tallies)
         return self._keyring.digest(f"{self._of} {hour} {rows} {voided} {sum(checksums)}")
 
     def _minutes(self, hour: int) -> list[str] | None:
         tallies = self._hours.get(hour, {})
-        if any(one.checksum is None for one in tallies.values()):
+        if any(tally.checksum is None for tally in tallies.values()):
             return None
-        found = [""] * 60
-        for n, one in tallies.items():
-            told = f"{self._of} {hour}:{n} {one.rows} {one.voided} {one.checksum}"
-            found[n] = self._keyring.digest(told)[:_OF_A_MINUTE]
-        return found
+        minutes = [""] * 60
+        for n, tally in tallies.items():
+            text = f"{self._of} {hour}:{n} {tally.rows} {tally.voided} {tally.checksum}"
+            minutes[n] = self._keyring.digest(text)[:_OF_A_MINUTE]
+        return minutes
 
 
 def load(connection: Connection, hospital: str, feed: str, day: date) -> dict[int, Mark]:
@@ -98,10 +98,10 @@ def save(
 ) -> None:
     """Write the marks of these hours down; hours without one are forgotten, others stay as they are."""
     before = load(connection, hospital, feed, day)
-    found = {hour: mark for hour, mark in before.items() if hour not in hours}
-    found |= {hour: marks[hour] for hour in hours if hour in marks}
-    if found == before:
+    after = {hour: mark for hour, mark in before.items() if hour not in hours}
+    after |= {hour: marks[hour] for hour in hours if hour in marks}
+    if after == before:
         return
-    values = {"hours": json.dumps(found, sort_keys=True), "at": now}
+    values = {"hours": json.dumps(after, sort_keys=True), "at": now}
     key = {"hospital": hospital, "feed": feed, "day": day}
     upsert(connection, source_mark, key, values)

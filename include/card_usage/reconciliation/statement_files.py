@@ -95,17 +95,17 @@ class Layout(BaseModel):
 
 def load_layouts(folder: Path = LAYOUTS) -> Mapping[str, Layout]:
     """Every layout of a folder, by name. Raises StatementError for one that cannot be read."""
-    found = {}
+    layouts = {}
     for path in sorted(folder.glob("*.toml")):
         try:
-            found[path.stem] = Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8"))})
+            layouts[path.stem] = Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8"))})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise StatementError(path=path.name, line=1, field="(layout)", problem=f"no TOML: {error}") from None
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             field = ".".join(map(str, first["loc"])) or "(layout)"
             raise StatementError(path=path.name, line=1, field=field, problem=first["msg"]) from None
-    return found
+    return layouts
 
 
 class _Line(NamedTuple):
@@ -179,9 +179,9 @@ class Reader:
         self, hospitals: Iterable[Hospital], tables: Mapping[str, CodeTable], layouts: Mapping[str, Layout]
     ) -> None:
         self._by_platform_id: dict[str, list[str]] = {}
-        for one in hospitals:
-            self._by_platform_id.setdefault(one.platform.hospital_id, []).append(one.id)
-        self._ids = {one for ids in self._by_platform_id.values() for one in ids}
+        for hospital in hospitals:
+            self._by_platform_id.setdefault(hospital.platform.hospital_id, []).append(hospital.id)
+        self._ids = {hospital for ids in self._by_platform_id.values() for hospital in ids}
         self._tables = tables
         self._layouts = layouts
 
@@ -193,42 +193,12 @@ class Reader:
 
     def read(self, path: Path, options: ImportOptions, *, now: datetime) -> list[Statement]:
         """All statements of a file, one a hospital and day. Raises StatementError and reads nothing half."""
-        try:
-            size, changed = path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            content = path.read_bytes() if size <= LARGEST else b""
-        except OSError as error:
-            raise _wrong(path, 1, "(file)", f"cannot be read: {error.strerror}") from None
-        if path.suffix.lower() not in ENDINGS or size > LARGEST:
-            raise _wrong(path, 1, "(file)", f"is no {' or '.join(ENDINGS)} file of at most {LARGEST:,} bytes")
+        content, changed = _content(path)
         if options.hospital is not None and options.hospital not in self._ids:
             raise _wrong(path, 1, "hospital", f"there is no hospital '{options.hospital}'")
         layout, head, lines = self._opened(path, content, options.layout)
-        at = {field: head.cells.index(heading) for field, heading in layout.headings.items()}
-        for field, said in (("hospital", options.hospital), ("day", options.day)):
-            if field not in at and said is None:
-                raise _wrong(path, head.number, field, f"the file does not say it: name it with --{field}")
-        counts: dict[tuple[str, date], Counter[Bucket]] = {}
-        first_at: dict[tuple[str, date, Bucket], int] = {}
-        for line in lines:
-            cells = {field: line.cells[n] if n < len(line.cells) else None for field, n in at.items()}
-            first = next(str(cell).strip() for cell in line.cells if cell is not None and str(cell).strip())
-            uses = self._uses(path, line.number, cells["uses"])
-            if first in layout.rows.totals:
-                total = sum(one.total() for one in counts.values())
-                if uses != total:
-                    raise _wrong(
-                        path, line.number, "uses", f"the total says {uses}, the rows above it add up to {total}"
-                    )
-                continue
-            hospital = options.hospital if "hospital" not in at else self._hospital(path, line.number, cells, options)
-            day = options.day if "day" not in at else self._day(path, line.number, cells["day"])
-            assert hospital is not None  # noqa: S101 - demanded above
-            assert day is not None  # noqa: S101
-            bucket = self._bucket(path, line.number, {field: cells[field] for field in layout.dimensions})
-            before = first_at.setdefault((hospital, day, bucket), line.number)
-            if before != line.number and not layout.rows.add_up:
-                raise _wrong(path, line.number, "uses", f"the same count stands in line {before} already")
-            counts.setdefault((hospital, day), Counter())[bucket] += uses
+        columns = _columns(path, layout, head, options)
+        counts = self._counts(path, layout, columns, lines, options)
         if not counts:
             if options.hospital is None or options.day is None:
                 raise _wrong(
@@ -249,13 +219,42 @@ class Reader:
             for (hospital, day), of_day in counts.items()
         ]
 
+    def _counts(
+        self, path: Path, layout: Layout, columns: Mapping[str, int], lines: Iterable[_Line], options: ImportOptions
+    ) -> dict[tuple[str, date], Counter[Bucket]]:
+        """The counts of all lines, by hospital and day. A line with a total is checked and counts nothing."""
+        counts: dict[tuple[str, date], Counter[Bucket]] = {}
+        first_at: dict[tuple[str, date, Bucket], int] = {}
+        for line in lines:
+            cells = {field: line.cells[n] if n < len(line.cells) else None for field, n in columns.items()}
+            first = next(str(cell).strip() for cell in line.cells if cell is not None and str(cell).strip())
+            uses = self._uses(path, line.number, cells["uses"])
+            if first in layout.rows.totals:
+                total = sum(of_day.total() for of_day in counts.values())
+                if uses != total:
+                    problem = f"the total says {uses}, the rows above it add up to {total}"
+                    raise _wrong(path, line.number, "uses", problem)
+                continue
+            hospital = (
+                options.hospital if "hospital" not in columns else self._hospital(path, line.number, cells, options)
+            )
+            day = options.day if "day" not in columns else self._day(path, line.number, cells["day"])
+            assert hospital is not None  # noqa: S101 - `_columns` demands it
+            assert day is not None  # noqa: S101
+            bucket = self._bucket(path, line.number, {field: cells[field] for field in layout.dimensions})
+            before = first_at.setdefault((hospital, day, bucket), line.number)
+            if before != line.number and not layout.rows.add_up:
+                raise _wrong(path, line.number, "uses", f"the same count stands in line {before} already")
+            counts.setdefault((hospital, day), Counter())[bucket] += uses
+        return counts
+
     def _opened(self, path: Path, content: bytes, name: str | None) -> tuple[Layout, _Line, Iterator[_Line]]:
         """The layout that fits, the line with its headings, and the lines below it."""
         if name is not None and name not in self._layouts:
             raise _wrong(path, 1, "(layout)", f"there is no layout '{name}': take one of {', '.join(self._layouts)}")
         wanted = [self._layouts[name]] if name else list(self._layouts.values())
         # Titles may stand above the headings. The layout that says most of a file is the one meant.
-        for layout in sorted(wanted, key=lambda one: -len(one.headings)):
+        for layout in sorted(wanted, key=lambda layout: -len(layout.headings)):
             lines = _lines(path, content, layout.sheet)
             for number, line in enumerate(lines):
                 cells = [None if cell is None else str(cell).strip() for cell in line.cells]
@@ -327,6 +326,27 @@ class Reader:
             if len(alike) == 1:
                 return alike[0]
         raise _wrong(path, line, field, f"'{text[:40]}' is neither a code nor a name of the standard table")
+
+
+def _content(path: Path) -> tuple[bytes, datetime]:
+    """What is in a file, and when it was last changed."""
+    try:
+        size, changed = path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        content = path.read_bytes() if size <= LARGEST else b""
+    except OSError as error:
+        raise _wrong(path, 1, "(file)", f"cannot be read: {error.strerror}") from None
+    if path.suffix.lower() not in ENDINGS or size > LARGEST:
+        raise _wrong(path, 1, "(file)", f"is no {' or '.join(ENDINGS)} file of at most {LARGEST:,} bytes")
+    return content, changed
+
+
+def _columns(path: Path, layout: Layout, head: _Line, options: ImportOptions) -> Mapping[str, int]:
+    """Which field stands in which column. What the file does not say, the options must."""
+    columns = {field: head.cells.index(heading) for field, heading in layout.headings.items()}
+    for field, said in (("hospital", options.hospital), ("day", options.day)):
+        if field not in columns and said is None:
+            raise _wrong(path, head.number, field, f"the file does not say it: name it with --{field}")
+    return columns
 
 
 def _plain(said: Any) -> str:

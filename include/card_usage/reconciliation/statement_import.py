@@ -51,21 +51,21 @@ def import_files(
     now: datetime,
 ) -> list[Imported]:
     """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
-    found = [one for path in paths for one in reader.read(path, options, now=now)]
+    statements = [statement for path in paths for statement in reader.read(path, options, now=now)]
     with ledger.write() as connection:
-        statement_store.save(connection, found, now=now)
+        statement_store.save(connection, statements, now=now)
     imported = [
         Imported(
-            file=one.file,
-            layout=one.layout,
-            hospital=one.hospital,
-            day=one.day,
-            uses=one.uses,
-            against=weigh_statement(ledger, hospitals[one.hospital], one.day, now=now),
+            file=statement.file,
+            layout=statement.layout,
+            hospital=statement.hospital,
+            day=statement.day,
+            uses=statement.uses,
+            against=weigh_statement(ledger, hospitals[statement.hospital], statement.day, now=now),
         )
-        for one in found
+        for statement in statements
     ]
-    for hospital in sorted({one.hospital for one in found}):
+    for hospital in sorted({statement.hospital for statement in statements}):
         watermark.advance(ledger, hospitals[hospital], now=now)
     return imported
 
@@ -107,13 +107,13 @@ def import_folder(
 
 def waiting(folder: Path, *, now: datetime, settle_seconds: float = 5) -> list[Path]:
     """Statements that lie in a drop folder, whole ones only, the oldest first."""
-    found = []
+    settled = []
     for path in folder.glob("*") if folder.is_dir() else ():
         if path.suffix.lower() in ENDINGS and path.is_file() and not path.name.startswith((".", "~")):
             changed = path.stat().st_mtime
             if now.timestamp() - changed >= settle_seconds:
-                found.append((changed, path.name, path))
-    return [path for _, _, path in sorted(found)]
+                settled.append((changed, path.name, path))
+    return [path for _, _, path in sorted(settled)]
 
 
 def _move(path: Path, into: Path, now: datetime) -> Path:

@@ -1,4 +1,4 @@
-"""Platform leg: what the platform's statement counts, against what its answers prove. Pure; nothing here reads.
+"""Statement match: what the platform's statement counts, against what its answers prove. Pure; nothing here reads.
 
 A statement has no records, only counts, told apart as far as it goes (hour, scene, channel, card type, department). In
 each bucket:
@@ -85,12 +85,12 @@ class PlatformDay:
 
     def by(self, field: str) -> Mapping[str | int | None, tuple[int, int]]:
         """Missing and surplus by one of the fields that the statement tells apart."""
-        found: dict[str | int | None, tuple[int, int]] = {}
-        for one in self.gaps:
-            value = getattr(one.bucket, field)
-            missing, surplus = found.get(value, (0, 0))
-            found[value] = (missing + max(0, -one.gap), surplus + max(0, one.gap))
-        return dict(sorted(found.items(), key=lambda pair: (pair[0] is None, str(pair[0]).zfill(2))))
+        sums: dict[str | int | None, tuple[int, int]] = {}
+        for gap in self.gaps:
+            value = getattr(gap.bucket, field)
+            missing, surplus = sums.get(value, (0, 0))
+            sums[value] = (missing + max(0, -gap.gap), surplus + max(0, gap.gap))
+        return dict(sorted(sums.items(), key=lambda pair: (pair[0] is None, str(pair[0]).zfill(2))))
 
     def summary(self) -> dict[str, object]:
         """Counts and codes, fit for JSON."""
@@ -137,7 +137,7 @@ def compare(
         doubtful[bucket.only(dimensions)] += maybe
     gaps = []
     missing = surplus = unanswered = 0
-    for bucket in sorted({*theirs, *proved}, key=lambda one: tuple(map(str, one))):
+    for bucket in sorted({*theirs, *proved}, key=lambda bucket: tuple(map(str, bucket))):
         more = theirs[bucket] - proved[bucket]
         explained = min(max(more, 0), doubtful[bucket])
         unanswered += explained

@@ -63,17 +63,16 @@ class _Day(NamedTuple):
     @property
     def against(self) -> str:
         """What speaks against it, in classes and counts; "" for what was only not counted."""
-        found = [f"{name} {self.counts[name]}" for name in _AGAINST if self.counts.get(name)]
-        return ", ".join(found)
+        return ", ".join(f"{name} {self.counts[name]}" for name in _AGAINST if self.counts.get(name))
 
 
 def advance(ledger: Ledger, hospital: Hospital, *, now: datetime) -> tuple[Mark, ...]:
     """Move each feed's mark as far as it may stand now, forwards or back."""
-    found = []
+    moved = []
     for feed in hospital.his.feeds:
         with ledger.write() as connection:
-            found.append(_advance(connection, hospital, feed, now))
-    return tuple(found)
+            moved.append(_advance(connection, hospital, feed, now))
+    return tuple(moved)
 
 
 def marks(connection: Connection, hospital: Hospital) -> tuple[Mark, ...]:

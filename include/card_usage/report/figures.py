@@ -51,7 +51,7 @@ def figures(
     stored = last_counts(connection, hospital.id, day)
     weighed = weigh_day(connection, hospital, day, stored.source, now=now, moved_here=stored.moved_here)
     gate = verdicts_in_force(connection, hospital.id, day_window(day))
-    withheld = any(one.withholds for one in gate)
+    withheld = any(result.withholds for result in gate)
     totals = totals_of(weighed)
     quarantine = quarantine_of(counts.causes(connection, hospital.id, day, day), words)
     refusals = _refusals(counts.refusals(connection, hospital.id, day, day))
@@ -170,20 +170,20 @@ def _calls(counted: Iterable[counts.AnswerCount]) -> list[Figures]:
     return [{"answer": answer, "calls": calls} for answer, calls in ordered]
 
 
-def _gate(given: tuple[StoredVerdict, ...], words: Words) -> Figures:
+def _gate(results: tuple[StoredVerdict, ...], words: Words) -> Figures:
     """The hardest verdict of the day's windows with all reasons; null where the day was never checked."""
-    if not given:
+    if not results:
         return {"verdict": None, "at": None, "decision": None, "reasons": []}
-    worst = max(given, key=lambda one: (LEVELS.index(one.level), one.at))
+    worst = max(results, key=lambda result: (LEVELS.index(result.level), result.at))
     reasons = [
         {
-            "window": one.verdict.window,
+            "window": result.verdict.window,
             "code": reason.code,
             "level": reason.level,
             "text": reason_text(reason, words.language),
         }
-        for one in given
-        for reason in one.verdict.reasons
+        for result in results
+        for reason in result.verdict.reasons
     ]
     return {
         "verdict": worst.level,

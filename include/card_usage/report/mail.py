@@ -1,4 +1,4 @@
-"""The report as a mail: subject, plain text, and HTML that a mail client shows.
+"""Mail: the report as a mail: subject, plain text, and HTML that a mail client shows.
 
 Mail clients (Outlook draws with Word) know neither SVG nor style sheets nor flex boxes: the HTML is tables with
 styles on each cell, bars are coloured cells, and nothing is fetched. It says what the page's first screen says, and
@@ -42,7 +42,11 @@ def mail(figures: Figures, *, link: str = "") -> Mail:
     fleet = "hospitals" in figures
     about = words("fleet.title") if fleet else figures["hospital"]["name"]
     when = figures["month"] if "month" in figures else figures["day"]
-    acts = [{**one, "hospital_name": named(one, words)} for one in figures["causes"]] if fleet else figures["actions"]
+    acts = (
+        [{**cause, "hospital_name": named(cause, words)} for cause in figures["causes"]]
+        if fleet
+        else figures["actions"]
+    )
     common: Mapping[str, Any] = {
         "f": figures,
         "w": words,
@@ -82,13 +86,13 @@ def _source(figures: Figures) -> int | None:
 def _parts(figures: Figures, words: Words) -> list[dict[str, Any]]:
     """The bar: what became of what the ledger holds, in hundredths that add up to 100."""
     totals, classes = figures["totals"], figures["classes"]
-    found = [
+    parts = [
         (words("class.delivered"), classes["delivered"], "#009e73"),
         (words("head.waiting"), totals["waiting"], "#56b4e9"),
         (words("head.for_people"), totals["for_people"], "#e69f00"),
         (words("class.voided"), classes["voided"], "#9aa5b1"),
     ]
-    shown = [one for one in found if one[1] > 0]
+    shown = [part for part in parts if part[1] > 0]
     whole = sum(events for _, events, _ in shown)
     widths = [max(1, round(100 * events / whole)) for _, events, _ in shown]
     if widths:
@@ -115,14 +119,16 @@ def _text(common: Mapping[str, Any], words: Words) -> str:
     if common["actions"]:
         lines += ["", words("section.todo")]
         lines += [
-            f"- {one['hospital_name'] + ' ' if 'hospital_name' in one else ''}{words.sentence(one['what'])}"
-            f" ({words.number(one['events'])}){words('head.colon')}{one['to_do']} [{one['who']}]"
-            for one in common["actions"]
+            f"- {action['hospital_name'] + ' ' if 'hospital_name' in action else ''}{words.sentence(action['what'])}"
+            f" ({words.number(action['events'])}){words('head.colon')}{action['to_do']} [{action['who']}]"
+            for action in common["actions"]
         ]
-    troubled = [one for one in common["hospitals"] if one["level"] not in ("complete", "empty")]
+    troubled = [hospital for hospital in common["hospitals"] if hospital["level"] not in ("complete", "empty")]
     if troubled:
         lines += ["", words("fleet.hospitals")]
-        lines += [f"- {one['name']}{words('head.colon')}{words('level.' + one['level'])}" for one in troubled]
+        lines += [
+            f"- {hospital['name']}{words('head.colon')}{words('level.' + hospital['level'])}" for hospital in troubled
+        ]
     if common["link"]:
         lines += ["", f"{words('mail.whole')} {common['link']}"]
     return "\n".join([*lines, "", words("report.no_patients"), ""])

@@ -1,4 +1,4 @@
-"""The morning mail: the fleet's page as a message to the team's channels, once a day and channel.
+"""Morning mail: the fleet's page as a message to the team's channels, once a day and channel.
 
 It goes the way of all messages, through the outbox: a channel that is down delays it, and loses nothing. Where a
 channel carries no HTML (a robot), its text says it all.

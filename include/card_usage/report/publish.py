@@ -65,9 +65,9 @@ def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, lang
     with ledger.write() as connection:
         day_uses.save(connection, hospital.id, day, summed)
     with ledger.read() as connection:
-        found = figures(connection, hospital, day, language=language, now=now, uses=summed)
+        of_day = figures(connection, hospital, day, language=language, now=now, uses=summed)
     stem = f"{hospital.id}/{day.isoformat()}/card-usage-{day.isoformat()}"
-    return _written(ledger, store, found, stem, hospital=hospital.id, day=day, prefix="", now=now)
+    return _written(ledger, store, of_day, stem, hospital=hospital.id, day=day, prefix="", now=now)
 
 
 def publish_month(
@@ -75,9 +75,11 @@ def publish_month(
 ) -> Files:
     """The same for the month of a day: <hospital>/<month>/card-usage-<month>.*; kinds are `month.html` and so on."""
     with ledger.read() as connection:
-        found = month.figures(connection, hospital, day, language=language, now=now)
-    stem = f"{hospital.id}/{found['month']}/card-usage-{found['month']}"
-    return _written(ledger, store, found, stem, hospital=hospital.id, day=day.replace(day=1), prefix="month.", now=now)
+        of_month = month.figures(connection, hospital, day, language=language, now=now)
+    stem = f"{hospital.id}/{of_month['month']}/card-usage-{of_month['month']}"
+    return _written(
+        ledger, store, of_month, stem, hospital=hospital.id, day=day.replace(day=1), prefix="month.", now=now
+    )
 
 
 def publish_fleet(
@@ -92,15 +94,15 @@ def publish_fleet(
 ) -> tuple[Files, dict[str, Any]]:
     """The same for all hospitals after a day: _fleet/<day>/card-usage-fleet-<day>.*; and the figures, for the mail."""
     with ledger.read() as connection:
-        found = fleet.figures(connection, hospitals, day, broken=broken, language=language, now=now)
+        of_fleet = fleet.figures(connection, hospitals, day, broken=broken, language=language, now=now)
     stem = f"{FLEET_FOLDER}/{day.isoformat()}/card-usage-fleet-{day.isoformat()}"
-    return _written(ledger, store, found, stem, hospital=FLEET, day=day, prefix="", now=now), found
+    return _written(ledger, store, of_fleet, stem, hospital=FLEET, day=day, prefix="", now=now), of_fleet
 
 
 def _written(
     ledger: Ledger,
     store: Store,
-    found: dict[str, Any],
+    figures_of_report: dict[str, Any],
     stem: str,
     *,
     hospital: str,
@@ -109,10 +111,10 @@ def _written(
     now: datetime,
 ) -> Files:
     contents = {
-        "html": render(found).encode(),
-        "json": (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(),
-        "xlsx": xlsx.render(found),
-        "mail.html": mail(found).html.encode(),
+        "html": render(figures_of_report).encode(),
+        "json": (json.dumps(figures_of_report, ensure_ascii=False, indent=1) + "\n").encode(),
+        "xlsx": xlsx.render(figures_of_report),
+        "mail.html": mail(figures_of_report).html.encode(),
     }
     names = {f"{prefix}{kind}": f"{stem}.{kind}" for kind in contents}
     for content, name in zip(contents.values(), names.values(), strict=True):

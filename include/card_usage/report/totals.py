@@ -54,7 +54,7 @@ def load_days(connection: Connection, hospitals: Iterable[str], first: date, las
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """StoredDay days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
+    """Stored days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
 
     source: int | None
     source_voided: int | None

@@ -57,7 +57,7 @@ def _summary(figures: Figures, words: Words) -> Sheet:
     rows += [
         (words(key), value, words(f"{key}.meaning") if words.has(f"{key}.meaning") else "") for key, value in counted
     ]
-    rows += [(one["name"], None, one["reason"]) for one in usage["missing"]]
+    rows += [(missing["name"], None, missing["reason"]) for missing in usage["missing"]]
     columns = (Column(words("head.what")), Column(words("head.records"), "number"), Column(words("head.meaning")))
     return Sheet(title=words("sheet.summary"), columns=columns, rows=rows)
 
@@ -100,13 +100,13 @@ def _fleet(figures: Figures, words: Words) -> list[Sheet]:
     )
     rows = [
         (
-            *(one[name] for name in ("name", "id", "region")),
-            words(f"level.{one['level']}"),
-            *(one[name] for name in names),
-            words.through(one["verified_through"]) if one["verified_through"] else "",
-            words("head.comma").join(words(f"hold.{kind}") for kind in one["holds"]),
+            *(hospital[name] for name in ("name", "id", "region")),
+            words(f"level.{hospital['level']}"),
+            *(hospital[name] for name in names),
+            words.through(hospital["verified_through"]) if hospital["verified_through"] else "",
+            words("head.comma").join(words(f"hold.{kind}") for kind in hospital["holds"]),
         )
-        for one in figures["hospitals"]
+        for hospital in figures["hospitals"]
     ]
     regions = Sheet(
         title=words("fleet.regions"),
@@ -117,13 +117,13 @@ def _fleet(figures: Figures, words: Words) -> list[Sheet]:
         ),
         rows=[
             (
-                one["region"] or words("usage.no_region"),
-                one["hospitals"],
-                one["uses"],
-                one["health_card"],
-                one["delivered"],
+                region["region"] or words("usage.no_region"),
+                region["hospitals"],
+                region["uses"],
+                region["health_card"],
+                region["delivered"],
             )
-            for one in figures["regions"]
+            for region in figures["regions"]
         ],
     )
     hospitals = Sheet(title=words("fleet.hospitals"), columns=columns, rows=rows)
@@ -157,12 +157,17 @@ def _actions(figures: Figures, words: Words) -> Sheet:
     columns: tuple[Column, ...] = (Column(words("head.what")), Column(words("head.records"), "count"))
     columns += (Column(words("head.todo")), Column(words("head.who")))
     rows: list[tuple[Value, ...]] = [
-        (words.sentence(one["what"]), one["events"], words.sentence(one["to_do"]), words.sentence(one["who"]))
-        for one in figures["actions"]
+        (
+            words.sentence(action["what"]),
+            action["events"],
+            words.sentence(action["to_do"]),
+            words.sentence(action["who"]),
+        )
+        for action in figures["actions"]
     ]
     if fleet:
         columns = (Column(words("fleet.hospital")), *columns)
-        rows = [(one["hospital_name"], *row) for one, row in zip(figures["actions"], rows, strict=True)]
+        rows = [(action["hospital_name"], *row) for action, row in zip(figures["actions"], rows, strict=True)]
     return Sheet(title=words("section.todo"), columns=columns, rows=rows)
 
 
@@ -197,21 +202,22 @@ def _hours(figures: Figures, words: Words) -> Sheet:
     columns: tuple[Column, ...] = (Column(words("head.hour"), "count"), Column(words("usage.uses"), "count"))
     columns += (Column(words("head.share"), "share"), Column(words("usage.health_card"), "count"))
     rows = [
-        (one["hour"], one["events"], _share(one["events"], total), one["health_card"])
-        for one in figures["uses"]["hours"]
+        (hour["hour"], hour["events"], _share(hour["events"], total), hour["health_card"])
+        for hour in figures["uses"]["hours"]
     ]
     return Sheet(title=words.text(HOURS_BY_CARD.title), columns=columns, rows=rows)
 
 
 def _delays(figures: Figures, words: Words) -> Sheet:
-    total = sum(one["events"] for one in figures["delays"])
+    total = sum(bound["events"] for bound in figures["delays"])
     columns = (
         Column(words.text(DELAYS.title)),
         Column(words("head.records"), "count"),
         Column(words("head.share"), "share"),
     )
     rows = [
-        (delay_name(one["minutes"], words), one["events"], _share(one["events"], total)) for one in figures["delays"]
+        (delay_name(bound["minutes"], words), bound["events"], _share(bound["events"], total))
+        for bound in figures["delays"]
     ]
     return Sheet(title=words.text(DELAYS.title), columns=columns, rows=rows)
 
