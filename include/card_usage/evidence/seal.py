@@ -58,7 +58,7 @@ def seal_days(context: Context, *, now: datetime, most_days: int = 31) -> list[L
     broken: EvidenceBroken | None = None
     for day in sorted({*unsealed, *moved}):
         try:
-            link = make(ledger, hospital.id, day, context.settings.evidence, now=now)
+            link = seal_day(ledger, hospital.id, day, context.settings.evidence, now=now)
         except EvidenceBroken as problem:
             broken = broken or problem
         else:
@@ -68,7 +68,7 @@ def seal_days(context: Context, *, now: datetime, most_days: int = 31) -> list[L
     return made
 
 
-def make(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: datetime) -> Link | None:
+def seal_day(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: datetime) -> Link | None:
     """Seal a day, or seal it again if it changed since; None: it is as it was sealed.
 
     Raises EvidenceBroken if something of it changed without a trace: that is for people, and nothing is sealed over it.
@@ -173,11 +173,11 @@ def verify(
 
 
 def touched_since(connection: Connection, hospital: str, day: date, at: datetime) -> bool:
-    """Whether anything of a day moved after an instant, as far as its traces say: the cheap question before `make`."""
+    """Whether anything of a day moved after an instant, as far as its traces say: the cheap question before `seal_day`."""
     of_day = (event.c.hospital == hospital, event.c.day == day)
     newest = [func.max(event.c[name]) for name in ("staged_at", "settled_at", "voided_at", "changed_at", "vanished_at")]
     row = connection.execute(select(*newest).where(*of_day)).one()
     return any(moment is not None and moment > at for moment in row)
 
 
-__all__ = ["BROKEN", "GROWN", "Change", "Link", "Verified", "links", "make", "seal_days", "touched_since", "verify"]
+__all__ = ["BROKEN", "GROWN", "Change", "Link", "Verified", "links", "seal_day", "seal_days", "touched_since", "verify"]

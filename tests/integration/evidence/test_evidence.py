@@ -12,7 +12,7 @@ import planted
 import pytest
 from card_usage.config.keyring import Keyring
 from card_usage.errors import EvidenceBroken
-from card_usage.evidence.seal import BROKEN, GROWN, Link, links, make, touched_since, verify
+from card_usage.evidence.seal import BROKEN, GROWN, Link, links, seal_day, touched_since, verify
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import attempt, event, evidence
 from planted import DAY, HOSPITAL, NOW, SECRETS
@@ -37,7 +37,7 @@ def sealed(ledger: Ledger, folder: Path) -> tuple[Ledger, Path]:
         planted.plant(connection, MIX, seed=2, day=NEXT)
         planted.plant(connection, MIX, seed=3, hospital="other")
     for hospital, day in ((HOSPITAL, DAY), (HOSPITAL, NEXT), ("other", DAY)):
-        assert make(ledger, hospital, day, folder, now=SEALED) is not None
+        assert seal_day(ledger, hospital, day, folder, now=SEALED) is not None
     assert verify(ledger, HOSPITAL, folder).sound
     return ledger, folder
 
@@ -134,7 +134,7 @@ def test_a_change_without_a_trace_is_named_by_day_and_row(sealed: tuple[Ledger, 
     assert len([one for one in found.broken if one.day == DAY]) == 1
     assert verify(ledger, "other", folder).sound
     with pytest.raises(EvidenceBroken, match=key):
-        make(ledger, HOSPITAL, DAY, folder, now=LATER)
+        seal_day(ledger, HOSPITAL, DAY, folder, now=LATER)
 
 
 def of_chain(**values: Any) -> Callable[[Connection], None]:
@@ -267,19 +267,19 @@ def test_what_left_its_trace_gets_a_link_that_supersedes_and_rewrites_nothing(
     seen = verify(ledger, HOSPITAL, folder)
     assert (seen.sound, seen.broken) == (True, ())
     assert {one.day for one in seen.grown} == {DAY}
-    link = make(ledger, HOSPITAL, DAY, folder, now=LATER)
+    link = seal_day(ledger, HOSPITAL, DAY, folder, now=LATER)
     assert link is not None
     assert (link.serial, link.supersedes, link.reason) == (3, 1, how)
     with ledger.read() as connection:
         assert links(connection, HOSPITAL) == [*before, link]
     after = verify(ledger, HOSPITAL, folder, head=before[-1].link)
     assert (after.sound, after.grown, after.head) == (True, (), link.link)
-    assert make(ledger, HOSPITAL, DAY, folder, now=LATER + timedelta(hours=1)) is None
+    assert seal_day(ledger, HOSPITAL, DAY, folder, now=LATER + timedelta(hours=1)) is None
 
 
 def test_a_day_that_did_not_move_is_not_sealed_twice(sealed: tuple[Ledger, Path]) -> None:
     ledger, folder = sealed
-    assert make(ledger, HOSPITAL, DAY, folder, now=LATER) is None
+    assert seal_day(ledger, HOSPITAL, DAY, folder, now=LATER) is None
     with ledger.read() as connection:
         assert not touched_since(connection, HOSPITAL, DAY, SEALED)
     with ledger.write() as connection:
@@ -327,7 +327,7 @@ def test_the_same_day_gives_the_same_pack_on_both_databases(
     for name, one in (("a", embedded), ("b", postgres_ledger)):
         with one.write() as connection:
             planted.plant(connection, MIX, marks=0.3)
-        link = make(one, HOSPITAL, DAY, tmp_path / name, now=SEALED)
+        link = seal_day(one, HOSPITAL, DAY, tmp_path / name, now=SEALED)
         assert link is not None
         found.append((link.link, link.path(tmp_path / name).read_bytes()))
     assert found[0] == found[1]

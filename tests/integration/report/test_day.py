@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import planted
 import pytest
-from card_usage.evidence.seal import make as make_evidence
+from card_usage.evidence.seal import seal_day
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import STATES, attempt, event, report_file
@@ -304,6 +304,6 @@ def test_the_json_is_what_its_published_schema_says_and_no_key_more(embedded, tm
         )
         statement_store.save(connection, [one], now=NOW)
     check(embedded, HOME, day_window(DAY), now=NOW)
-    make_evidence(embedded, HOSPITAL, DAY, tmp_path / "evidence", now=NOW)
+    seal_day(embedded, HOSPITAL, DAY, tmp_path / "evidence", now=NOW)
     _, figures = published(embedded, tmp_path)
     assert_as_published(figures)
