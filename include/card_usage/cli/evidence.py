@@ -55,7 +55,7 @@ def _make(invocation: Invocation) -> Result:
                 text = f"nothing sealed: {unverified[0]} is not verified, see `verified`"
                 return Result(settled=False, output={"evidence": text})
             folder, hospital = invocation.settings.evidence, context.hospital.id
-            made = (seal.make(context.ledger, hospital, day, folder, now=invocation.now) for day in days)
+            made = (seal.seal_day(context.ledger, hospital, day, folder, now=invocation.now) for day in days)
             links = [link for link in made if link]
     return Result(output={"evidence": [link.summary() for link in links] or "nothing to seal"})
 

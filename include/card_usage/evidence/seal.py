@@ -173,7 +173,7 @@ def verify(
 
 
 def touched_since(connection: Connection, hospital: str, day: date, at: datetime) -> bool:
-    """Whether anything of a day moved after an instant, as far as its traces say: the cheap question before `seal_day`."""
+    """Whether anything of a day moved after an instant, as far as its traces say: cheaper than `seal_day`."""
     of_day = (event.c.hospital == hospital, event.c.day == day)
     newest = [func.max(event.c[name]) for name in ("staged_at", "settled_at", "voided_at", "changed_at", "vanished_at")]
     row = connection.execute(select(*newest).where(*of_day)).one()
