@@ -266,8 +266,8 @@ def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
 wanted = get_parsing_context().dag_id
 for hospital_id in hospital_files.ids():
     if wanted in (None, f"report_card_usage__{hospital_id}"):
-        found = hospital_files.read(hospital_id)
-        if isinstance(found, Hospital):
-            report_card_usage(found)
+        hospital = hospital_files.read(hospital_id)
+        if isinstance(hospital, Hospital):
+            report_card_usage(hospital)
         else:
-            broken_hospital(hospital_id, found)
+            broken_hospital(hospital_id, hospital)

@@ -1,4 +1,5 @@
-"""Everything that knows Airflow: how tasks open a pipeline, which failures are tried again, who hears of a failed run.
+"""Everything that imports Airflow: a hospital's context in a task, retry policy, notifiers, trigger, reports in the UI.
 
-Light to import, because every DAG file does: no Variable, Connection, database, great_expectations or HTTP client.
+Every DAG file imports this package, so it is light: no Variable, Connection, database, great_expectations or HTTP
+client is loaded or read at import.
 """

@@ -1,4 +1,7 @@
-"""The sweep and the dispatch as a task uses them: Airflow's connections are channels, its base URL is in every link."""
+"""Alerting: update incidents and send messages from a task; channels are Airflow connections.
+
+Deadlines of stored runs name `look_now` by its path: do not move it.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def look_and_send(made_good: str | None = None) -> dict[str, object]:
-    """Look at every hospital, then send what waits; returns counts. `made_good`: a DAG that works, since it is running.
+    """Update the incidents of every hospital, then send due messages; returns counts.
 
-    Raises the errors of settings and ledger. A channel that is down is no failure: its messages wait.
+    `made_good`: the DAG that calls this; it works, so its earlier failed runs are resolved. Raises the errors of
+    settings and ledger. A channel that is down is no failure: its messages wait in the outbox.
     """
     from card_usage.alerts.incident_store import run_succeeded
     from card_usage.alerts.sweep import Team, sweep_all
@@ -49,14 +53,14 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
 
 
 def report_deadline(hospital: Hospital) -> DeadlineAlert:
-    """The report must be there by `report_by`: so long after the run was queued, which for a daily one is midnight."""
+    """Reports are due at `report_by`, counted from when the run was queued: midnight for a daily run."""
     by = hospital.alerts.report_by
     late = timedelta(hours=by.hour, minutes=by.minute, seconds=by.second)
     return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, late, SyncCallback(look_now), name="report")
 
 
 def look_now(context: object = None, **_: object) -> None:
-    """For a deadline that was missed: the sweep at once, and not with its next run. It finds by itself what is late."""
+    """Called for a missed deadline: update incidents at once, instead of with the next run of the alerting DAG."""
     try:
         look_and_send()
     except CardUsageError as problem:

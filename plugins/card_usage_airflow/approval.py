@@ -1,8 +1,8 @@
-"""A withheld window waits for a person in the Airflow UI, without a worker; what was decided goes into the ledger.
+"""Approval: asks a person in the Airflow UI about a withheld window, and records the decision in the ledger.
 
-The task writes the form and ends; Airflow resumes it with the answer, or with the hospital's default once the deadline
-has passed. Whatever is in the ledger counts: a window that was decided elsewhere, mended or judged anew meanwhile needs
-no answer any more, and an answer to an outdated form changes nothing.
+The task creates the form and defers; Airflow resumes it with the answer, or with the hospital's default once the
+deadline has passed. The ledger decides: a window that was decided elsewhere, corrected or checked again meanwhile needs
+no answer any more, and an answer to an outdated form has no effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Approval(HITLOperator):
-    """Asks about one withheld window. Returns its decision: window, decision, by; decision None: nothing to decide."""
+    """Asks about one withheld window. Returns window, decision and by; decision None: there was nothing to decide."""
 
     template_fields: Collection[str] = ("window",)
 
@@ -32,7 +32,7 @@ class Approval(HITLOperator):
         words = Words(hospital.report.language)
         offered: tuple[Decision, ...] = ("released", "clean", "rejected")
         self.decisions = {words(f"gate.decision.{decision}"): decision for decision in offered}
-        # Until the ledger is asked, subject and body only say what the form will be about.
+        # Placeholders: `execute` fills in subject and body from the ledger.
         super().__init__(
             subject=hospital.label,
             body=hospital.label,
@@ -46,7 +46,7 @@ class Approval(HITLOperator):
         self.by_deadline = words("decide.deadline")
 
     def execute(self, context: Context) -> Any:
-        """Put the question, with counts as they are now, and wait; no question where nothing waits any more."""
+        """Create the form with the present counts and defer; ends at once if there is nothing to decide any more."""
         from card_usage.quality.approval import ask_for_decision, verdicts_of
 
         with open_context(self.hospital_id) as opened:
@@ -60,7 +60,7 @@ class Approval(HITLOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Write the answer down, unless the window was judged anew and found worse since the form was made."""
+        """Record the answer, unless the window was checked again since and found worse."""
         from card_usage.quality.approval import record_decision, verdicts_of
 
         answer = super().execute_complete(context, event)

@@ -1,4 +1,4 @@
-"""What every DAG of this project has in common: owner, retries, limits, tags, local timetables."""
+"""Defaults of all DAGs: owner, retries, limits, tags, timetables in local time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from card_usage_airflow.retry_policy import RETRY_BY_MEANING
 from card_usage_airflow.timetable import LocalIntervals
 
 OWNER: Final = "card-usage"
-"""The team that answers for the DAGs."""
+"""The team that owns the DAGs."""
 
 
 class Tag(StrEnum):
-    """The only tags there are, so that the filter of the DAG list stays short."""
+    """All tags in use."""
 
     CARD_USAGE = "card-usage"
     REPORT = "report"
@@ -31,7 +31,7 @@ class Tag(StrEnum):
 
 DEFAULT_ARGS: Final[dict[str, Any]] = {
     "owner": OWNER,
-    # 1 min doubling to 30 min: an outage of an hour heals by itself, a longer one is a failed run.
+    # 1 min, doubled up to 30 min: the retries outlast an outage of an hour; after that the run fails.
     "retries": 6,
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": 2.0,
@@ -46,19 +46,19 @@ _CRON: Final = {"daily": "0 0 * * *", "hourly": "0 * * * *"}
 
 
 def timetable(cadence: str) -> LocalIntervals:
-    """Local intervals of a hospital's cadence, or of a cron expression."""
+    """The timetable of a hospital's cadence or of a cron expression, in local time."""
     return LocalIntervals(_CRON.get(cadence, cadence), timezone=LOCAL)
 
 
 def start_of(hospital: Hospital) -> pendulum.DateTime:
-    """Local midnight of the hospital's first day; no run and no backfill goes before it."""
+    """Local midnight of the hospital's first day; runs and backfills do not go back before it."""
     if hospital.start is None:
         return EARLIEST
     return pendulum.datetime(hospital.start.year, hospital.start.month, hospital.start.day, tz=LOCAL)
 
 
 def day_param(purpose: str = "") -> Param:
-    """The local day that somebody may ask for in the trigger form. `purpose`: what is done with it, in Chinese."""
+    """The parameter `day` of the trigger form. `purpose`: what the day is for, in Chinese."""
     return Param(
         None,
         type=["null", "string"],

@@ -1,4 +1,4 @@
-"""The hospitals that DAG files are made for, read at parse: small files, no network, no database."""
+"""Hospital files, as DAG files read them when they are parsed: small files, no network, no database."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from card_usage.errors import BadHospitalFile
 
 
 def ids() -> tuple[str, ...]:
-    """Every hospital that has a file, readable or not."""
+    """Ids of all hospitals that have a file, valid or not."""
     return hospital_ids(hospitals_directory(os.environ))
 
 
 def hospitals() -> Iterator[Hospital]:
-    """The hospitals whose files are in order."""
+    """The hospitals whose files are valid."""
     for hospital_id in ids():
-        found = read(hospital_id)
-        if isinstance(found, Hospital):
-            yield found
+        hospital = read(hospital_id)
+        if isinstance(hospital, Hospital):
+            yield hospital
 
 
 def read(hospital_id: str) -> Hospital | BadHospitalFile:
-    """A hospital, or what is wrong with its file: one broken file must not take the other hospitals' DAGs down."""
+    """A hospital, or the error of its file: an invalid file must not remove the other hospitals' DAGs."""
     try:
         return load_hospital(hospitals_directory(os.environ), hospital_id)
     except BadHospitalFile as problem:

@@ -1,4 +1,4 @@
-"""What leads from a task to what it has written: a button on the task's page, and an asset that others can wait for."""
+"""Links: a button on a task's page that opens its report, and the asset that is updated with every report."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from airflow.sdk.configuration import conf
 from card_usage_airflow.web_app import FILES, WRITTEN
 
 REPORTS: Final = Asset("card_usage_reports", group="card-usage")
-"""Changes with every report of a day that a run has written; the event names the files. Schedule on it what follows."""
+"""Updated with every daily report that a run has written; the event's extra names the files. For asset schedules."""
 
 _Task = TypeVar("_Task")
 
 
 class ReportLink(BaseOperatorLink):
-    """The newest page that the task has written, as this UI serves it, behind its login."""
+    """Link to the newest page that the task has written, served by this Airflow behind its login."""
 
     name = "用卡报告"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Without host, so that it holds however the UI is reached; empty if no page was written.
+        """The path without a host, so that it works however the UI is reached; empty if no page was written.
 
-        Asked in the task's own process when it has ended: `ti_key` is then the task instance itself.
+        Airflow calls this in the task's own process after it has ended, with the task instance as `ti_key`.
         """
-        told = ti_key.xcom_pull(task_ids=ti_key.task_id, key=WRITTEN, map_indexes=ti_key.map_index) or []
-        pages = [name for name in told if name.endswith(".html") and not name.endswith(".mail.html")]
-        below = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-        return f"{below}{FILES}{quote(max(pages))}" if pages else ""
+        written = ti_key.xcom_pull(task_ids=ti_key.task_id, key=WRITTEN, map_indexes=ti_key.map_index) or []
+        pages = [name for name in written if name.endswith(".html") and not name.endswith(".mail.html")]
+        base_path = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+        return f"{base_path}{FILES}{quote(max(pages))}" if pages else ""
 
 
 def linked(task: _Task) -> _Task:
-    """The same task, with the button."""
+    """Add the button to a task; returns the task."""
     task.operator.operator_extra_links = (ReportLink(),)  # type: ignore[attr-defined]
     return task

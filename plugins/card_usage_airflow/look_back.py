@@ -1,4 +1,4 @@
-"""The windows a run works on: its own, and for scheduled runs the last days again, for what came late."""
+"""Look-back: the windows a run works on: its own and, for scheduled runs, the last days again for late rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def windows_of_run(context: Context, task_context: Mapping[str, Any]) -> tuple[Window, ...]:
-    """The run's own window first, then the days it looks back on, oldest first.
+    """The run's own window first, then the days of the look-back, oldest first.
 
     Only days that were staged before: a new hospital's first run is no backfill. An hourly hospital looks back once a
-    day, in the run of its first hour. Windows of the last month that never closed (the replica lagged, a feed failed)
-    are looked at again by every scheduled run until they do.
+    day, in the run of its first hour. Windows of the last month that are not closed (the replica lagged, a feed failed)
+    are worked on again by every scheduled run until they close.
     """
     own = window_of(task_context, context.hospital.cadence)
     days = context.hospital.his.look_back_days
@@ -38,16 +38,16 @@ def windows_of_run(context: Context, task_context: Mapping[str, Any]) -> tuple[W
 
 
 def _never_closed(context: Context, own: Window) -> set[Window]:
-    """Windows of the month before `own` that some feed has not closed."""
+    """Windows of the month before `own` that are not closed for some feed."""
     from card_usage.staging.coverage import open_windows
 
     with context.ledger.read() as connection:
-        found = open_windows(connection, context.hospital.id, own.start - MONTH, own.start)
-    return {Window(one.start, one.end) for one in found if one.end <= own.start}
+        unclosed = open_windows(connection, context.hospital.id, own.start - MONTH, own.start)
+    return {Window(part.start, part.end) for part in unclosed if part.end <= own.start}
 
 
 def _days_staged(context: Context, first: date, last: date) -> set[date]:
-    """Days, `first` to `last`, of which some window was staged."""
+    """Days from `first` to `last` of which at least one window was staged."""
     from card_usage.ledger.schema import feed_window
     from sqlalchemy import select
 

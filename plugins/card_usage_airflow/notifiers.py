@@ -1,7 +1,7 @@
-"""Runs that fail and succeed: written down here; opened, told and closed by the sweep like all other troubles.
+"""Notifiers: record failed and successful runs in the ledger; the alerting DAG turns failed ones into incidents.
 
-Both are notifiers, for a DAG's or a task's `on_failure_callback` and `on_success_callback`. However many tasks of a run
-fail, it is one failed run; the ledger knows it by DAG and run.
+For `on_failure_callback` and `on_success_callback` of a DAG or a task. However many tasks of a run fail, it is one
+failed run, identified by DAG and run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVERYONE = "*"
 
 
 class RunFailed(BaseNotifier):
-    """A run failed: one line in the log, one row in the ledger."""
+    """Records a failed run: one line in the log, one row in the ledger."""
 
     def notify(self, context: Context) -> None:
         from card_usage.alerts.incident_store import run_failed
@@ -48,12 +48,12 @@ class RunFailed(BaseNotifier):
                     now=present(),
                 )
         except CardUsageError as problem:
-            # The run has failed all the same, and without its report the sweep finds it by the deadline.
+            # The run has failed all the same; the alerting DAG notices that its report is missing.
             self.log.error("incident not written down: %s", problem)
 
 
 class RunSucceeded(BaseNotifier):
-    """A run succeeded: what earlier ones of its kind left is made good."""
+    """Records a successful run, which resolves earlier failed runs of its kind."""
 
     def notify(self, context: Context) -> None:
         from card_usage.alerts.incident_store import run_succeeded
@@ -69,7 +69,7 @@ run_failed, run_succeeded = RunFailed(), RunSucceeded()
 
 
 def hospital_of(context: Mapping[str, Any]) -> str:
-    """The hospital that a run is about: of the DAG's name, of its parameters, or '*'."""
+    """The hospital of a run: from the DAG's id, else from its parameters, else '*'."""
     dag_id = context["dag"].dag_id
     if dag_id.startswith(REPORT_DAG):
         return str(dag_id.removeprefix(REPORT_DAG))

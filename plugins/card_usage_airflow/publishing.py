@@ -1,4 +1,4 @@
-"""The fleet's page and the months' reports as tasks make them: written, indexed, and told in the morning."""
+"""Publishing: monthly reports, the page of all hospitals and the morning mail, as tasks write and send them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from airflow.sdk.configuration import conf
 
 from card_usage_airflow import task_context
 from card_usage_airflow.runs import present
-from card_usage_airflow.steps import tell_written
+from card_usage_airflow.steps import record_written
 from card_usage_airflow.web_app import FILES
 
 log = logging.getLogger(__name__)
 
 
 def publish_months(hospital_id: str, months: list[date]) -> list[str]:
-    """Write one hospital's reports of these months; returns the files' names."""
+    """Write one hospital's reports of these months; returns the names of the files."""
     from card_usage.report.publish import publish_month_of
 
     with task_context.open_context(hospital_id) as context:
         names = [name for month in months for name in publish_month_of(context, month, now=present())]
         for name in names:
             log.info("report %s", context.settings.store.place(name))
-    tell_written(names)
+    record_written(names)
     return names
 
 
 def publish_fleet(day: date, *, send: bool) -> list[str]:
-    """Write the page of all hospitals after a day; `send`: tell the team's channels. Returns the files' names."""
+    """Write the page of all hospitals for a day; `send`: mail it to the team's channels. Returns the files' names."""
     from card_usage.config.hospital import load_valid_hospitals
     from card_usage.ledger.database import open_ledger
     from card_usage.report.morning_mail import send_morning
@@ -51,5 +51,5 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
             log.info("morning mail: %d of %d channels", len(told), len(settings.team_channels))
     finally:
         ledger.close()
-    tell_written(list(files.values()))
+    record_written(list(files.values()))
     return list(files.values())

@@ -1,4 +1,4 @@
-"""What a run waits for before it asks the replica: its window's end, hours to avoid, a replica past that end."""
+"""Readiness: whether a run may query the replica: its window has ended and the replica has passed that end."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ if TYPE_CHECKING:
     from card_usage.context import Context
 
 
-class Look(NamedTuple):
-    """One look. `go`: the run may go on; `passed`: with proof, else as provisional; `why`: what was seen."""
+class Readiness(NamedTuple):
+    """Whether the run may continue (`ready`), whether the replica is proved complete (`passed`, else provisional), and
+    what was observed (`why`)."""
 
-    go: bool
+    ready: bool
     passed: bool
     why: str
 
 
-def look(context: Context, window: Window, *, now: datetime) -> Look:
-    """Whether a run about this window may ask the replica now.
+def check_readiness(context: Context, window: Window, *, now: datetime) -> Readiness:
+    """Whether a run about this window may query the replica now.
 
-    A replica that is away or busy is waited for until the deadline of the hospital's file, like one that lags. Raises
-    what somebody must mend: a probe without its table, a file or connection that is wrong.
+    A replica that is unreachable or busy is waited for until the deadline of the hospital's file, like one that lags.
+    Raises errors that waiting does not resolve: a probe without its table, a wrong file or connection.
     """
     from card_usage.source import freshness
     from card_usage.source.query_slots import avoided_until
 
     his = context.hospital.his
     if not window.ended_by(now):
-        return Look(False, False, f"the window ends at {window.end:%Y-%m-%d %H:%M}")
+        return Readiness(False, False, f"the window ends at {window.end:%Y-%m-%d %H:%M}")
     if until := avoided_until(his, local(now)):
-        return Look(False, False, f"hours to avoid, until {until:%H:%M}")
+        return Readiness(False, False, f"hours to avoid, until {until:%H:%M}")
     deadline = freshness.deadline(window, his.freshness)
     late = local(now) >= deadline
     try:
         with context.source() as source:
             reading = freshness.read_probe(source, context.hospital, window, now=now)
     except (SourceUnreachable, SourceInterrupted, ReplicaBusy) as problem:
-        return Look(late, False, str(problem))
+        return Readiness(late, False, str(problem))
     passed = freshness.has_passed(reading, window, his.freshness, now=now)
     seen = f"{reading.upto:%Y-%m-%d %H:%M:%S}" if reading.upto else "nothing"
     why = f"probe {reading.probe} reads {seen}"
@@ -48,4 +49,4 @@ def look(context: Context, window: Window, *, now: datetime) -> Look:
         why = "the window has ended; no probe is set"
     elif not passed:
         why += f", waiting until {deadline:%Y-%m-%d %H:%M}" if not late else f", the deadline was {deadline:%H:%M}"
-    return Look(passed or late, passed, why)
+    return Readiness(passed or late, passed, why)

@@ -1,6 +1,7 @@
-"""What the reports' page in the UI lists: the fleet's newest page, each hospital's days and months, a run's own files.
+"""Report index: the page that lists reports in the UI: all hospitals, each hospital's days and months, a run's files.
 
-A user sees the hospitals whose DAGs Airflow lets him see, and the fleet's page if he may see the daily count of all.
+Users see the hospitals whose DAGs Airflow lets them see, and the page of all hospitals with access to the daily
+reconciliation.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _FIRST: Final = ("html", "xlsx", "json", "mail.html")
 Files = list[dict[str, str]]
 
 
-def listing(may_see: Callable[[str], bool], prefix: str) -> str:
-    """The page of all reports. Raises the errors of settings and ledger."""
+def index_page(may_see: Callable[[str], bool], prefix: str) -> str:
+    """The page that lists all reports. Raises the errors of settings and ledger."""
     from card_usage.ledger.database import open_ledger
     from card_usage.report.publish import FLEET
     from card_usage.words.catalogue import Words
@@ -37,9 +38,9 @@ def listing(may_see: Callable[[str], bool], prefix: str) -> str:
         with ledger.read() as connection:
             whole = _entries(connection, FLEET, words)[:MOST_DAYS] if may_see("") else []
             hospitals = [
-                {"name": found.label, "entries": _entries(connection, found.id, words)[:MOST_DAYS]}
-                for found in hospital_files.hospitals()
-                if may_see(found.id)
+                {"name": hospital.label, "entries": _entries(connection, hospital.id, words)[:MOST_DAYS]}
+                for hospital in hospital_files.hospitals()
+                if may_see(hospital.id)
             ]
     finally:
         ledger.close()
@@ -47,8 +48,8 @@ def listing(may_see: Callable[[str], bool], prefix: str) -> str:
     return _rendered(words, prefix, whole=whole, hospitals=hospitals, verdict=verdict, names=None)
 
 
-def of_run(names: Iterable[str], prefix: str) -> str:
-    """The page of one run's files, by their names in the store."""
+def run_page(names: Iterable[str], prefix: str) -> str:
+    """The page that lists one run's files, given by their names in the store."""
     from card_usage.words.catalogue import Words
 
     words = Words(task_context.settings().language)
@@ -57,52 +58,56 @@ def of_run(names: Iterable[str], prefix: str) -> str:
         folder, _, file = name.rpartition("/")
         places.setdefault(folder, []).append({"path": name, "kind": file.partition(".")[2], "name": file})
     for files in places.values():
-        for one in files:
-            one["name"] = words.known("file_kind", one["kind"])
+        for entry in files:
+            entry["name"] = words.known("file_kind", entry["kind"])
     listed = [{"when": folder, "files": _in_order(files)} for folder, files in places.items()]
     return _rendered(words, prefix, whole=[], hospitals=[], verdict=None, names=listed)
 
 
 def _entries(connection: Connection, hospital: str, words: Words) -> list[dict[str, Any]]:
-    """Days and months, the newest first, each with its files."""
+    """A hospital's days and months, the newest first, each with its files."""
     from card_usage.ledger.schema import report_file
     from sqlalchemy import select
 
     query = select(report_file.c.day, report_file.c.kind, report_file.c.path).where(report_file.c.hospital == hospital)
-    found: dict[tuple[date, bool], Files] = {}
+    entries: dict[tuple[date, bool], Files] = {}
     for day, kind, path in connection.execute(query):
         of_month, plain = kind.startswith("month."), kind.removeprefix("month.")
-        one = {"path": path, "kind": plain, "name": words.known("file_kind", plain)}
-        found.setdefault((day, of_month), []).append(one)
+        entry = {"path": path, "kind": plain, "name": words.known("file_kind", plain)}
+        entries.setdefault((day, of_month), []).append(entry)
     return [
         {"when": words.month(day) if of_month else words.day(day), "month": of_month, "files": _in_order(files)}
-        for (day, of_month), files in sorted(found.items(), key=_newest, reverse=True)
+        for (day, of_month), files in sorted(entries.items(), key=_sort_key, reverse=True)
     ]
 
 
-def _newest(entry: tuple[tuple[date, bool], Files]) -> tuple[date, bool, date]:
-    """A month stands before its days."""
+def _sort_key(entry: tuple[tuple[date, bool], Files]) -> tuple[date, bool, date]:
+    """In descending order a month comes before its days."""
     (day, of_month), _ = entry
     return day.replace(day=1), of_month, day
 
 
 def _in_order(files: Files) -> Files:
-    return sorted(files, key=lambda one: (_FIRST.index(one["kind"]) if one["kind"] in _FIRST else 9, one["kind"]))
+    def position(entry: Mapping[str, str]) -> tuple[int, str]:
+        kind = entry["kind"]
+        return _FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind
+
+    return sorted(files, key=position)
 
 
 def _verdict(store: Store, files: Files) -> Mapping[str, str] | None:
-    """Level and sentence of the fleet's newest page; None: its JSON cannot be read."""
-    for one in files:
-        if one["kind"] == "json":
+    """Verdict (level and text) of the newest page of all hospitals; None if its JSON cannot be read."""
+    for file in files:
+        if file["kind"] == "json":
             try:
-                found: Mapping[str, str] = json.loads(store.read(one["path"]))["verdict"]
+                verdict: Mapping[str, str] = json.loads(store.read(file["path"]))["verdict"]
             except (OSError, ValueError, KeyError):
                 return None
-            return found
+            return verdict
     return None
 
 
-def _rendered(words: Words, prefix: str, **found: Any) -> str:
+def _rendered(words: Words, prefix: str, **fields: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -112,4 +117,4 @@ def _rendered(words: Words, prefix: str, **found: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report_index.html.jinja").render(w=words, prefix=prefix, **found)
+    return environment.get_template("report_index.html.jinja").render(w=words, prefix=prefix, **fields)

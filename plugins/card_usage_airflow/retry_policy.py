@@ -1,4 +1,4 @@
-"""Retries by meaning: what somebody must mend fails at once, what heals by itself is tried again."""
+"""Retry policy: errors that need a person fail at once, errors that pass by themselves are retried."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ NEEDS_SOMEBODY: Final = (
     GateStopped,
 )
 HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, CheckBroken, ChannelRefused)
-"""Of these families, whatever does not need somebody."""
+"""Families of errors that are retried, except those of NEEDS_SOMEBODY."""
 BUSY_PAUSE: Final = timedelta(minutes=30)
-"""Before a replica is asked again that may not be asked now: hours to avoid last longer than an outage."""
+"""Delay before a replica is queried again that no query is allowed on now: hours to avoid last longer than outages."""
 
-# Anything else was not foreseen: the default, which tries again and so rides out what nobody thought of.
+# Any other error was not foreseen: Airflow's default applies, which retries.
 RETRY_BY_MEANING: Final = ExceptionRetryPolicy(
     rules=[
         RetryRule(list(NEEDS_SOMEBODY), RetryAction.FAIL, reason="a retry cannot mend this; somebody must, see above"),

@@ -1,4 +1,4 @@
-"""Which local time a run is about, and why it runs."""
+"""Runs: the local time that a DAG run is about, and whether it is scheduled or a backfill."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from card_usage.windows import DAY, HOUR, Window, day_window, day_windows, local
 
 
 def present() -> datetime:
-    """The present instant. Tasks are the edge: here the clock is read, below it time is an argument."""
+    """The present instant. Only tasks read the clock; the domain takes time as an argument."""
     return datetime.now(UTC)
 
 
 def window_of(context: Mapping[str, Any], cadence: str = "daily") -> Window:
-    """The window of a run: the `day` somebody asked for, else its data interval, else the last complete one.
+    """The window of a run: the parameter `day`, else its data interval, else the last complete day or hour.
 
-    A run triggered without a date has no data interval; it takes the last day (or hour) before it was triggered.
+    A run triggered without a date has no data interval; it takes the last day or hour before it was triggered.
     """
     if day := context["params"].get("day"):
         return day_window(date.fromisoformat(day))
@@ -32,7 +32,7 @@ def window_of(context: Mapping[str, Any], cadence: str = "daily") -> Window:
 
 
 def window_from(text: str) -> Window:
-    """The inverse of `str(window)`: windows travel between tasks as text that a reader of the UI understands."""
+    """The inverse of `str(window)`: windows are passed between tasks as text that is readable in the UI."""
     start, _, end = text.partition("/")
     if end:
         return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
@@ -41,18 +41,18 @@ def window_from(text: str) -> Window:
 
 
 def is_backfill(context: Mapping[str, Any]) -> bool:
-    """Whether the run was made by a backfill: its events go after the live ones where calls are rationed."""
+    """Whether a backfill created the run: under a daily quota its events are sent after live ones."""
     return bool(context["dag_run"].run_type == "backfill")
 
 
 def is_scheduled(context: Mapping[str, Any]) -> bool:
-    """Whether the timetable made the run. Only these look back; a run for a chosen date is about that date alone."""
+    """Whether the timetable created the run. Only such runs look back; others are about their own window alone."""
     return bool(context["dag_run"].run_type == "scheduled")
 
 
 def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
-    """One window for each day that a recount goes over, oldest first: the last complete local days before the run and,
-    for the timetable's run on the 3rd, the whole month before."""
+    """One window for each day that is reconciled again, oldest first: the last complete local days before the run and,
+    for the scheduled run on the 3rd, the whole month before."""
     end = context["dag_run"].data_interval_end or context["dag_run"].run_after
     today = local(end).date()
     if is_scheduled(context):

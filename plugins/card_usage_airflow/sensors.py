@@ -1,4 +1,4 @@
-"""Waiting without a worker: a window is worked on only once the replica has passed its end."""
+"""Sensors: a run waits, without a worker, until the replica has passed the end of its window."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from card_usage_airflow.look_back import windows_of_run
-from card_usage_airflow.readiness import look
+from card_usage_airflow.readiness import check_readiness
 from card_usage_airflow.runs import present, window_from
 from card_usage_airflow.task_context import open_context
 
 
 class ReplicaPassed(BaseOperator):
-    """Until the replica has provably passed the end of the run's window, or the deadline of the hospital's file.
+    """Waits until the replica has provably passed the end of the run's window, or until the deadline of the hospital's
+    file.
 
     Returns the windows that the run works on, its own first, as text. Waits in the triggerer. Past the deadline the run
-    goes on as provisional: its windows stay open in the ledger, and are counted again.
+    continues as provisional: its windows stay open in the ledger and are reconciled again.
     """
 
     template_fields: Sequence[str] = ("hospital_id",)
@@ -28,16 +29,16 @@ class ReplicaPassed(BaseOperator):
         self.poll_seconds = poll_seconds
 
     def execute(self, context: Context) -> list[str]:
-        """One look from here: most runs need not wait at all."""
+        """Check once before deferring: most runs need not wait at all."""
         with open_context(self.hospital_id) as opened:
             own, *earlier = windows_of_run(opened, context)
             self.log.info("window %s, looking back on %s", own, ", ".join(map(str, earlier)) or "no earlier day")
-            seen = look(opened, own, now=present())
+            readiness = check_readiness(opened, own, now=present())
         windows = [str(window) for window in (own, *earlier)]
-        if seen.go:
-            return self._going(windows, passed=seen.passed, why=seen.why)
-        self.log.info("waiting in the triggerer: %s", seen.why)
-        # Not at the top: parsing DAGs needs no trigger.
+        if readiness.ready:
+            return self._continue(windows, passed=readiness.passed, why=readiness.why)
+        self.log.info("waiting in the triggerer: %s", readiness.why)
+        # Imported here: parsing DAGs needs no trigger.
         from card_usage_airflow.triggers import ReplicaPasses
 
         self.defer(
@@ -47,16 +48,16 @@ class ReplicaPassed(BaseOperator):
         )
 
     def resume(self, context: Context, event: Mapping[str, Any], windows: list[str]) -> list[str]:
-        """The trigger has fired. Raises what somebody must mend."""
+        """Continue after the trigger has fired; an error that it found is raised again here."""
         if "problem" not in event:
-            return self._going(windows, passed=event["passed"], why=event["why"])
+            return self._continue(windows, passed=event["passed"], why=event["why"])
         with open_context(self.hospital_id) as opened:
-            seen = look(opened, window_from(windows[0]), now=present())
-        if not seen.go:
+            readiness = check_readiness(opened, window_from(windows[0]), now=present())
+        if not readiness.ready:
             return self.execute(context)
-        return self._going(windows, passed=seen.passed, why=seen.why)
+        return self._continue(windows, passed=readiness.passed, why=readiness.why)
 
-    def _going(self, windows: list[str], *, passed: bool, why: str) -> list[str]:
+    def _continue(self, windows: list[str], *, passed: bool, why: str) -> list[str]:
         if passed:
             self.log.info("window %s: %s", windows[0], why)
         else:

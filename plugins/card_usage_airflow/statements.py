@@ -1,4 +1,4 @@
-"""The drop folder of the platform's statements as a task uses it, and the asset that stands for what was imported."""
+"""Statements: import the platform's statements from the drop folder, and the asset that is updated with them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from card_usage_airflow.runs import present
 log = logging.getLogger(__name__)
 
 STATEMENTS: Final = Asset("card_usage_statements", group="card-usage")
-"""Changes with every statement that was imported: schedule on it what shall follow."""
+"""Updated with every imported statement. For asset schedules."""
 
 
 def take_in_statements() -> list[dict[str, object]]:
-    """Import whatever lies in the drop folder; returns the counts.
+    """Import every file of the drop folder; returns the counts.
 
-    Raises AirflowSkipException if nothing does, and StatementError once all others are imported if a file was refused.
+    Raises AirflowSkipException if the folder is empty, and StatementError, after importing the others, if a file was
+    refused.
     """
     from card_usage.config.hospital import load_hospitals
     from card_usage.config.settings import Settings
@@ -29,20 +30,20 @@ def take_in_statements() -> list[dict[str, object]]:
     from card_usage.reconciliation.statement_import import import_folder
 
     settings = Settings.from_environment(os.environ)
-    hospitals = {one.id: one for one in load_hospitals(settings.hospitals)}
+    hospitals = {hospital.id: hospital for hospital in load_hospitals(settings.hospitals)}
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
         taken = import_folder(ledger, Reader.of(settings), hospitals, settings.statements, now=present())
     finally:
         ledger.close()
-    imported = [one.summary() for one in taken.imported]
-    for told, one in zip(imported, taken.imported, strict=True):
-        level = logging.INFO if one.against.clean else logging.WARNING
-        log.log(level, "%(hospital)s %(day)s: statement %(uses)d, missing %(missing)d, surplus %(surplus)d", told)
+    summaries = [statement.summary() for statement in taken.imported]
+    for summary, statement in zip(summaries, taken.imported, strict=True):
+        level = logging.INFO if statement.against.clean else logging.WARNING
+        log.log(level, "%(hospital)s %(day)s: statement %(uses)d, missing %(missing)d, surplus %(surplus)d", summary)
     for problem in taken.refused:
         log.error("%s", problem)
     if taken.refused:
         raise taken.refused[0]
-    if not imported:
+    if not summaries:
         raise AirflowSkipException(f"no statement in {settings.statements}")
-    return imported
+    return summaries

@@ -1,4 +1,4 @@
-"""The pipeline's verbs as tasks use them: the result logged in counts, and what it means for the task."""
+"""Steps: the pipeline's steps as tasks call them: log the result in counts, raise what the task must fail with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEALED = ("day", "serial", "events", "reason", "head")
 
 
 class StillOpen(PlatformError):
-    """A delivery ended with events that it could not settle, for a reason that passes."""
+    """A delivery left events unsettled for a temporary reason; the task is retried."""
 
     message_template = (
         "{hospital}, {window}: {left} events are still open ({answers}); they keep their request ids and go again "
@@ -32,7 +32,7 @@ class StillOpen(PlatformError):
 
 
 def stage_window(context: Context, feed: str, window: Window, *, backfill: bool) -> dict[str, object]:
-    """Bring one feed's window into the ledger; returns the counts."""
+    """Stage one feed's window; returns the counts."""
     from card_usage import pipeline
 
     result = pipeline.stage(context, feed, window, backfill=backfill, now=present())
@@ -47,7 +47,7 @@ def stage_window(context: Context, feed: str, window: Window, *, backfill: bool)
 
 
 def check_window(context: Context, window: Window) -> Verdict:
-    """The gate's verdict, each of its reasons logged in the language of the hospital's reports."""
+    """Check the window; logs each reason of the verdict in the language of the hospital's reports."""
     from card_usage import pipeline
 
     result = pipeline.check(context, window, now=present())
@@ -65,7 +65,7 @@ def reason_texts(context: Context, verdict: Verdict) -> list[str]:
 
 
 def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
-    """Log the unmapped codes with suggestions, and what these aliases would release. Raises BadProposal."""
+    """Log unmapped codes with suggestions, and what these aliases would release. Raises BadProposal."""
     from card_usage.code_mapping import workbench
 
     for gap in workbench.overview(context, window)["gaps"]:
@@ -86,7 +86,7 @@ def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
 
 
 def mend_window(context: Context, window: Window, aliases: list[str]) -> dict[str, object]:
-    """Write these aliases and judge the quarantined events again from the ledger; returns counts. Safe to repeat."""
+    """Write these aliases and validate quarantined events again, from the ledger; returns counts. Safe to repeat."""
     from card_usage.code_mapping import workbench
 
     files, mended = workbench.carry_out(context, window, workbench.typed(context, aliases), now=present())
@@ -115,7 +115,7 @@ def verdicts_awaiting_decision(context: Context, window: Window) -> list[StoredV
 
 
 def withholds_all(context: Context, window: Window) -> bool:
-    """Whether the gate lets nothing of the window go."""
+    """Whether the gate withholds the whole window, all feeds."""
     from card_usage.quality.approval import verdicts_of
 
     parts = [stored.withheld for stored in verdicts_of(context.ledger, context.hospital.id, window)]
@@ -135,8 +135,8 @@ def make_refused_due(context: Context, window: Window) -> None:
 def deliver_window(context: Context, window: Window) -> dict[str, object]:
     """Send what is due; returns the counts.
 
-    Raises Misconfigured if the platform refuses us, PlatformUnreachable or StillOpen if events are left for another
-    try. A quota that is used up and a drain that somebody asked for are no failures: the rest stays due.
+    Raises Misconfigured if the platform refuses every call, PlatformUnreachable or StillOpen if events are left for a
+    retry. A used-up quota and a drain are no failures: the rest stays due.
     """
     from card_usage import pipeline
 
@@ -154,9 +154,9 @@ def deliver_window(context: Context, window: Window) -> dict[str, object]:
 
 
 def reconcile_window(context: Context, window: Window) -> dict[str, object]:
-    """Count HIS, ledger and acknowledgements against each other; a difference is a warning, the report names it.
+    """Reconcile HIS, ledger and acknowledgements; a difference is logged as a warning, the report names it.
 
-    What was staged before the replica had passed it is staged again first.
+    Windows that are not closed are staged again first.
     """
     from card_usage import pipeline
 
@@ -164,16 +164,16 @@ def reconcile_window(context: Context, window: Window) -> dict[str, object]:
         log.info("%s %s: read again, %d new, now %s", staged.window, staged.feed, staged.new, staged.status)
     result = pipeline.reconcile(context, window, now=present())
     summary: dict[str, object] = {"window": str(window), **result.summary()}
-    found = {name: count for name, count in summary.items() if count and isinstance(count, int) and count is not True}
+    counts = {name: count for name, count in summary.items() if count and isinstance(count, int) and count is not True}
     level, verdict = (logging.INFO, "clean") if result.clean else (logging.WARNING, "DIFFERENCES")
-    log.log(level, "%s: %s; %s", window, verdict, ", ".join(f"{name} {count}" for name, count in found.items()))
+    log.log(level, "%s: %s; %s", window, verdict, ", ".join(f"{name} {count}" for name, count in counts.items()))
     return summary
 
 
 def seal_days(context: Context) -> list[dict[str, object]]:
-    """Seal what is verified, and again what moved since; how far each feed is verified stands in the log.
+    """Seal verified days, and days that changed since; logs how far each feed is verified.
 
-    Raises EvidenceBroken if sealed rows were changed without a trace.
+    Raises EvidenceBroken if sealed rows were changed without a recorded cause.
     """
     from card_usage.evidence import seal
     from card_usage.reconciliation import watermark
@@ -189,19 +189,19 @@ def seal_days(context: Context) -> list[dict[str, object]]:
 
 
 def publish_window(context: Context, window: Window) -> list[str]:
-    """Write the window's reports; returns the files' names below the reports' folder."""
+    """Write the window's reports; returns the names of the files in the store."""
     from card_usage.report.publish import publish_days
 
     names = list(publish_days(context, window, now=present()))
     for name in names:
         log.info("report %s", context.settings.store.place(name))
-    tell_written(names)
+    record_written(names)
     return names
 
 
-def tell_written(names: list[str]) -> None:
-    """Tell the run's page in the UI what was written, beside what this task told before, and the asset if it is one of
-    the task's outlets."""
+def record_written(names: list[str]) -> None:
+    """Push the names of written files to XCom, for the run's page in the UI, and to the asset's event if the asset is
+    an outlet of the task. Names from earlier calls of the same task are kept."""
     task_context = get_current_context()
     # The context is a dict; only its type knows no keys but Airflow's own.
     written: list[str] = cast("dict[str, Any]", task_context).setdefault(WRITTEN, [])
@@ -212,7 +212,7 @@ def tell_written(names: list[str]) -> None:
 
 
 def resume(context: Context) -> None:
-    """Take away the hold that a refusing platform caused: somebody who runs the DAG by hand has mended the cause."""
+    """Lift the hold `misconfigured`: whoever triggers the DAG by hand has corrected the cause."""
     from card_usage.ledger import holds
 
     with context.ledger.write() as connection:

@@ -1,4 +1,4 @@
-"""A pipeline inside a task: CARD_USAGE_* from the environment, connections from wherever Airflow keeps them."""
+"""Task context: a hospital's context in a task, with settings from the environment and connections from Airflow."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ if TYPE_CHECKING:
 
 
 PATIENCE: Final = timedelta(minutes=10)
-"""How long a task waits for its turn at a replica while it holds a worker; then it fails and is tried again later."""
+"""How long a task waits for a query slot while it occupies a worker; then it fails and is retried later."""
 
 
 @contextmanager
 def open_context(
     hospital_id: str, *, patience: timedelta = PATIENCE, resolve: Callable[[str], Connection] | None = None
 ) -> Iterator[Context]:
-    """The hospital's pipeline, closed at the end of the block. Raises the errors of settings, hospital and ledger.
+    """The hospital's context, closed at the end of the block. Raises the errors of settings, hospital and ledger.
 
-    `resolve`: how to find a connection; None: as a task does.
+    `resolve`: how to look up a connection; None: as a task does.
     """
-    # Not at the top: DAG files import this module, and parsing them must not load database drivers.
+    # Imported here: DAG files import this module, and parsing them must not load database drivers.
     from card_usage.context import Context
 
-    for chatty in ("alembic", "great_expectations"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for verbose in ("alembic", "great_expectations"):
+        logging.getLogger(verbose).setLevel(logging.WARNING)
     with Context.open(hospital_id, settings(), resolve or connection_of, patience=patience) as context:
         yield context
 
 
 def settings() -> Settings:
-    """CARD_USAGE_*; reports at a URL go through Airflow's object storage, with the connection that the URL names."""
+    """CARD_USAGE_*; a reports URL is opened with Airflow's object storage and the connection that the URL names."""
     from card_usage.config.settings import Settings
 
-    found = Settings.from_environment(os.environ)
-    if not isinstance(found.reports, str):
-        return found
+    from_environment = Settings.from_environment(os.environ)
+    if not isinstance(from_environment.reports, str):
+        return from_environment
     from airflow.sdk import ObjectStoragePath
 
-    return replace(found, reports=ObjectStoragePath(found.reports))
+    return replace(from_environment, reports=ObjectStoragePath(from_environment.reports))
 
 
 def connection_of(conn_id: str) -> Connection:
-    """What Airflow knows under this id (secrets backend, environment, its database, in Airflow's own order)."""
+    """Look up a connection in Airflow: secrets backend, environment, database, in Airflow's own order."""
     try:
-        return _ours(conn_id, BaseHook.get_connection(conn_id))
+        return _converted(conn_id, BaseHook.get_connection(conn_id))
     except AirflowNotFoundException:
         raise _missing(conn_id) from None
 
 
 async def awaited_connection_of(conn_id: str) -> Connection:
-    """The same on the loop of the triggerer, where a task's way would block."""
+    """The same on the triggerer's event loop, without blocking it."""
     try:
-        return _ours(conn_id, await BaseHook.aget_connection(conn_id))
+        return _converted(conn_id, await BaseHook.aget_connection(conn_id))
     except AirflowNotFoundException:
         raise _missing(conn_id) from None
 
@@ -74,7 +74,7 @@ def _missing(conn_id: str) -> MissingSetting:
     return MissingSetting(setting=f"AIRFLOW_CONN_{conn_id.upper()}", purpose=purpose)
 
 
-def _ours(conn_id: str, found: Any) -> Connection:
+def _converted(conn_id: str, found: Any) -> Connection:
     from card_usage.config.connections import Connection
 
     return Connection(

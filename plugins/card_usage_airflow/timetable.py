@@ -1,4 +1,4 @@
-"""Runs of local days and hours, named for the local time that they are about."""
+"""Timetable: runs of local days and hours, with run ids that name the local time they are about."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pendulum import DateTime
 
 
 class LocalIntervals(CronDataIntervalTimetable):
-    """Half-open intervals of a cron expression in its own zone, each run at its end.
+    """Data intervals of a cron expression in its own time zone; each run starts at the end of its interval.
 
-    A run that the scheduler or a backfill makes is called `scheduled__2026-11-23`, by the local day that it reports
-    (hours: `2026-11-23T05`, less: `2026-11-23T05:10`), where Airflow's own name would be the end of that day in UTC. A
-    bare cron string instead of this would give empty intervals.
+    Runs of the scheduler and of backfills are named by the local day that they report, `scheduled__2026-11-23` (hours:
+    `2026-11-23T05`, shorter: `2026-11-23T05:10`); Airflow's own name would be the end of that day in UTC. A plain cron
+    string as schedule would give empty intervals. Stored DAG versions name this class by its path: do not move it.
     """
 
     @property

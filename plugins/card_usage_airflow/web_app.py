@@ -1,10 +1,10 @@
-"""Reports and quality pages in the Airflow UI, behind Airflow's login: /card-usage/.
+"""Web app: reports and quality pages in the Airflow UI, below /card-usage/, behind Airflow's login.
 
-Airflow does not put a plugin's pages behind its login; these ask for the user themselves. Without one the answer is
-401; whoever may not see a hospital's DAG gets 403 for its files. Nothing outside of the reports' store can be named,
-and no page may run a script or load anything from elsewhere.
+Airflow does not require a login for a plugin's FastAPI app; this one requires the user itself. Without a login the
+answer is 401; a user who may not see a hospital's DAG gets 403 for its files. Only files of the reports' store can be
+requested, and pages can neither run scripts nor load anything from elsewhere.
 
-The application is made at the first request: scheduler and DAG processor load this plugin too and need none of it.
+The application is created at the first request: scheduler and DAG processor load this plugin too, but never need it.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 PREFIX: Final = "/card-usage"
 FILES: Final = f"{PREFIX}/files/"
-"""Where reports are, by name."""
+"""Path of the reports; the name in the store follows."""
 WRITTEN: Final = "reports"
-"""XCom key under which a task tells what it has written."""
+"""XCom key of the names of the files that a task has written."""
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -36,7 +36,7 @@ _HEADERS: Final = {
 
 
 class Pages:
-    """The application, made when it is first asked for something."""
+    """An ASGI application that is created at its first request."""
 
     def __init__(self) -> None:
         self._application: Any = None
@@ -48,35 +48,35 @@ class Pages:
 
 
 def application() -> Any:
-    """The list of reports, and the files that it leads to."""
+    """The FastAPI application: the index of reports, a run's files, and the files themselves."""
     from airflow.api_fastapi.core_api.security import get_user
     from card_usage.errors import BadStorePath, CardUsageError
     from fastapi import Depends, FastAPI, HTTPException, Response
 
     from card_usage_airflow import task_context
-    from card_usage_airflow.report_index import listing, of_run
+    from card_usage_airflow.report_index import index_page, run_page
 
-    made = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
 
-    @made.get("/")
-    def everything(user: Any = Depends(get_user)) -> Response:  # noqa: B008 - FastAPI's way
+    @app.get("/")
+    def everything(user: Any = Depends(get_user)) -> Response:  # noqa: B008 - as FastAPI declares dependencies
         try:
-            html = listing(lambda hospital_id: may_see(user, hospital_id), PREFIX)
+            html = index_page(lambda hospital_id: may_see(user, hospital_id), PREFIX)
         except CardUsageError as problem:
             raise HTTPException(503, str(problem)) from None
         return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
 
-    @made.get("/runs/{dag_id}/{run_id}")
+    @app.get("/runs/{dag_id}/{run_id}")
     def run(dag_id: str, run_id: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         if not may_see_dag(user, dag_id):
             raise HTTPException(403, "this DAG is not yours to see")
         try:
-            html = of_run(_written_by(dag_id, run_id), PREFIX)
+            html = run_page(_written_by(dag_id, run_id), PREFIX)
         except CardUsageError as problem:
             raise HTTPException(503, str(problem)) from None
         return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
 
-    @made.get("/files/{name:path}")
+    @app.get("/files/{name:path}")
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         hospital_id = PurePosixPath(name).parts[0] if name else ""
         try:
@@ -93,11 +93,11 @@ def application() -> Any:
             raise HTTPException(503, str(problem)) from None
         return Response(content, media_type=media_type, headers=_HEADERS)
 
-    return made
+    return app
 
 
 def may_see(user: Any, hospital_id: str) -> bool:
-    """Whether Airflow lets the user see the hospital's DAG; what belongs to no hospital is for who sees them all."""
+    """Whether the user may see the hospital's DAG; for files of no hospital, the DAG `reconcile_card_usage`."""
     from card_usage_airflow import hospital_files
 
     return may_see_dag(
@@ -114,7 +114,7 @@ def may_see_dag(user: Any, dag_id: str) -> bool:
 
 
 def _written_by(dag_id: str, run_id: str) -> list[str]:
-    """Names of the files that the tasks of a run have written, as they told by XCom."""
+    """Names of the files that the tasks of a run have written, from XCom."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select

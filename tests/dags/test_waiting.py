@@ -24,7 +24,7 @@ from card_usage.staging.coverage import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
 from card_usage_airflow.look_back import windows_of_run
-from card_usage_airflow.readiness import look
+from card_usage_airflow.readiness import check_readiness
 from card_usage_airflow.sensors import ReplicaPassed
 from card_usage_airflow.task_context import open_context
 from card_usage_airflow.triggers import ReplicaPasses
@@ -70,7 +70,7 @@ class Place:
 
     def look(self) -> Any:
         with open_context("clinic") as context:
-            return look(context, DAY, now=self.now)
+            return check_readiness(context, DAY, now=self.now)
 
 
 @pytest.fixture
@@ -179,10 +179,10 @@ async def test_a_probe_without_its_table_fails_the_task_instead_of_waiting_for_e
 def test_a_replica_that_is_away_is_waited_for_until_the_deadline(place: Place) -> None:
     place.his.unlink()
     seen = place.look()
-    assert (seen.go, seen.passed) == (False, False)
+    assert (seen.ready, seen.passed) == (False, False)
     assert "cannot be reached" in seen.why
     place.now = instant(DAY.end + timedelta(minutes=121))
-    assert (place.look().go, place.look().passed) == (True, False)
+    assert (place.look().ready, place.look().passed) == (True, False)
 
 
 def test_hours_to_avoid_hold_a_run_even_past_its_deadline_and_nothing_is_asked(place: Place) -> None:
@@ -192,7 +192,7 @@ def test_hours_to_avoid_hold_a_run_even_past_its_deadline_and_nothing_is_asked(p
         place.now = instant(DAY.end + timedelta(minutes=minutes))
         assert place.look() == (False, False, "hours to avoid, until 03:00")
     place.now = instant(DAY.end + timedelta(minutes=180))
-    assert place.look().go
+    assert place.look().ready
 
 
 def test_a_window_that_has_not_ended_is_waited_for_without_asking(place: Place) -> None:

@@ -31,13 +31,13 @@ STEM = f"{HOSPITAL}/{DAY}/card-usage-{DAY}"
 A_TASK_THAT_WRITES = f"""
 from airflow.sdk import DAG, task
 from card_usage_airflow.links import REPORTS, linked
-from card_usage_airflow.steps import tell_written
+from card_usage_airflow.steps import record_written
 
 with DAG("written", schedule=None):
 
     @task(outlets=[REPORTS])
     def publish():
-        tell_written(["{STEM}.html", "{STEM}.json", "{STEM}.mail.html"])
+        record_written(["{STEM}.html", "{STEM}.json", "{STEM}.mail.html"])
 
     linked(publish())
 """
