@@ -52,7 +52,7 @@ CONDITIONS = (
         severity="critical",
         count=1284,
         since=NOW - timedelta(hours=5, minutes=20),
-        facts={"reason": "the platform answers 21002"},
+        facts={"reason": "the platform answers 21002", "code": "21002"},
         sample=KEYS[:1],
     ),
 )

@@ -54,9 +54,10 @@ def _window(hospital: str, feed: str, day: date, rows: int, status: str = "close
     return "feed_window", {"hospital": hospital, "feed": feed, "staged_at": _EARLY, **ends}
 
 
-def _hold(hospital: str, kind: str, reason: str) -> list[Row]:
+def _hold(hospital: str, kind: str, reason: str, code: int | None = None) -> list[Row]:
+    values = {"kind": kind, "reason": reason, "result_code": code, "set_by": "deliverer", "set_at": _EARLY}
     return [
-        ("hold", {"hospital": hospital, "kind": kind, "reason": reason, "set_by": "deliverer", "set_at": _EARLY}),
+        ("hold", {"hospital": hospital, **values}),
         *(_event(hospital, number, "ready", staged_at=_NOW) for number in range(3)),
     ]
 
@@ -81,8 +82,8 @@ def _planted(times: int) -> dict[str, list[Row]]:
     gate += '"limit": 0.3, "feeds": ["payment"]}]}'
     start = datetime.combine(_DAY, time())
     return {
-        "misconfigured": _hold("misconfigured", "misconfigured", "the platform answers 21002"),
-        "barred": _hold("barred", "misconfigured", "http 403"),
+        "misconfigured": _hold("misconfigured", "misconfigured", "the platform answers 21002", 21002),
+        "barred": _hold("barred", "misconfigured", "the platform answers http 403"),
         "contested": _hold("contested", "contested", "appToken replaced 3 times"),
         "quota": _hold("quota", "quota", "10034"),
         "failing": [

@@ -186,11 +186,20 @@ def refusals(week: Week) -> None:
     week.must("Sat 14:00", "closed", "platform_refuses", "10016")
 
 
-def hold(kind: str, until: str, reason: str) -> Callable[[Week, datetime], None]:
+def hold(kind: str, until: str, reason: str, code: int | None = None) -> Callable[[Week, datetime], None]:
     def place(week: Week, now: datetime) -> None:
         with week.ledger.write() as connection:
             ends = at(until) if until else None
-            holds.place(connection, hospital=H, kind=kind, reason=reason, by="deliverer", now=now, until=ends)
+            holds.place(
+                connection,
+                hospital=H,
+                kind=kind,
+                reason=reason,
+                by="deliverer",
+                now=now,
+                until=ends,
+                result_code=code,
+            )
 
     return place
 
@@ -219,7 +228,7 @@ def wrong_credentials(week: Week) -> None:
             holds.lift(connection, hospital=H)
         w.settle(now, event.c.status == "ready")
 
-    week.on("Thu 13:00", hold("misconfigured", "", "the platform answers 21002"))
+    week.on("Thu 13:00", hold("misconfigured", "", "the platform answers 21002", 21002))
     week.on("Thu 13:00", lambda w, now: w.events(20, "ready", MONDAY + 2 * DAY, now, feed="payment"))
     # For longer than an event may wait: that delivery is behind is no news beside it.
     week.on("Thu 19:00", mend)

@@ -98,13 +98,13 @@ def _facts(incident: Incident, words: Words) -> dict[str, str | int]:
 def _reason(incident: Incident, words: Words) -> str:
     """The reason in the reader's language, if it has one; filled into what the cause declares for the detail.
 
-    The reason of the detail "platform" ends with the platform's result code, if the platform gave one.
+    Where the platform gave a result code (the fact `code`), that says more than our own sentence.
     """
     language = f"reason_{words.language}"
     reason = str(incident.facts.get(language, incident.facts["reason"]))
-    code = re.search(r"-?\d+$", reason)
-    if incident.detail == "platform" and code:
-        reason = words("alerts.code", code=code[0], meaning=_meaning(code[0]))
+    if incident.detail == "platform" and "code" in incident.facts:
+        code = str(incident.facts["code"])
+        reason = words("alerts.code", code=code, meaning=_meaning(code))
     of_detail = CAUSES[incident.cause].reasons.get(incident.detail)
     return reason if of_detail is None else words.text(of_detail, reason=reason)
 

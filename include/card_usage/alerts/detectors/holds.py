@@ -15,13 +15,14 @@ from card_usage.ledger.schema import deliverer, token
 def _misconfiguration(situation: Situation) -> Iterator[Condition]:
     for hold in situation.holds:
         if hold.kind is HoldKind.MISCONFIGURED:
+            code = {} if hold.result_code is None else {"code": str(hold.result_code)}
             yield Condition(
                 cause="misconfiguration",
                 detail="platform",
                 severity="critical",
                 count=sum(part.events for part in situation.open_events),
                 since=hold.set_at,
-                facts={"reason": hold.reason},
+                facts={"reason": hold.reason} | code,
                 sample=situation.sample(DELIVERABLE),
             )
 
