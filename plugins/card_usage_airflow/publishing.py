@@ -22,7 +22,7 @@ def publish_months(hospital_id: str, months: list[date]) -> list[str]:
     with task_context.open_context(hospital_id) as context:
         names = [name for month in months for name in publish_month_of(context, month, now=present())]
         for name in names:
-            log.info("report %s", context.settings.store.place(name))
+            log.info("report %s", context.settings.store.location(name))
     record_written(names)
     return names
 
@@ -42,7 +42,7 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
         files, figures = write(ledger, hospitals, day, settings.store, broken=broken, language=language, now=now)
         log.info("%s: %s", day, figures["verdict"]["level"])
         for name in files.values():
-            log.info("report %s", settings.store.place(name))
+            log.info("report %s", settings.store.location(name))
         if send:
             address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")
             link = f"{address}{FILES}{files['html']}" if address else ""

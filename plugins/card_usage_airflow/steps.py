@@ -82,18 +82,18 @@ def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
             *(change.choice.table, change.choice.local, change.choice.standard),
             f"instead of {change.before}" if change.kind == "changed" else change.kind,
         )
-    log.info("mending would release: %s", planned.mended.summary())
+    log.info("mending would release: %s", planned.result.summary())
 
 
 def mend_window(context: Context, window: Window, aliases: list[str]) -> dict[str, object]:
     """Write these aliases and validate quarantined events again, from the ledger; returns counts. Safe to repeat."""
     from card_usage.code_mapping import workbench
 
-    files, mended = workbench.carry_out(context, window, workbench.typed(context, aliases), now=present())
+    files, result = workbench.carry_out(context, window, workbench.typed(context, aliases), now=present())
     for path in files:
         log.info("alias file %s", path.as_posix())
-    log.info("mended: %s", mended.summary())
-    return mended.summary()
+    log.info("mended: %s", result.summary())
+    return result.summary()
 
 
 def preview_window(context: Context, window: Window) -> dict[str, object]:
@@ -194,7 +194,7 @@ def publish_window(context: Context, window: Window) -> list[str]:
 
     names = list(publish_days(context, window, now=present()))
     for name in names:
-        log.info("report %s", context.settings.store.place(name))
+        log.info("report %s", context.settings.store.location(name))
     record_written(names)
     return names
 

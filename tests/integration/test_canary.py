@@ -128,7 +128,7 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
     found = workbench.suggested(context, window)
     choices = [Choice(gap.table, gap.code, "0301") for gap, _ in found if gap.table == "department"]
     planned = workbench.plan(context, window, choices, now=now)
-    assert planned.mended.released > 0
+    assert planned.result.released > 0
     book = load_workbook(BytesIO(workbook(context.hospital, str(window), found, context.tables)))
     cells = [str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row]
     verdict, *_ = verdicts_of(context.ledger, context.hospital.id, window)
@@ -136,7 +136,7 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
     return [
         found,
         planned.summary(context),
-        planned.mended.summary(),
+        planned.result.summary(),
         workbench.overview(context, window),
         cells,
         asked,

@@ -1,7 +1,7 @@
 """Detection: the conditions that are present at a hospital, or in the fleet, now.
 
-Each file of `card_usage.alerts.detectors` detects the causes of one subject, and is found by itself: whoever adds one
-declares `DETECTORS` in it, or `FLEET_DETECTORS` for what concerns no single hospital. Nothing writes.
+Each file of `card_usage.alerts.detectors` detects the causes of one subject and is discovered automatically: it
+declares `DETECTORS`, or `FLEET_DETECTORS` for what concerns no single hospital. Nothing writes.
 
 Without history there is no condition: a hospital of which nothing was ever staged has none but its set-up, and a volume
 is compared only with days that have one.
@@ -28,20 +28,20 @@ FleetDetector = Callable[[Connection, datetime], Iterator[Condition]]
 
 def detect(situation: Situation) -> tuple[Condition, ...]:
     """All conditions of a hospital, in no particular order."""
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     for module in _modules():
         declared: tuple[Detector, ...] = getattr(module, "DETECTORS", ())
-        found += (condition for detector in declared for condition in detector(situation))
-    return tuple(found)
+        conditions += (condition for detector in declared for condition in detector(situation))
+    return tuple(conditions)
 
 
 def detect_in_fleet(connection: Connection, now: datetime) -> tuple[Condition, ...]:
     """All conditions that concern no single hospital."""
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     for module in _modules():
         declared: tuple[FleetDetector, ...] = getattr(module, "FLEET_DETECTORS", ())
-        found += (condition for detector in declared for condition in detector(connection, now))
-    return tuple(found)
+        conditions += (condition for detector in declared for condition in detector(connection, now))
+    return tuple(conditions)
 
 
 @cache

@@ -76,9 +76,9 @@ def _apply(invocation: Invocation) -> Result:
             proposal = Proposal(tuple(choice for choice in proposal.choices if choice not in kept), proposal.problems)
             output["not_replaced"] = f"{len(kept)} codes already mean something else: add --replace to change them"
         if args.yes:
-            files, mended = workbench.carry_out(context, invocation.window, proposal.choices, now=invocation.now)
+            files, result = workbench.carry_out(context, invocation.window, proposal.choices, now=invocation.now)
             output["written"] = [path.as_posix() for path in files] or "nothing: the files say so already"
-            output["released"] = mended.released
+            output["released"] = result.released
         else:
             output["dry_run"] = "nothing was changed: add --yes"
     if proposal.problems:

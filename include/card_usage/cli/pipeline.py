@@ -86,7 +86,7 @@ def _reconcile(context: Context, window: Window, now: datetime) -> Result:
 
 def _report(context: Context, window: Window, now: datetime) -> Result:
     names = publish_days(context, window, now=now)
-    return Result(output={"report": [context.settings.store.place(name) for name in names]})
+    return Result(output={"report": [context.settings.store.location(name) for name in names]})
 
 
 def _run(context: Context, window: Window, now: datetime) -> Result:

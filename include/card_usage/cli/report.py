@@ -17,7 +17,7 @@ from card_usage.words.catalogue import LANGUAGES
 def _month(invocation: Invocation) -> Result:
     with invocation.context() as context:
         names = publish_month_of(context, invocation.args.month, now=invocation.now)
-        return Result(output={"report": [context.settings.store.place(name) for name in names]})
+        return Result(output={"report": [context.settings.store.location(name) for name in names]})
 
 
 def _fleet(invocation: Invocation) -> Result:
@@ -31,7 +31,7 @@ def _fleet(invocation: Invocation) -> Result:
         )
     if invocation.args.text:
         return Result(text=mail(figures).text)
-    return Result(text="\n".join([figures["verdict"]["text"], *map(store.place, files.values())]))
+    return Result(text="\n".join([figures["verdict"]["text"], *map(store.location, files.values())]))
 
 
 def _month_day(text: str) -> date:

@@ -1,4 +1,4 @@
-"""Gaps: local codes that nobody mapped, with the events that wait for them.
+"""Gaps: local codes without an alias, with the quarantined events that wait for one.
 
 Promises: one grouped query over the index of quarantined events; local codes, names and counts, nothing about patients.
 """
@@ -49,13 +49,14 @@ def gaps(connection: Connection, hospital_id: str, first: date, last: date) -> l
         )
         .group_by(*groups)
     )
-    found: dict[tuple[str, str, str | None], Gap] = {}
+    by_code: dict[tuple[str, str, str | None], Gap] = {}
     for table, code, local_name, feed, events, since, until in connection.execute(query):
         key = (table, code, local_name)
-        had = found.get(key)
-        if had is None:
-            found[key] = Gap(table, code, local_name, events, since, until, (feed,))
+        other_feeds = by_code.get(key)
+        if other_feeds is None:
+            by_code[key] = Gap(table, code, local_name, events, since, until, (feed,))
         else:
-            days = (min(had.first, since), max(had.last, until))
-            found[key] = Gap(table, code, local_name, had.events + events, *days, tuple(sorted({*had.feeds, feed})))
-    return sorted(found.values(), key=lambda one: (-one.events, one.table, one.code, one.name or ""))
+            days = (min(other_feeds.first, since), max(other_feeds.last, until))
+            feeds = tuple(sorted({*other_feeds.feeds, feed}))
+            by_code[key] = Gap(table, code, local_name, other_feeds.events + events, *days, feeds)
+    return sorted(by_code.values(), key=lambda gap: (-gap.events, gap.table, gap.code, gap.name or ""))

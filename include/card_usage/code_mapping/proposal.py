@@ -15,28 +15,28 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from card_usage.errors import BadProposal, UnreadableProposal
-from card_usage.files.delimited import records, text_of
+from card_usage.files.delimited import dict_reader, read_text
 from card_usage.standard.aliases import Choice
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import LANGUAGES, Language, Words
 
 COLUMNS: Final = ("table", "local", "standard", "note")
-_MOST_TOLD: Final = 30
+_MOST_NAMED: Final = 30
 
 
 class BadCell(NamedTuple):
     """A cell that cannot be used."""
 
     where: str
-    said: str
+    content: str
     problem: str
 
     def __str__(self) -> str:
-        said = f" '{self.said}'" if self.said else ""
-        return f"{self.where}{said}: {self.problem}"
+        content = f" '{self.content}'" if self.content else ""
+        return f"{self.where}{content}: {self.problem}"
 
 
-class Written(NamedTuple):
+class ProposedRow(NamedTuple):
     """One row as it was handed in; `where` names the row, `cells` the place of each of its columns."""
 
     table: str
@@ -59,14 +59,14 @@ class Proposal:
     def demand(self, file: str) -> tuple[Choice, ...]:
         """All of it, or BadProposal."""
         if self.problems:
-            told = [str(problem) for problem in self.problems[:_MOST_TOLD]]
-            if len(self.problems) > _MOST_TOLD:
-                told.append("...")
-            raise BadProposal(file=file, count=len(self.problems), rows="; ".join(told))
+            named = [str(problem) for problem in self.problems[:_MOST_NAMED]]
+            if len(self.problems) > _MOST_NAMED:
+                named.append("...")
+            raise BadProposal(file=file, count=len(self.problems), rows="; ".join(named))
         return self.choices
 
 
-def checked(rows: Iterable[Written], tables: Mapping[str, CodeTable], language: Language) -> Proposal:
+def checked(rows: Iterable[ProposedRow], tables: Mapping[str, CodeTable], language: Language) -> Proposal:
     """The rows that say something, each a choice or a bad cell."""
     words = Words(language)
     choices: dict[tuple[str, str], Choice] = {}
@@ -89,8 +89,8 @@ def checked(rows: Iterable[Written], tables: Mapping[str, CodeTable], language: 
             continue
         earlier = choices.get((table, local))
         if earlier is not None and earlier.standard != standard:
-            told = words("cell.twice", local=local, where=earlier.where, standard=earlier.standard)
-            problems.append(BadCell(row.cells["standard"], row.standard, told))
+            problem = words("cell.twice", local=local, where=earlier.where, standard=earlier.standard)
+            problems.append(BadCell(row.cells["standard"], row.standard, problem))
             continue
         choices[table, local] = Choice(table, local, standard, row.note, row.cells["standard"])
     return Proposal(tuple(choices.values()), tuple(problems))
@@ -98,21 +98,21 @@ def checked(rows: Iterable[Written], tables: Mapping[str, CodeTable], language: 
 
 def _table(text: str, tables: Mapping[str, CodeTable]) -> str | None:
     """A table by its own name or by what it is called in either language."""
-    said = fold(text).casefold()
+    folded = fold(text).casefold()
     for name in tables:
-        if said in {name, *(Words(language)(f"table.{name}").casefold() for language in LANGUAGES)}:
+        if folded in {name, *(Words(language)(f"table.{name}").casefold() for language in LANGUAGES)}:
             return name
     return None
 
 
-def _standard(row: Written, table: CodeTable, words: Words) -> tuple[str, str | None]:
+def _standard(row: ProposedRow, table: CodeTable, words: Words) -> tuple[str, str | None]:
     """The standard code that the cell says, or what is wrong with it: code, `code name` or a name of the table."""
     text = fold(row.standard)
     first = text.split()[0] if text.split() else ""
     if not row.number:
-        for said in (text, first):
-            if said in table:
-                return said, None
+        for code in (text, first):
+            if code in table:
+                return code, None
         if text in table.by_name:
             return table.by_name[text], None
     padded = [code for code in table.codes if code.lstrip("0") == first.lstrip("0")] if first else []
@@ -130,13 +130,13 @@ def from_csv(path: Path, tables: Mapping[str, CodeTable], language: Language) ->
     return checked(_csv_rows(path, language), tables, language)
 
 
-def _csv_rows(path: Path, language: Language) -> Iterator[Written]:
+def _csv_rows(path: Path, language: Language) -> Iterator[ProposedRow]:
     words = Words(language)
     try:
-        text = text_of(path)
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path.name, words("file.unreadable", reason=type(error).__name__)) from None
-    reader = records(text, strict=False)
+    reader = dict_reader(text, strict=False)
     try:
         if missing := [name for name in COLUMNS[:3] if name not in (reader.fieldnames or ())]:
             raise unreadable(path.name, words("file.columns", columns=", ".join(missing)))
@@ -144,7 +144,7 @@ def _csv_rows(path: Path, language: Language) -> Iterator[Written]:
             line = words("file.line", line=reader.line_num)
             cells = {name: f"{line}, {name}" for name in COLUMNS}
             table, local, standard, note = ((row.get(name) or "").strip() for name in COLUMNS)
-            yield Written(table, local, standard, note, line, cells)
+            yield ProposedRow(table, local, standard, note, line, cells)
     except csv.Error as error:
         raise unreadable(path.name, words("file.unreadable", reason=str(error))) from None
 
@@ -157,7 +157,7 @@ def unreadable(file: str, problem: str) -> UnreadableProposal:
 def from_lines(lines: Sequence[str], tables: Mapping[str, CodeTable], language: Language) -> Proposal:
     """`department:21010=0301`, one a line, as people type it."""
     words = Words(language)
-    rows: list[Written] = []
+    rows: list[ProposedRow] = []
     problems: list[BadCell] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -169,6 +169,6 @@ def from_lines(lines: Sequence[str], tables: Mapping[str, CodeTable], language: 
             problems.append(BadCell(where, line.strip(), words("cell.line")))
             continue
         cells = dict.fromkeys(COLUMNS, where)
-        rows.append(Written(table.strip(), local.strip(), standard.strip(), "", where, cells))
-    found = checked(rows, tables, language)
-    return Proposal(found.choices, (*problems, *found.problems))
+        rows.append(ProposedRow(table.strip(), local.strip(), standard.strip(), "", where, cells))
+    proposal = checked(rows, tables, language)
+    return Proposal(proposal.choices, (*problems, *proposal.problems))

@@ -1,10 +1,10 @@
-"""Mending: quarantined events judged again with the aliases of now, from the sealed row that the ledger keeps.
+"""Release: validates quarantined events again with the present aliases, from the sealed rows in the ledger.
 
-The HIS is not asked. One missing alias releases every event that waited for it, on all days; each keeps its key, and
-its request id is the one that reading the HIS again would give, so nothing is sent twice. Events that a feed gave
-outside of its window (`time.window`) are left alone: only reading the HIS again can tell about them.
+The HIS is not read. One new alias releases every event that waited for it, on all days; each keeps its key, and its
+request id is the one that reading the HIS again would give, so nothing is sent twice. Events that a feed returned
+outside of their window (`time.window`) are left alone: only reading the HIS again can tell about them.
 
-Promises: repeating it changes nothing; a batch is written whole or not at all, so whoever was stopped goes on.
+Promises: repeating it changes nothing; a batch is written whole or not at all, so a run that was stopped can go on.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _BATCH: Final = 2_000
 
 
 @dataclass(kw_only=True, slots=True)
-class Mended:
-    """What judging again came to, in events. `released` is also told apart by scene, department and day.
+class ReleaseResult:
+    """What validating again came to, in events. `released` is also counted by scene, department and day.
 
     `waiting`: still quarantined, by the first rule that they break. `stray`: left alone, outside of their window.
     """
@@ -61,7 +61,7 @@ class Mended:
         }
 
 
-def mend(
+def release(
     ledger: Ledger,
     hospital: Hospital,
     tables: Mapping[str, CodeTable],
@@ -71,21 +71,21 @@ def mend(
     *,
     now: datetime,
     write: bool,
-) -> Mended:
-    """Judge the quarantined events of these days again; without `write` only count. Raises WrongKey."""
-    mended = Mended()
+) -> ReleaseResult:
+    """Validate the quarantined events of these days again; without `write` only count. Raises WrongKey."""
+    result = ReleaseResult()
     after = 0
     while True:
         # Read and written in one transaction: a staging run that replaces the event meanwhile comes before or after.
         with ledger.write() if write else ledger.read() as connection:
             rows = _quarantined(connection, hospital.id, first, last, after)
-            drafted = list(_drafts(ledger, hospital, tables, aliases, rows, mended))
+            drafted = list(_drafts(ledger, hospital, tables, aliases, rows, result))
             if write:
                 for feed in {feed for feed, _ in drafted}:
                     drafts = [draft for of, draft in drafted if of == feed]
                     take_in(connection, hospital.id, feed, drafts, lane=0, now=now)
         if not rows:
-            return mended
+            return result
         after = rows[-1].id
 
 
@@ -112,25 +112,25 @@ def _drafts(
     tables: Mapping[str, CodeTable],
     aliases: Aliases,
     rows: list[Any],
-    mended: Mended,
+    result: ReleaseResult,
 ) -> Iterator[tuple[str, Draft]]:
     drafters: dict[str, Drafter] = {}
     for row in rows:
-        mended.looked_at += 1
+        result.looked_at += 1
         if row.stray or row.sealed is None:
-            mended.stray += 1
+            result.stray += 1
             continue
         drafter = drafters.get(row.feed)
         if drafter is None:
             drafter = drafters[row.feed] = Drafter(hospital, row.feed, tables, aliases, ledger.keyring)
-        kept = json.loads(ledger.keyring.open(Sealed(row.key_id, row.sealed), bound_to=row.key.encode()))
-        draft = drafter.draft(SourceRow._make(kept), day_window(row.day))
+        values = json.loads(ledger.keyring.open(Sealed(row.key_id, row.sealed), bound_to=row.key.encode()))
+        draft = drafter.draft(SourceRow._make(values), day_window(row.day))
         if draft.status == "ready":
-            mended.released += 1
-            mended.scenes[draft.card_use.scene or ""] += 1
-            mended.departments[draft.card_use.department or ""] += 1
-            mended.days[row.day] += 1
+            result.released += 1
+            result.scenes[draft.card_use.scene or ""] += 1
+            result.departments[draft.card_use.department or ""] += 1
+            result.days[row.day] += 1
         else:
-            rule = next((one.rule for one in draft.findings if one.severity == "critical"), "")
-            mended.waiting[rule] += 1
+            rule = next((finding.rule for finding in draft.findings if finding.severity == "critical"), "")
+            result.waiting[rule] += 1
         yield row.feed, draft

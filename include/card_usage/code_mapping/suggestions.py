@@ -23,7 +23,7 @@ from typing import Final, Literal
 
 from card_usage.code_mapping.gaps import Gap
 from card_usage.errors import CodeTableError
-from card_usage.files.delimited import records, text_of
+from card_usage.files.delimited import dict_reader, read_text
 from card_usage.standard.aliases import ALIAS_COLUMNS
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import Words
@@ -89,12 +89,12 @@ class Suggester:
     def suggest(self, table: str, code: str, name: str | None = None) -> tuple[Suggestion, ...]:
         """The best ones for a local code and name, best first; none if nothing is alike."""
         standard = self._tables[table]
-        found: dict[str, tuple[float, Why]] = {}
+        best: dict[str, tuple[float, Why]] = {}
 
         def take(of: str, score: float, why: Why) -> None:
             of = _safe(table, of)
-            if of in standard and score > found.get(of, (0.0, why))[0]:
-                found[of] = (score, why)
+            if of in standard and score > best.get(of, (0.0, why))[0]:
+                best[of] = (score, why)
 
         for text in filter(None, (name, code)):
             exact, bare = fold(text), stem(text)
@@ -102,17 +102,17 @@ class Suggester:
                 bare = ""
             for chosen, share, hospitals in _shares(self._elsewhere[table], exact, bare):
                 take(chosen, (0.95 if share == 1 and hospitals > 1 else 0.9) * share, "elsewhere")
-            for of, said in _listed(standard):
-                if fold(said) == exact or (bare and stem(said) == bare):
+            for of, official in _listed(standard):
+                if fold(official) == exact or (bare and stem(official) == bare):
                     take(of, 1.0, "same_name")
                 elif bare:
-                    take(of, 0.85 * _alike(bare, stem(said)), "similar")
-            for said, of in self._synonyms[table].items():
-                if fold(said) == exact or (bare and stem(said) == bare):
+                    take(of, 0.85 * _alike(bare, stem(official)), "similar")
+            for synonym, of in self._synonyms[table].items():
+                if fold(synonym) == exact or (bare and stem(synonym) == bare):
                     take(of, 0.95, "synonym")
                 elif bare:
-                    take(of, 0.8 * _alike(bare, stem(said)), "similar")
-        ranked = sorted(found.items(), key=lambda pair: (-pair[1][0], pair[0]))
+                    take(of, 0.8 * _alike(bare, stem(synonym)), "similar")
+        ranked = sorted(best.items(), key=lambda pair: (-pair[1][0], pair[0]))
         # Beside a good one a weak one only confuses.
         least = max(LEAST, _BESIDE * ranked[0][1][0]) if ranked else LEAST
         return tuple(
@@ -160,7 +160,7 @@ def _elsewhere(directory: Path, hospital_id: str, table: str) -> Mapping[str, Co
 
     Numbers mean something in their own HIS alone: only names count. A file that cannot be read is no help, and no harm.
     """
-    found: dict[str, Counter[str]] = {}
+    votes: dict[str, Counter[str]] = {}
     for path in sorted(directory.glob(f"*/{table}.csv")):
         if path.parent.name == hospital_id:
             continue
@@ -171,16 +171,16 @@ def _elsewhere(directory: Path, hospital_id: str, table: str) -> Mapping[str, Co
         chosen: dict[str, set[str]] = {}
         for local, standard, note in rows:
             for text in (local, note):
-                for said in {fold(text), stem(text)}:
-                    if len(said) > 1 and not said.isascii():
-                        chosen.setdefault(said, set()).add(standard)
-        for said, codes in chosen.items():
-            found.setdefault(said, Counter()).update(codes)
-    return found
+                for name in {fold(text), stem(text)}:
+                    if len(name) > 1 and not name.isascii():
+                        chosen.setdefault(name, set()).add(standard)
+        for name, codes in chosen.items():
+            votes.setdefault(name, Counter()).update(codes)
+    return votes
 
 
 def _alias_rows(path: Path) -> list[tuple[str, str, str]]:
-    reader = records(text_of(path), strict=False)
+    reader = dict_reader(read_text(path), strict=False)
     if tuple(reader.fieldnames or ()) != ALIAS_COLUMNS:
         return []
     return [(row["local"] or "", fold(row["standard"] or ""), row["note"] or "") for row in reader]

@@ -15,7 +15,7 @@ from typing import Any
 
 from card_usage.code_mapping.gaps import Gap, gaps
 from card_usage.code_mapping.proposal import Proposal, from_csv, from_lines
-from card_usage.code_mapping.release import Mended, mend
+from card_usage.code_mapping.release import ReleaseResult, release
 from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap_row
 from card_usage.context import Context
 from card_usage.ledger import counts
@@ -32,8 +32,8 @@ def suggested(context: Context, window: Window) -> Suggested:
     settings = context.settings
     suggester = Suggester(settings.aliases, context.hospital.id, context.tables, settings.code_tables)
     with context.ledger.read() as connection:
-        found = gaps(connection, context.hospital.id, window.days[0], window.days[-1])
-    return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in found]
+        gaps_of_days = gaps(connection, context.hospital.id, window.days[0], window.days[-1])
+    return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in gaps_of_days]
 
 
 def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]]:
@@ -54,13 +54,13 @@ def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]
             }
             for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
         ],
-        "gaps": [_told(gap, suggestions, words) for gap, suggestions in suggested(context, window)],
+        "gaps": [_gap_texts(gap, suggestions, words) for gap, suggestions in suggested(context, window)],
     }
 
 
-def _told(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, str | int]:
-    listed = [f"{one.code} {one.name}" for one in suggestions]
-    scores = [f"{one.score:.2f}" for one in suggestions]
+def _gap_texts(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str, str | int]:
+    listed = [f"{suggestion.code} {suggestion.name}" for suggestion in suggestions]
+    scores = [f"{suggestion.score:.2f}" for suggestion in suggestions]
     return gap_row(gap, suggestions, words) | {
         "suggestion": listed[0] if listed else "",
         "score": scores[0] if scores else "",
@@ -68,10 +68,10 @@ def _told(gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> dict[str
     }
 
 
-def proposed(found: Suggested, *, sure: float = SURE) -> tuple[Choice, ...]:
+def proposed(suggestions_of_gaps: Suggested, *, sure: float = SURE) -> tuple[Choice, ...]:
     """The suggestions that are sure enough, as choices; a name of the HIS becomes the note."""
     choices: dict[tuple[str, str], Choice] = {}
-    for gap, suggestions in found:
+    for gap, suggestions in suggestions_of_gaps:
         if suggestions and suggestions[0].score >= sure:
             choice = Choice(gap.table, gap.code, suggestions[0].code, gap.name or "")
             # One code under two names that mean different things is for a person.
@@ -103,7 +103,7 @@ class Plan:
     """What choices would do. A local code that already means something else is a conflict, changed only on demand."""
 
     changes: tuple[AliasChange, ...]
-    mended: Mended
+    result: ReleaseResult
 
     @property
     def conflicts(self) -> tuple[AliasChange, ...]:
@@ -115,11 +115,11 @@ class Plan:
         words = Words(context.hospital.report.language)
         tables = context.tables
 
-        def named(table: str, found: dict[str, int]) -> list[dict[str, Any]]:
+        def named(table: str, counted: dict[str, int]) -> list[dict[str, Any]]:
             of = tables[table].names
             return [
                 {"code": code, "name": words.code(table, code, of.get(code, "")), "events": events}
-                for code, events in found.items()
+                for code, events in counted.items()
             ]
 
         rows = [
@@ -133,38 +133,38 @@ class Plan:
             }
             for change in self.changes
         ]
-        mended = self.mended
+        result = self.result
         return {
             "aliases": rows,
             "releases": {
-                "events": mended.released,
-                "still_quarantined": mended.waiting.total(),
-                "left_alone": mended.stray,
+                "events": result.released,
+                "still_quarantined": result.waiting.total(),
+                "left_alone": result.stray,
             },
-            "scenes": named("scene", dict(mended.scenes.most_common())),
-            "departments": named("department", dict(mended.departments.most_common())),
-            "days": [{"day": str(day), "events": events} for day, events in sorted(mended.days.items())],
+            "scenes": named("scene", dict(result.scenes.most_common())),
+            "departments": named("department", dict(result.departments.most_common())),
+            "days": [{"day": str(day), "events": events} for day, events in sorted(result.days.items())],
         }
 
 
 def plan(context: Context, window: Window, choices: Sequence[Choice], *, now: datetime, replace: bool = False) -> Plan:
     """A dry run of the choices over the window's days. Writes nothing. `replace`: conflicts too."""
-    found = tuple(alias_changes(context.aliases, choices))
-    taken = [change.choice for change in found if replace or change.kind != "changed"]
+    changes = tuple(alias_changes(context.aliases, choices))
+    taken = [change.choice for change in changes if replace or change.kind != "changed"]
     aliases = with_choices(context.aliases, taken)
-    return Plan(changes=found, mended=_mend(context, window, aliases, now=now, write=False))
+    return Plan(changes=changes, result=_release(context, window, aliases, now=now, write=False))
 
 
 def carry_out(
     context: Context, window: Window, choices: Sequence[Choice], *, now: datetime
-) -> tuple[tuple[Path, ...], Mended]:
+) -> tuple[tuple[Path, ...], ReleaseResult]:
     """Write the alias files, then release what they release; returns the files that changed, and the events."""
     settings = context.settings
     files = write_aliases(settings.aliases, context.hospital.id, context.tables, choices)
     aliases = load_aliases(settings.aliases, context.hospital.id, context.tables)
-    return files, _mend(context, window, aliases, now=now, write=True)
+    return files, _release(context, window, aliases, now=now, write=True)
 
 
-def _mend(context: Context, window: Window, aliases: Any, *, now: datetime, write: bool) -> Mended:
+def _release(context: Context, window: Window, aliases: Any, *, now: datetime, write: bool) -> ReleaseResult:
     first, last = window.days[0], window.days[-1]
-    return mend(context.ledger, context.hospital, context.tables, aliases, first, last, now=now, write=write)
+    return release(context.ledger, context.hospital, context.tables, aliases, first, last, now=now, write=write)

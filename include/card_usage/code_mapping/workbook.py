@@ -20,7 +20,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from card_usage.code_mapping.gaps import Gap
-from card_usage.code_mapping.proposal import Proposal, Written, checked, unreadable
+from card_usage.code_mapping.proposal import Proposal, ProposedRow, checked, unreadable
 from card_usage.code_mapping.suggestions import Suggestion, gap_row
 from card_usage.config.hospital import Hospital
 from card_usage.standard.code_tables import CodeTable
@@ -52,7 +52,7 @@ _FONT: Final = "Microsoft YaHei"
 def workbook(
     hospital: Hospital,
     period: str,
-    found: Sequence[tuple[Gap, Sequence[Suggestion]]],
+    suggested: Sequence[tuple[Gap, Sequence[Suggestion]]],
     tables: Mapping[str, CodeTable],
 ) -> bytes:
     """The file, in the language of the hospital's reports."""
@@ -71,28 +71,28 @@ def workbook(
         title.fill = _YELLOW if name in _FILLED else _GREY
         sheet.column_dimensions[get_column_letter(column)].width = width
     sheet.row_dimensions[HEADER_ROW].height = 30
-    for number, (gap, suggestions) in enumerate(found, HEADER_ROW + 1):
+    for number, (gap, suggestions) in enumerate(suggested, HEADER_ROW + 1):
         _row(sheet, number, gap, suggestions, words)
     sheet.freeze_panes = sheet.cell(HEADER_ROW + 1, 4)
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
-    _standard_codes(book, sheet, found, tables, words)
+    _standard_codes(book, sheet, suggested, tables, words)
     into = io.BytesIO()
     book.save(into)
     return into.getvalue()
 
 
 def _row(sheet: Any, number: int, gap: Gap, suggestions: Sequence[Suggestion], words: Words) -> None:
-    told = gap_row(gap, suggestions, words) | {
+    texts = gap_row(gap, suggestions, words) | {
         "table": words(f"table.{gap.table}"),
-        "suggestion": "\n".join(f"{one.code} {one.name}" for one in suggestions),
+        "suggestion": "\n".join(f"{suggestion.code} {suggestion.name}" for suggestion in suggestions),
         "score": f"{100 * suggestions[0].score:.0f}%" if suggestions else "",
         "standard": "",
         "note": "",
     }
     for column, (name, _) in enumerate(_COLUMNS, 1):
-        cell = _put(sheet, number, column, told[name], border=True)
+        cell = _put(sheet, number, column, texts[name], border=True)
         if name in _FILLED:
             cell.fill = _YELLOW
     sheet.row_dimensions[number].height = 20 * max(1, len(suggestions))
@@ -117,13 +117,13 @@ def _put(
 def _standard_codes(
     book: Workbook,
     sheet: Any,
-    found: Sequence[tuple[Gap, Sequence[Suggestion]]],
+    suggested: Sequence[tuple[Gap, Sequence[Suggestion]]],
     tables: Mapping[str, CodeTable],
     words: Words,
 ) -> None:
     """A column for each table that has gaps, and each yellow cell a list of it (whoever knows the code may type it)."""
     codes = book.create_sheet(words("sheet.codes"))
-    needed = [table for table in tables if any(gap.table == table for gap, _ in found)]
+    needed = [table for table in tables if any(gap.table == table for gap, _ in suggested)]
     standard = get_column_letter([name for name, _ in _COLUMNS].index("standard") + 1)
     for column, table in enumerate(needed, 1):
         letter = get_column_letter(column)
@@ -138,7 +138,7 @@ def _standard_codes(
             allow_blank=True,
             showErrorMessage=False,
         )
-        for number, (gap, _) in enumerate(found, HEADER_ROW + 1):
+        for number, (gap, _) in enumerate(suggested, HEADER_ROW + 1):
             if gap.table == table:
                 listed.add(f"{standard}{number}")
         sheet.add_data_validation(listed)
@@ -169,7 +169,7 @@ def _columns(sheet: Any, words: Words) -> dict[str, int] | None:
     return {name: titles[title] for name, title in wanted.items()}
 
 
-def _written(sheet: Any, columns: Mapping[str, int]) -> Iterator[Written]:
+def _written(sheet: Any, columns: Mapping[str, int]) -> Iterator[ProposedRow]:
     for row in range(HEADER_ROW + 1, sheet.max_row + 1):
         values = {name: sheet.cell(row, column).value for name, column in columns.items()}
         cells = {name: f"{sheet.title}!{get_column_letter(column)}{row}" for name, column in columns.items()}
@@ -177,6 +177,6 @@ def _written(sheet: Any, columns: Mapping[str, int]) -> Iterator[Written]:
         texts = {name: "" if value is None else str(value).strip() for name, value in values.items()}
         if number and texts["standard"].endswith(".0"):
             texts["standard"] = texts["standard"][:-2]
-        yield Written(
+        yield ProposedRow(
             texts["table"], texts["local"], texts["standard"], texts["note"], f"{sheet.title}!{row}", cells, number
         )

@@ -1,4 +1,4 @@
-"""A file that is written whole or not at all: whoever opens its path sees the old content or the new one."""
+"""Atomic writes: whoever opens the path sees the old content or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put the content in the place of what was there. Raises OSError, and leaves the old file then."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace the file's content. Raises OSError, and leaves the old file then."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

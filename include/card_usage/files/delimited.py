@@ -1,7 +1,7 @@
-"""Delimited text as people's spreadsheets save it.
+"""Delimited text: CSV and the like, as people's spreadsheets save it.
 
-Excel on Chinese Windows saves "CSV" in GB 18030, "CSV UTF-8" with a mark at its start, and "Unicode text" as UTF-16
-with tabs. All of them say the same, so all of them are read.
+Excel on Chinese Windows saves "CSV" in GB 18030, "CSV UTF-8" with a byte order mark, and "Unicode text" as UTF-16
+with tabs. All of them are read.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 _SEPARATORS: Final = ",\t;"
 
 
-def decoded(content: bytes) -> str:
-    """The text, without a mark at its start. Raises UnicodeDecodeError if no spreadsheet writes like that."""
+def decode(content: bytes) -> str:
+    """The text, without a byte order mark. Raises UnicodeDecodeError if it has none of these encodings."""
     if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return content.decode("utf-16")
     try:
@@ -25,16 +25,16 @@ def decoded(content: bytes) -> str:
         return content.decode("gb18030")
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The text of a file. Raises OSError and UnicodeDecodeError."""
-    return decoded(path.read_bytes())
+    return decode(path.read_bytes())
 
 
-def separator(text: str) -> str:
-    """What separates its columns, by its first line."""
+def detect_separator(text: str) -> str:
+    """The character that separates columns, detected from the first line."""
     return max(_SEPARATORS, key=text.partition("\n")[0].count)
 
 
-def records(text: str, *, strict: bool = True) -> csv.DictReader[str]:
-    """Its rows by the names of its first line. Iterating raises csv.Error where it is none, if `strict`."""
-    return csv.DictReader(StringIO(text, newline=""), delimiter=separator(text), strict=strict)
+def dict_reader(text: str, *, strict: bool = True) -> csv.DictReader[str]:
+    """The rows, by the column names of the first line. Iterating raises csv.Error at malformed rows, if `strict`."""
+    return csv.DictReader(StringIO(text, newline=""), delimiter=detect_separator(text), strict=strict)

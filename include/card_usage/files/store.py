@@ -1,7 +1,7 @@
-"""Where reports are kept: a local folder, or any object storage that a URL names, under the same relative names.
+"""Store: the place of reports, a local folder or any object storage that a URL names, under the same relative names.
 
-Promises: whoever opens a name meets the old file or the new one, never half of one; nothing outside the root can be
-named. A local folder is written through a temporary file; object storages replace an object whole by themselves.
+Promises: whoever opens a name gets the old file or the new one, never a part of one; no name leads outside the root. In
+a local folder a temporary file takes the place of the old one; object storages replace an object as a whole.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from card_usage.errors import BadStorePath
-from card_usage.files.atomic import write_whole
+from card_usage.files.atomic import write_atomically
 
 
 class Root(Protocol):
-    """What a root must be able to do: `pathlib.Path`, `UPath` and Airflow's `ObjectStoragePath` are."""
+    """The root of a store: `pathlib.Path`, `UPath` and Airflow's `ObjectStoragePath` are roots."""
 
     def __truediv__(self, name: str) -> Any: ...
 
@@ -26,32 +26,32 @@ class Store:
         self.root = root
 
     @classmethod
-    def at(cls, place: str) -> Store:
+    def at(cls, location: str) -> Store:
         """A folder, or a URL such as s3://bucket/reports, with credentials where its library looks for them."""
-        if "://" not in place:
-            return cls(Path(place))
+        if "://" not in location:
+            return cls(Path(location))
         # Not at the top: it loads file systems, and most installations have a folder.
         from upath import UPath
 
-        return cls(UPath(place))
+        return cls(UPath(location))
 
-    def place(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """Where the file is, for people: a path or a URL."""
         return str(self._path(name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Put the content in the place of what was there. Raises OSError, and leaves the old file then."""
+        """Replace the file's content. Raises OSError, and leaves the old file then."""
         path = self._path(name)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
+            write_atomically(path, content)
         else:
             path.write_bytes(content)
 
     def read(self, name: str) -> bytes:
         """The file's content. Raises FileNotFoundError."""
-        found: bytes = self._path(name).read_bytes()
-        return found
+        content: bytes = self._path(name).read_bytes()
+        return content
 
     def _path(self, name: str) -> Any:
         parts = PurePosixPath(name).parts

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from card_usage.config.hospital import Hospital, load_hospitals
 from card_usage.config.settings import Settings
 from card_usage.errors import StatementError
-from card_usage.files.delimited import decoded, separator
+from card_usage.files.delimited import decode, detect_separator
 from card_usage.files.shipped import SHIPPED
 from card_usage.reconciliation.statement_match import FIELDS, Bucket
 from card_usage.reconciliation.statement_store import Statement
@@ -126,10 +126,10 @@ def _lines(path: Path, content: bytes, sheet: str | None) -> Iterator[_Line]:
 def _text(path: Path, content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
     """CSV, in whichever way a spreadsheet saved it."""
     try:
-        text = decoded(content)
+        text = decode(content)
     except UnicodeDecodeError:
         raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=detect_separator(text))
     try:
         for row in reader:
             yield reader.line_num, row

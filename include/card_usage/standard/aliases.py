@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from card_usage.errors import AliasesNotWritable
-from card_usage.files.atomic import write_whole
-from card_usage.files.delimited import records, text_of
+from card_usage.files.atomic import write_atomically
+from card_usage.files.delimited import dict_reader, read_text
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.table_files import refuse, require, table_rows
 
@@ -131,7 +131,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     """Whether the file changed."""
-    before = text_of(path) if path.exists() else ""
+    before = read_text(path) if path.exists() else ""
     rows = {fold(row["local"]): _Row(*(row[name].strip() for name in ALIAS_COLUMNS)) for row in _read(before)}
     had = dict(rows)
     for choice in choices:
@@ -146,11 +146,11 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     writer.writerow(ALIAS_COLUMNS)
     writer.writerows(rows[local] for local in sorted(rows))
     # With a mark at its start a spreadsheet reads it as UTF-8.
-    write_whole(path, text.getvalue().encode("utf-8-sig"))
+    write_atomically(path, text.getvalue().encode("utf-8-sig"))
     return True
 
 
 def _read(text: str) -> Iterator[dict[str, str]]:
-    for row in records(text):
+    for row in dict_reader(text):
         if any((value or "").strip() for value in row.values()):
             yield {name: row.get(name) or "" for name in ALIAS_COLUMNS}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from card_usage.errors import CodeTableError
-from card_usage.files.delimited import records, text_of
+from card_usage.files.delimited import dict_reader, read_text
 
 
 def table_rows(
@@ -18,12 +18,12 @@ def table_rows(
     Ours are UTF-8 with commas; those that people keep in a spreadsheet are `as_saved` by it.
     """
     try:
-        text = text_of(path) if as_saved else path.read_bytes().decode("utf-8-sig")
+        text = read_text(path) if as_saved else path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         refuse(path, 0, "(file)", "the file is missing", "restore it")
     except UnicodeDecodeError:
         refuse(path, 0, "(file)", "it is not UTF-8", "save it again as CSV UTF-8")
-    reader = records(text) if as_saved else csv.DictReader(StringIO(text, newline=""), strict=True)
+    reader = dict_reader(text) if as_saved else csv.DictReader(StringIO(text, newline=""), strict=True)
     try:
         header = ",".join(columns)
         if tuple(reader.fieldnames or ()) != columns:

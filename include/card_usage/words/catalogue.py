@@ -1,7 +1,7 @@
 """Catalogue: every text that people outside the team read, in Chinese and English.
 
-Each other file of this package is a part of it, found by itself: whoever adds a file declares `TEXTS` in it. Promises:
-each text exists in both languages with the same places to fill; a missing one is a KeyError, never a blank.
+Each other file of this package that declares `TEXTS` is a part of it, discovered automatically. Promises: each text
+exists in both languages with the same places to fill; a missing one is a KeyError, never a blank.
 Tone: what happened, how many, what to do, who can help. Rules, charts and causes of alerts carry their own texts
 (`card_usage.standard.rules`, `card_usage.report.charts`, `card_usage.config.alert_causes`).
 """
@@ -76,7 +76,7 @@ class Words:
         return key in TEXTS
 
     def known(self, prefix: str, name: str) -> str:
-        """The text of a name that may be somebody else's (a feed of a new HIS): itself, if nobody wrote one."""
+        """The text of a name that the catalogue may lack (a feed of a new HIS): the name itself then."""
         key = f"{prefix}.{name}"
         return self(key) if key in TEXTS else name
 
@@ -85,7 +85,7 @@ class Words:
         return name if self.language == "zh" else ENGLISH_NAMES.get(table, {}).get(code, name)
 
     def list(self, texts: Iterable[str]) -> str:
-        """Several of a kind, one behind the other."""
+        """Several texts as an enumeration."""
         return ("、" if self.language == "zh" else ", ").join(texts)
 
     def sentence(self, text: str) -> str:
@@ -120,10 +120,10 @@ class Words:
 
     def through(self, moment: str) -> str:
         """A local time up to which something holds; midnight is the end of the day before."""
-        found = datetime.fromisoformat(moment)
-        if found.time() == time():
-            return f"{found.date() - timedelta(days=1)} 24:00"
-        return f"{found:%Y-%m-%d %H:%M}"
+        at = datetime.fromisoformat(moment)
+        if at.time() == time():
+            return f"{at.date() - timedelta(days=1)} 24:00"
+        return f"{at:%Y-%m-%d %H:%M}"
 
     def hour(self, hour: int) -> str:
         """An hour of the day."""

@@ -16,7 +16,7 @@ import pytest
 from card_usage.code_mapping import workbench
 from card_usage.code_mapping.gaps import gaps
 from card_usage.code_mapping.proposal import from_csv, from_lines
-from card_usage.code_mapping.release import mend
+from card_usage.code_mapping.release import release
 from card_usage.code_mapping.suggestions import Suggester, stem
 from card_usage.code_mapping.workbook import HEADER_ROW, read, workbook
 from card_usage.config.settings import Settings
@@ -114,9 +114,9 @@ def test_one_alias_releases_every_event_that_waited_for_it_without_the_his(ledge
     choices = [Choice("department", "21010", "1506", "睡眠医学科门诊")]
     before = states(ledger)
     planned = workbench.plan(context, WINDOW, choices, now=NOW)
-    assert planned.mended.released == 30
-    assert planned.mended.waiting == {"channel.code": 2, "department.code": 5, "id_number.required": 2}
-    assert dict(planned.mended.departments) == {"1506": 30}
+    assert planned.result.released == 30
+    assert planned.result.waiting == {"channel.code": 2, "department.code": 5, "id_number.required": 2}
+    assert dict(planned.result.departments) == {"1506": 30}
     assert states(ledger) == before, "a dry run writes nothing"
     files, mended = workbench.carry_out(context, WINDOW, choices, now=NOW)
     assert [path.name for path in files] == ["department.csv"]
@@ -151,7 +151,7 @@ def test_an_event_outside_of_its_window_is_left_alone(ledger, aliases, tmp_path)
         for event_id in some:
             extra = {"event_id": event_id, "position": 9, "rule": "time.window", "field": "occurred_at"}
             connection.execute(finding.insert().values(**extra, severity="critical"))
-    found = mend(
+    found = release(
         ledger,
         planted.hospital(),
         TABLES,

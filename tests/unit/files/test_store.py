@@ -16,7 +16,7 @@ def test_what_is_written_is_read_and_replaced(tmp_path):
     store.write("a/b/one.json", b"1")
     store.write("a/b/one.json", b"22")
     assert store.read("a/b/one.json") == b"22"
-    assert store.place("a/b/one.json") == str(tmp_path / "a/b/one.json")
+    assert store.location("a/b/one.json") == str(tmp_path / "a/b/one.json")
     assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["one.json"]
     assert (tmp_path / "a/b/one.json").stat().st_mode & 0o777 == 0o644
 
@@ -44,11 +44,11 @@ def test_no_link_leads_out_of_the_root(tmp_path):
 def test_whatever_the_name_it_is_below_the_root_or_refused(name):
     root = Path("/srv/reports")
     try:
-        place = Store(root).place(name)
+        location = Store(root).location(name)
     except BadStorePath:
         return
-    assert Path(place).resolve().is_relative_to(root)
-    assert Path(place).resolve() != root
+    assert Path(location).resolve().is_relative_to(root)
+    assert Path(location).resolve() != root
 
 
 def test_what_is_not_there_is_said(tmp_path):
@@ -60,7 +60,7 @@ def test_a_url_names_an_object_storage():
     store = Store.at("memory://reports/here")
     store.write("a/one.json", b"1")
     assert store.read("a/one.json") == b"1"
-    assert store.place("a/one.json") == "memory://reports/here/a/one.json"
+    assert store.location("a/one.json") == "memory://reports/here/a/one.json"
     with pytest.raises(FileNotFoundError):
         store.read("a/none.json")
     with pytest.raises(BadStorePath):
