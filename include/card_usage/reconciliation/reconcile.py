@@ -46,7 +46,7 @@ def reconcile_day(
     now: datetime,
     compared: Mapping[str, Difference] | None = None,
 ) -> Reconciliation:
-    """Count the ledger's day, set it against HIS and platform and keep the result; the same day again replaces it.
+    """Count the ledger's day, set it against HIS and platform and save the result; the same day again replaces it.
 
     `source_counts` by feed; a feed that is missing there could not be counted, and is not clean. `compared`: late and
     vanished records by feed where they are known one by one.
@@ -68,7 +68,7 @@ def weigh_day(
     compared: Mapping[str, Difference] = MappingProxyType({}),
     moved_here: Mapping[str, int] = MappingProxyType({}),
 ) -> Reconciliation:
-    """The reading half of `reconcile_day`: nothing is kept. `moved_here`: what an earlier comparison found, by feed."""
+    """The reading half of `reconcile_day`: nothing is saved. `moved_here`: found by an earlier comparison, by feed."""
     read = read_day(connection, hospital, day, now=now)
     return weigh(hospital, day, read, source_counts, now=now, compared=compared, moved_here=moved_here)
 
@@ -191,7 +191,7 @@ def against_statement(connection: Connection, hospital: Hospital, day: date) -> 
 
 
 def weigh_statement(ledger: Ledger, hospital: Hospital, day: date, *, now: datetime) -> PlatformDay:
-    """Set an imported statement against the ledger and keep what comes of it; the HIS is not asked."""
+    """Set an imported statement against the ledger and save what comes of it; the HIS is not asked."""
     with ledger.read() as connection:
         weighed = against_statement(connection, hospital, day)
     if weighed is None:
@@ -269,5 +269,5 @@ def _save(
     now: datetime,
 ) -> None:
     key = dict(zip(("hospital", "feed", "day"), of, strict=True))
-    kept = {"counts": json.dumps(figures, ensure_ascii=False, sort_keys=True), **marks, "at": now}
-    upsert(connection, reconciliation, key, kept)
+    values = {"counts": json.dumps(figures, ensure_ascii=False, sort_keys=True), **marks, "at": now}
+    upsert(connection, reconciliation, key, values)

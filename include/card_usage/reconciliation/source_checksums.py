@@ -47,15 +47,15 @@ class Marker:
         marks = {hour: self.mark(hour) for hour in hours}
         return {hour: mark for hour, mark in marks.items() if mark is not None}
 
-    def changed(self, hour: int, kept: Mark | None) -> Sequence[int]:
-        """Minutes of the hour, 0 to 59, that may not be as they were when `kept` was written down."""
-        if isinstance(kept, list):
+    def changed(self, hour: int, stored: Mark | None) -> Sequence[int]:
+        """Minutes of the hour, 0 to 59, that may not be as they were when `stored` was written down."""
+        if isinstance(stored, list):
             now = self._minutes(hour)
-            return [n for n in range(60) if now is None or now[n] != kept[n]]
-        if hour not in self._hours and kept is None:
+            return [n for n in range(60) if now is None or now[n] != stored[n]]
+        if hour not in self._hours and stored is None:
             return ()
         now_whole = self._whole(hour)
-        return () if now_whole is not None and now_whole == kept else range(60)
+        return () if now_whole is not None and now_whole == stored else range(60)
 
     def _whole(self, hour: int) -> str | None:
         tallies = self._hours.get(hour, {}).values()
@@ -83,7 +83,7 @@ def load(connection: Connection, hospital: str, feed: str, day: date) -> dict[in
             source_mark.c.hospital == hospital, source_mark.c.feed == feed, source_mark.c.day == day
         )
     )
-    return {} if text is None else {int(hour): kept for hour, kept in json.loads(text).items()}
+    return {} if text is None else {int(hour): mark for hour, mark in json.loads(text).items()}
 
 
 def save(

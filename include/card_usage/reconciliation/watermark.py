@@ -26,7 +26,7 @@ from card_usage.reconciliation.reconcile import EVERY_FEED
 from card_usage.windows import DAY, day_window, merged
 
 _AGAINST: Final = ("late_in_source", "moved_here", "refunds_not_staged", "open", "remainder", "missing", "surplus")
-"""What keeps a reconciled day from being clean, as its kept counts name it."""
+"""What keeps a reconciled day from being clean, as its stored counts name it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +163,7 @@ def _first(connection: Connection, hospital: Hospital, feed: str) -> datetime | 
 
 
 def _reconciled(connection: Connection, hospital: str, feed: str, first: date, edge: date) -> dict[date, _Day]:
-    """What was kept of days from `first` on: of those before `edge`, only what is not clean."""
+    """What is stored of days from `first` on: of those before `edge`, only what is not clean."""
     query = select(
         reconciliation.c.day, reconciliation.c.clean, reconciliation.c.provisional, reconciliation.c.counts
     ).where(

@@ -1,7 +1,7 @@
 """Fleet: figures of all hospitals on one page: where each stands after a day, who has to act, how cards were used.
 
-Like a month's, they come from what was kept of the days. A hospital whose file cannot be read, or of which nothing was
-kept for the day, is on the page all the more.
+Like a month's, they come from what is stored of the days. A hospital whose file cannot be read, or of which nothing is
+stored for the day, is on the page too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Month: figures of a hospital's month: its days as they were last reconciled, and how its cards were used.
 
-Everything comes from what was kept of the days (`.totals`, `.day_uses`), never from events: a month costs the
-same whatever its events. A day of which nothing was kept is named as missing.
+Everything comes from what is stored of the days (`.totals`, `.day_uses`), never from events: a month costs the same
+however many events it has. A day of which nothing is stored is named as missing.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def refusals_of(standing: Standing) -> list[Figures]:
 
 
 def _before(connection: Connection, hospital: Hospital, first: date) -> Figures | None:
-    """The month before, for comparison; None: nothing was kept of it."""
+    """The month before, for comparison; None: nothing is stored of it."""
     start, end = month_of(first - DAY)
     uses = day_uses.load(connection, [hospital.id], start, end)
     if not uses:

@@ -56,7 +56,7 @@ def _of_context(write: Callable[..., Files], context: Context, day: date, now: d
 def publish(ledger: Ledger, hospital: Hospital, day: date, store: Store, *, language: Language, now: datetime) -> Files:
     """Write <hospital>/<day>/card-usage-<day>.html, .json, .xlsx and .mail.html, each whole or not at all.
 
-    The same day again replaces them. All are indexed in the ledger by their name, and the day's sums of uses are kept
+    The same day again replaces them. All are indexed in the ledger by their name, and the day's sums of uses are stored
     there for months to come. Raises OSError if the store cannot be written.
     """
     with ledger.read() as connection:

@@ -38,7 +38,7 @@ class StoredDay(NamedTuple):
 
 
 def load_days(connection: Connection, hospitals: Iterable[str], first: date, last: date) -> Iterator[StoredDay]:
-    """All that was kept of these hospitals and days, hospital by hospital and day by day, as it is wanted."""
+    """All that is stored of these hospitals and days, hospital by hospital and day by day, read as it is consumed."""
     table = reconciliation.c
     query = (
         select(
@@ -54,7 +54,7 @@ def load_days(connection: Connection, hospitals: Iterable[str], first: date, las
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Stored days as one. `source` None: nothing was kept, or some feed and day was not counted at the HIS."""
+    """Stored days as one. `source` None: nothing is stored, or some feed and day was not counted at the HIS."""
 
     source: int | None
     source_voided: int | None
@@ -70,7 +70,7 @@ class Standing:
 
     @property
     def held(self) -> Mapping[str, int]:
-        """Held events; what holds them is not kept, so all count as held by the quota."""
+        """Held events; what holds them is not stored, so all count as held by the quota."""
         return dict.fromkeys(HOLDERS, 0) | {"quota": self.classes["held"]}
 
     @classmethod
@@ -190,7 +190,7 @@ def totals_of(weighed: Weighed) -> Figures:
 
 
 def trend(connection: Connection, hospital: str, last: date, days: int = TREND_DAYS) -> list[Figures]:
-    """Day by day up to `last`, as kept; a day of which nothing was kept has null figures."""
+    """Day by day up to `last`, as stored; a day of which nothing is stored has null figures."""
     first = last - timedelta(days=days - 1)
     by_day = {
         day: Standing.of(rows)
@@ -202,7 +202,7 @@ def trend(connection: Connection, hospital: str, last: date, days: int = TREND_D
 
 def trend_day(day: date, standing: Standing | None, used: int | None) -> Figures:
     """One day of a trend: what was delivered, what waits, what somebody has to mend, what was refunded in time. None:
-    nothing was kept of it."""
+    nothing is stored of it."""
     names = ("source", "staged", "delivered", "waiting", "for_people", "voided")
     if standing is None:
         return {"day": day.isoformat(), "uses": used, **dict.fromkeys(names)}
