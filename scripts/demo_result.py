@@ -1,4 +1,4 @@
-"""What the demo came to: the ledger's and the sandbox's counts beside those that the demo HIS was made with."""
+"""Demo result: counts of ledger and sandbox, compared with what the demo HIS was generated with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIFFERENCES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayResult:
-    """One local day, all in events. `expected`: outcomes by name as the demo HIS planted them."""
+    """One local day, counted in events. `expected`: outcomes by name, as the demo HIS was generated."""
 
     day: date
     rows: int
@@ -43,7 +43,7 @@ class DayResult:
 
     @property
     def faults(self) -> list[str]:
-        """What is not as it must be; empty: all is well."""
+        """Differences from what is expected; empty if there are none."""
         rules = {name: count for name, count in self.expected.items() if name not in (CLEAN, VOIDED)}
         pairs = [
             ("staged", self.staged, self.rows),
@@ -71,8 +71,8 @@ def day_result(
     states: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     with ledger.read() as connection:
-        for one in counts.cells(connection, hospital, day, day):
-            states[one.cell.status] += one.events
+        for counted in counts.cells(connection, hospital, day, day):
+            states[counted.cell.status] += counted.events
         for cause in counts.causes(connection, hospital, day, day):
             causes[cause.rule] += cause.events
     return DayResult(
@@ -87,7 +87,7 @@ def day_result(
 
 
 def table(results: Sequence[DayResult]) -> Table:
-    """Days as columns, the way of the events as lines."""
+    """A table with days as columns and the stages of the events as rows."""
     shown = Table(title=None, box=None, pad_edge=False, header_style="bold")
     shown.add_column("")
     for result in results:

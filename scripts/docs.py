@@ -1,4 +1,4 @@
-"""Keeps the documents true: writes their generated parts, and with `--check` fails on anything stale.
+"""Documents: write their generated parts; with `--check` fail on anything stale.
 
 A generated part stands between `<!-- begin package.module:function -->` and `<!-- end -->`: the function takes nothing
 and returns Markdown. The picture of the layers is drawn from the import contract, and what charts declare is written
@@ -35,7 +35,7 @@ def documents(root: Path = ROOT) -> list[Path]:
 
 
 def regenerate(text: str) -> str:
-    """The text with every generated part written anew."""
+    """The text with every generated part up to date."""
 
     def write(match: re.Match[str]) -> str:
         begin, module, function, end = match.groups()
@@ -46,7 +46,7 @@ def regenerate(text: str) -> str:
 
 
 def targets(root: Path = ROOT) -> set[str]:
-    """Names that `make` knows."""
+    """Targets of the Makefile."""
     return set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
 
 
@@ -59,7 +59,7 @@ def usage(package: str) -> str:
 
 
 def faults(path: Path, text: str, root: Path = ROOT) -> Iterator[str]:
-    """One line for everything in the document that is not so."""
+    """One line for each broken link, unknown command and unknown make target of the document."""
     for match in LINK.finditer(text):
         target = (match[1] or match[2]).partition("#")[0]
         if target and "://" not in target and not target.startswith("mailto:") and not (path.parent / target).exists():

@@ -1,4 +1,4 @@
-"""Context: one hospital with what every step on it needs, opened once and closed at the end of a block."""
+"""Context: one hospital with everything that a step needs: its file, ledger, code tables, replica and connections."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from card_usage.standard.code_tables import CodeTable, load_tables
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """One hospital: its file, the settings, the open ledger, its code tables and aliases, and the way to its replica.
+    """One hospital, opened by `Context.open`.
 
-    `patience`: how long to wait for a query slot of the replica before ReplicaBusy; None: as long as it takes.
+    `connection_of`: looks up a connection by its id. `patience`: how long to wait for a query slot of the replica
+    before ReplicaBusy; None: without limit.
     """
 
     hospital: Hospital
@@ -43,7 +44,7 @@ class Context:
         *,
         patience: timedelta | None = None,
     ) -> Iterator[Self]:
-        """Read the hospital's file, open and check the ledger; closes both at the end of the block."""
+        """Read the hospital's file, open and check the ledger; closes the ledger at the end of the block."""
         hospital = load_hospital(settings.hospitals, hospital_id)
         ledger = open_ledger(settings.ledger_url, settings.keyring)
         try:
@@ -60,12 +61,12 @@ class Context:
 
     @cached_property
     def aliases(self) -> Aliases:
-        """The hospital's own codes."""
+        """The hospital's aliases: its local codes and their standard codes."""
         return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
 
     @contextmanager
     def source(self) -> Iterator[Source]:
-        """The hospital's replica; every query of the block takes a slot."""
+        """The hospital's replica, disconnected at the end of the block; each of its queries takes a query slot."""
         engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
         slots = QuerySlots(self.ledger, self.hospital, patience=self.patience)
         try:

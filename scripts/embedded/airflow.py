@@ -1,4 +1,4 @@
-"""A whole Airflow in one folder: SQLite, LocalExecutor, its components as leashed children, and its REST interface."""
+"""Embedded Airflow in one folder: SQLite, LocalExecutor, its components as child processes, and its REST API."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Embedded:
         self._token = ""
 
     def migrate(self, children: Children) -> Child:
-        """Make the one user's password, and the metadata database in a child that ends when it stands."""
+        """Create the password of the only user, and start a child that creates the metadata database and ends."""
         self.home.mkdir(parents=True, exist_ok=True)
         passwords = Path(self.env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         passwords.touch(mode=0o600)
@@ -58,7 +58,7 @@ class Embedded:
         return children.start("airflow db migrate", command, env=self.env, log=self.logs / "airflow-migrate.log")
 
     def start(self, children: Children) -> None:
-        """Start all components; returns when the REST interface answers. Raises ChildFailed."""
+        """Start all components; returns when the REST API answers. Raises ChildFailed."""
         started = {}
         for name in COMPONENTS:
             # Logs are read from the shared folder: nobody needs the log servers, whose ports are fixed.
@@ -102,7 +102,7 @@ class Embedded:
         return told
 
     def knows(self, dag_id: str) -> bool:
-        """Whether the DAG was parsed and can be worked with."""
+        """Whether the DAG was parsed and is in the metadata database."""
         try:
             return bool(self.ask(f"/dags/{dag_id}/details"))
         except urllib.error.HTTPError as refusal:
@@ -111,16 +111,16 @@ class Embedded:
             raise
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler make its runs."""
+        """Unpause the DAG: the scheduler creates its runs."""
         self.ask(f"/dags/{dag_id}", {"is_paused": False}, "PATCH")
 
     def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
-        """A run by hand; returns its id."""
+        """Trigger a run; returns its id."""
         run = self.ask(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
         return str(run["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Its runs as the REST interface shows them, newest first."""
+        """The DAG's runs as the REST API returns them, newest first."""
         found: list[dict[str, Any]] = self.ask(f"/dags/{dag_id}/dagRuns?limit=100&order_by=-run_after")["dag_runs"]
         return found
 
@@ -152,7 +152,7 @@ class Embedded:
     # -- command line -------------------------------------------------------------------------------------------
 
     def run(self, *words: str) -> None:
-        """`airflow ...` to its end, again while the metadata file is locked. Raises ChildFailed."""
+        """Run `airflow ...` and wait for it; retried while the metadata file is locked. Raises ChildFailed."""
         patience = Patience()
         while True:
             log = self.logs / f"airflow-{words[0]}-{secrets.token_hex(4)}.log"

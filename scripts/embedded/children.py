@@ -1,4 +1,4 @@
-"""Child processes on a leash: started with a log file, waited for, stopped, never left behind."""
+"""Child processes with log files: started, awaited and stopped; none outlives its parent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ChildFailed(Exception):
         self.add_note(self.last_lines())
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of the log."""
+        """The last lines of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-count:])
 
@@ -61,16 +61,16 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the command has not ended."""
+        """Whether the command is still running."""
         return self._process.poll() is None
 
     def wait(self) -> None:
-        """Until it has ended by itself. Raises ChildFailed for any exit code but 0."""
+        """Wait until it has ended by itself. Raises ChildFailed unless the exit code is 0."""
         if code := self._process.wait():
             raise ChildFailed(self.name, f"ended with exit code {code}", self.log)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Until `ready` says so. Raises ChildFailed if the child ends or the time is over."""
+        """Wait until `ready` returns true. Raises ChildFailed if the child ends or the time is over."""
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running:
@@ -85,7 +85,7 @@ class Child:
             self._process.stdin.close()
 
     def stop(self) -> None:
-        """Stop it and everything below it; returns when all is gone."""
+        """Stop it and all its descendants; returns when all have ended."""
         self.let_go()
         self._process.wait()
 
@@ -98,7 +98,7 @@ class Children:
         self._holds = tuple(holds)
 
     def start(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str], log: Path) -> Child:
-        """One more."""
+        """Start one more child."""
         child = Child(name, command, env=env, log=log, holds=self._holds)
         self._all.append(child)
         return child

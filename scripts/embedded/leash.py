@@ -1,4 +1,4 @@
-"""Runs a command that must not outlive the one who asked for it: python leash.py COMMAND...
+"""Leash: run a command that must not outlive the process that started it: python leash.py COMMAND...
 
 Holds on to its standard input, a pipe from the asker. When that closes, because the asker stops it or is dead (kill -9
 included), the command gets SIGTERM, then every process below it too, then SIGKILL. Orphans of the command fall to this
@@ -48,7 +48,8 @@ def descendants() -> list[psutil.Process]:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    return [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    below = psutil.Process().children(recursive=True)
+    return [process for process in below if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def main() -> int:
