@@ -7,9 +7,13 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 VENV := .venv/bin
 # Whole files go to processes of their own: the tests of some build on each other.
-PYTEST := $(VENV)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# One process more than there are processors, for many tests wait.
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(VENV)/python -m pytest --numprocesses $$(($(PROCESSORS) + 1)) --maxprocesses 4 --dist loadfile
+# What needs neither Airflow nor a command in a process of its own: half of the tests, in a minute.
+FAST := tests/unit tests/golden $(addprefix tests/integration/,ledger platform platform_sandbox)
 
-.PHONY: help install install-dev demo test check lint types format docs docs-check lock services bench clean
+.PHONY: help install install-dev demo test test-fast check lint types format docs docs-check lock services bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +29,9 @@ demo: install ## a hospital's day from its HIS to the platform, embedded; DEMO_E
 
 test: install-dev ## all tests, fast ones first (ARGS="-k name" narrows them)
 	@$(PYTEST) $(ARGS)
+
+test-fast: install-dev ## half of them in under a minute: units, the golden day, sandbox, platform client, ledger
+	@$(PYTEST) $(FAST) $(ARGS)
 
 check: lint types docs-check test ## what CI runs: format, lint, types, import contracts, docs, tests
 

@@ -20,9 +20,12 @@ from card_usage.ledger.database import Ledger
 from forked_cli import CommandLine
 from needs import needed
 from receivers import Mailbox, Webhook, mailbox, webhook
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ("unit", "golden", "dags", "integration", "simulation", "ui")
+FAST = ("unit", "golden")
+AIRFLOW_RUNS = "tests/dags/test_runs"
 
 # What tests write is small and soon gone: in memory, databases are made in a twentieth of the time.
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108
@@ -49,13 +52,32 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Folders in the order of their speed; inside each, pytest's own order."""
+    """What says most in the shortest time comes first, then the long ones, then what fills the gaps behind them."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
 
     def rank(item: pytest.Item) -> int:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
-        return ORDER.index(folder) if folder in ORDER else len(ORDER)
+        if folder in FAST:
+            return FAST.index(folder)
+        return len(FAST) + (0 if folder == "dags" else 1 if item.path in long else 2)
 
     items.sort(key=rank)
+
+
+class _Files(LoadFileScheduling):
+    """Whole files go to one process each, for the tests of some build on each other; those that need a running Airflow
+    go to one together, which starts it once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return AIRFLOW_RUNS if file.startswith(AIRFLOW_RUNS) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Files:
+    """In the order of the collection, and not in that of the number of tests in a file."""
+    config.option.loadscopereorder = False
+    return _Files(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -175,6 +175,7 @@ def test_an_interrupted_delivery_loses_and_doubles_nothing(desk: Desk, how: sign
     assert desk.sandbox.counts()["doubled"] == 0
 
 
+@pytest.mark.slow
 def test_a_platform_that_is_away_is_one_line_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.json("stage", *SPAN)
     away = json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9", "login": "a", "password": "b"})

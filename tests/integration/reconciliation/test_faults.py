@@ -114,6 +114,7 @@ def hold(day: Day, ledger: Ledger, his: His) -> None:
     met.update(name for name, fate in FATES.items() if any(one.fate is fate for one in day.records))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, SEEDS, AT_A_TIME))
 def test_every_planted_difference_is_found_in_its_class_and_nothing_else(
     start: int, embedded: Ledger, his: His
@@ -132,11 +133,13 @@ def test_the_seeds_met_every_class_every_holder_and_every_fate() -> None:
     assert {name for name in wanted | {f"by {holder}" for holder in HOLDERS} | {*FATES} if not met[name]} == set()
 
 
+@pytest.mark.slow
 def test_a_share_of_the_seeds_on_servers_with_checksums(server: tuple[Ledger, His]) -> None:
     for seed in range(ON_SERVERS // 2):
         hold(make(seed, *server), *server)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_minute")
 def test_a_share_of_the_seeds_minute_by_minute(server: tuple[Ledger, His]) -> None:
     for seed in range(ON_SERVERS // 2, ON_SERVERS):
