@@ -10,7 +10,7 @@ VENV := .venv/bin
 # One process more than there are processors, for many tests wait.
 PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(VENV)/python -m pytest --numprocesses $$(($(PROCESSORS) + 1)) --maxprocesses 4 --dist loadfile
-# What needs neither Airflow nor a command in a process of its own: half of the tests, in a minute.
+# What says most in the shortest time: two tests in five, in less than a minute.
 FAST := tests/unit tests/golden $(addprefix tests/integration/,ledger platform platform_sandbox)
 
 .PHONY: help install install-dev demo test test-fast check lint types format docs docs-check lock services bench clean
@@ -30,7 +30,7 @@ demo: install ## a hospital's day from its HIS to the platform, embedded; DEMO_E
 test: install-dev ## all tests, fast ones first (ARGS="-k name" narrows them)
 	@$(PYTEST) $(ARGS)
 
-test-fast: install-dev ## half of them in under a minute: units, the golden day, sandbox, platform client, ledger
+test-fast: install-dev ## the fast ones alone, in under a minute: units, the golden day, sandbox, platform client, ledger
 	@$(PYTEST) $(FAST) $(ARGS)
 
 check: lint types docs-check test ## what CI runs: format, lint, types, import contracts, docs, tests
