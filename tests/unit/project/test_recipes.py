@@ -228,18 +228,21 @@ _DECLARED: Final""",
             assert causes == ["storm"], causes
             """,
     ),
-    "a verb of the command line": Trial(
+    "a command of the command line": Trial(
         edits={
             "include/card_usage/cli/holds.py": (
-                ("import Call, Result, Verbs, verb", "import Call, Result, Verbs, for_hospital, verb"),
                 (
-                    "def add(verbs: Verbs) -> None:\n",
-                    """def _greet(call: Call) -> Result:
-    return {"greeting": call.args.hospital}, True
+                    "from card_usage.cli.command import",
+                    "from card_usage.cli.arguments import hospital_arguments\nfrom card_usage.cli.command import",
+                ),
+                (
+                    "def add_commands(commands: Commands) -> None:\n",
+                    """def _greet(invocation: Invocation) -> Result:
+    return Result(output={"greeting": invocation.args.hospital})
 
 
-def add(verbs: Verbs) -> None:
-    verb(verbs, "greet", _greet, "say hello to a hospital", for_hospital())
+def add_commands(commands: Commands) -> None:
+    add_command(commands, "greet", _greet, "say hello to a hospital", hospital_arguments())
 """,
                 ),
             )
