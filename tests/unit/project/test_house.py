@@ -112,13 +112,11 @@ def test_tests_mirror_into_known_folders_only() -> None:
     assert folders <= {"unit", "golden", "dags", "integration", "simulation", "ui", "tds"}
 
 
-def test_the_version_is_said_once() -> None:
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert version
-    assert (
-        f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text()
-        or "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
-    )
+def test_the_version_of_the_project_heads_the_changelog_and_names_the_image() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    releases = re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert releases[0] == version
+    assert f"${{CARD_USAGE_VERSION:-{version}}}" in (ROOT / "docker-compose.yaml").read_text()
 
 
 def names(listing: Path) -> dict[str, str]:
