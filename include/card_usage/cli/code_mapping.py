@@ -26,10 +26,10 @@ def _quality(invocation: Invocation) -> Result:
         return Result(settled=not output["causes"], output=output)
 
 
-def _workbook(context: Context, invocation: Invocation, found: workbench.Suggested, path: Path) -> str:
+def _workbook(context: Context, invocation: Invocation, suggested: workbench.Suggested, path: Path) -> str:
     from card_usage.code_mapping.workbook import workbook
 
-    path.write_bytes(workbook(context.hospital, str(invocation.window), found, context.tables))
+    path.write_bytes(workbook(context.hospital, str(invocation.window), suggested, context.tables))
     return path.as_posix()
 
 
@@ -37,16 +37,16 @@ def _propose(invocation: Invocation) -> Result:
     """List the suggestions that are sure enough, and what they would release."""
     args = invocation.args
     with invocation.context() as context:
-        found = workbench.suggested(context, invocation.window)
-        choices = workbench.proposed(found, sure=args.sure)
+        suggested = workbench.suggested(context, invocation.window)
+        choices = workbench.proposed(suggested, sure=args.sure)
         output: Output = workbench.plan(context, invocation.window, choices, now=invocation.now).summary(context)
         output["open"] = [
             {"table": gap.table, "local": gap.code, "name": gap.name or "", "events": gap.events}
-            for gap, _ in found
+            for gap, _ in suggested
             if not any((choice.table, choice.local) == (gap.table, gap.code) for choice in choices)
         ]
         if args.out is not None and args.out.suffix.lower() == ".xlsx":
-            output["written"] = _workbook(context, invocation, found, args.out)
+            output["written"] = _workbook(context, invocation, suggested, args.out)
         elif args.out is not None:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
