@@ -10,6 +10,7 @@ wire can be broken on purpose. What it speaks is read from MS-TDS; what it does 
 """
 
 from tds.faults import Drop, Fails, Faults, Slow, Stalls
+from tds.releases import RELEASES
 from tds.server import LookAlike, Said
 
-__all__ = ["Drop", "Fails", "Faults", "LookAlike", "Said", "Slow", "Stalls"]
+__all__ = ["RELEASES", "Drop", "Fails", "Faults", "LookAlike", "Said", "Slow", "Stalls"]

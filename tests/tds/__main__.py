@@ -12,6 +12,7 @@ import argparse
 import threading
 from pathlib import Path
 
+from tds.releases import RELEASES
 from tds.server import LookAlike
 
 
@@ -21,10 +22,11 @@ def main() -> None:
     parser.add_argument("--database", type=Path, required=True, help="a SQLite file")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--spool", type=Path, help="a folder in which answers are kept, so that asking again is free")
+    parser.add_argument("--release", choices=RELEASES, default="2019", help="which SQL Server it is like")
     arguments = parser.parse_args()
     if arguments.spool:
         arguments.spool.mkdir(parents=True, exist_ok=True)
-    with LookAlike(arguments.database, port=arguments.port, spool=arguments.spool) as server:
+    with LookAlike(arguments.database, port=arguments.port, spool=arguments.spool, release=arguments.release) as server:
         print(f"tds: {server.url()}", flush=True)
         threading.Event().wait()
 

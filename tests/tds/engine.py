@@ -10,9 +10,10 @@ import re
 import sqlite3
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,20 +21,22 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from tds import catalog, conversion
+from tds.batches import code_only, without_comments
 from tds.columns import MOMENTS, Type, stored_moment
 from tds.kinds import INT, Columns, Kinds
+from tds.releases import Release
 
-VERSION = "Microsoft SQL Server 2019 (look-alike of the tests) - 15.0.4198.2 (X64)"
 SYSTEM = {
     "sys_system_views": "CREATE TEMP TABLE sys_system_views AS SELECT 'dm_exec_sessions' AS name",
     "information_schema_tables": (
         "CREATE TEMP VIEW information_schema_tables AS SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME,"
         " CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE FROM main.sqlite_master"
-        " WHERE type IN ('table', 'view')"
+        " WHERE type IN ('table', 'view') AND name NOT LIKE 'look_alike%'"
     ),
     "sys_schemas": "CREATE TEMP TABLE sys_schemas AS SELECT 1 AS schema_id, 'dbo' AS name",
     "sys_objects": (
-        "CREATE TEMP VIEW sys_objects AS SELECT name, 1 AS schema_id,"
+        "CREATE TEMP VIEW sys_objects AS SELECT name, rowid AS object_id, 1 AS schema_id,"
         " CASE type WHEN 'view' THEN 'V' ELSE 'U' END AS type FROM main.sqlite_master WHERE type IN ('table', 'view')"
     ),
     "sys_dm_exec_sessions": (
@@ -51,7 +54,12 @@ _TEXT_COLUMN = re.compile(
     r"\b(N?(?:VAR)?CHAR|N?TEXT)\b(\s*\(\s*-?\w+\s*\))?(?!\s*\()(?!\s+COLLATE)(?!\w)", re.IGNORECASE
 )
 _CREATE_TABLE = re.compile(r"\s*CREATE\s+TABLE\s", re.IGNORECASE)
-_CREATE_VIEW = re.compile(r"\s*CREATE\s+(?:OR\s+ALTER\s+)?VIEW\s+(\S+)\s+AS\s+(.*)$", re.IGNORECASE | re.DOTALL)
+_CREATE_VIEW = re.compile(
+    r"\s*(CREATE\s+OR\s+ALTER|CREATE|ALTER)\s+VIEW\s+(\S+)\s+AS\s+(.*)$", re.IGNORECASE | re.DOTALL
+)
+_VIEW = re.compile(r"\b(?:CREATE|ALTER)\s+VIEW\b", re.IGNORECASE)
+_VIEW_TEXTS = "CREATE TABLE IF NOT EXISTS main.look_alike_views (name TEXT PRIMARY KEY COLLATE NOCASE, body TEXT)"
+"""What views were made of: their columns have types that SQLite does not keep."""
 _AS_IT_IS = re.compile(r"\s*(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+(?:TABLE|VIEW)|ALTER\s+TABLE)\s", re.IGNORECASE)
 _INSERT = re.compile(r"\s*INSERT\s+INTO\s.*?\bVALUES\b", re.IGNORECASE | re.DOTALL)
 _SP_RENAME = re.compile(r"\s*(?:EXEC\s+)?sp_rename\s+N?'(\w+)\.(\w+)'\s*,\s*N?'(\w+)'", re.IGNORECASE)
@@ -115,23 +123,90 @@ def compare(one: str, other: str) -> int:
     return (left > right) - (left < right)
 
 
-class Engine:
-    """One session's way into the database file. `variables`: what @@SPID and the like stand for."""
+class Server(Protocol):
+    """What a session's engine asks of the server."""
 
-    def __init__(self, path: Path, variables: Callable[[str], str]) -> None:
-        self._variables = variables
+    release: Release
+
+    def variable(self, name: str) -> str:
+        """What @@SPID and the like stand for."""
+
+    def database(self) -> str:
+        """The current one."""
+
+    def login_number(self, name: str) -> int | None:
+        """SUSER_ID."""
+
+    def user_number(self, name: str) -> int | None:
+        """USER_ID."""
+
+    def may(self, table: str, verb: str) -> bool:
+        """Whether this session's user has a right on a table or view."""
+
+    def system_rows(self) -> Mapping[str, catalog.Rows]:
+        """What stands in the server's own tables and in no database file."""
+
+
+class Engine:
+    """One session's way into the database file."""
+
+    def __init__(self, path: Path, server: Server) -> None:
+        self._server, self._variables = server, server.variable
+        self._refused: SqlError | None = None
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20)
         self._db.text_factory = _text
         self._db.create_collation("Chinese_PRC_CI_AS", compare)
         self._db.create_function("look_alike_moment", 2, stored_moment, deterministic=True)
-        for name, value in {"schema_name": "dbo", "db_name": path.stem}.items():
-            self._db.create_function(name, 0, partial(str, value))
-        self._db.create_function("serverproperty", 1, lambda name: {"productversion": "15.0.4198.2"}.get(name.lower()))
         self._db.create_function("BINARY_CHECKSUM", -1, _checksum, deterministic=True)
+        for name, function in self._functions().items():
+            self._db.create_function(name, -1, function)
         for statement in SYSTEM.values():
             self._db.execute(statement)
+        catalog.create(self._db)
         self._kinds = Kinds(self.columns_of)
         self._known: dict[str, Columns | None] = {}
+
+    def _functions(self) -> dict[str, Callable[..., Any]]:
+        server, release = self._server, self._server.release
+        properties = {"productversion": release.product_version, "edition": "Look-alike Edition"}
+        return {
+            "schema_name": lambda *_: "dbo",
+            "db_name": lambda *_: server.database(),
+            "db_id": lambda *_: 5,
+            "serverproperty": lambda name: properties.get(name.lower()),
+            "databasepropertyex": lambda _, name: {"updateability": "READ_WRITE"}.get(name.lower()),
+            "object_id": self._object_id,
+            "suser_id": server.login_number,
+            "user_id": server.user_number,
+            "has_perms_by_name": lambda table, _, verb: int(server.may(_own_name(table), verb)),
+            "quotename": _quoted,
+            "stats_date": lambda *_: None,
+            "getdate": lambda: stored_moment(datetime.now().isoformat(" ", "microseconds"), "datetime"),  # noqa: DTZ005
+            "look_alike_convert": lambda *given: conversion.convert(*given, self._refuse),
+            "look_alike_dateadd": conversion.add,
+            "look_alike_right": lambda text, length: text and text[-length:],
+            "look_alike_stuff": lambda text, at, length, new: text and text[: at - 1] + new + text[at - 1 + length :],
+        }
+
+    def _refuse(self, number: int, severity: int, text: str) -> Exception:
+        """An error raised inside a function, which SQLite tells as one of its own."""
+        self._refused = SqlError(number, severity, text)
+        return self._refused
+
+    def _object_id(self, name: str, kind: str | None = None) -> int | None:
+        wanted = {"U": ("table",), "V": ("view",)}.get((kind or "").strip().upper(), ("table", "view"))
+        found = self._db.execute(
+            f"SELECT rowid FROM main.sqlite_master WHERE lower(name) = ? AND type IN ({', '.join('?' * len(wanted))})",
+            (_own_name(name).lower(), *wanted),
+        ).fetchone()
+        return found[0] if found else None
+
+    def value(self, expression: str) -> Any:
+        """What an expression comes to, now."""
+        (result,) = self.run(f"SELECT {expression} AS one", lambda _: False)
+        assert result.rows is not None
+        ((value,),) = result.rows.fetchmany(2)
+        return value
 
     def close(self) -> None:
         """End the session; what was not committed is gone."""
@@ -166,17 +241,36 @@ class Engine:
             (table,),
         ).fetchone()
         if found is not None and found[0] == "view":
+            if (body := self._view_body(table)) is not None:
+                return dict(self._kinds.of(sqlglot.parse_one(_prepared(body, self._variables), read="tsql")))
             query = sqlglot.parse_one(found[2], read="sqlite").expression
             return dict(self._kinds.of(query)) if query is not None else None
         described = self._db.execute(f'PRAGMA table_info("{table.replace(chr(34), "")}")').fetchall()
         return {row[1]: Type.declared(row[2]) for row in described} or None
 
+    def _view_body(self, view: str) -> str | None:
+        try:
+            found = self._db.execute("SELECT body FROM main.look_alike_views WHERE name = ?", (view,)).fetchone()
+        except sqlite3.OperationalError:
+            return None
+        return found[0] if found else None
+
+    def check(self, batch: str) -> None:
+        """Raises SqlError for what this release does not know yet."""
+        if refusal := self._server.release.refusal(batch, code_only):
+            raise SqlError(*refusal)
+        if _VIEW.search(batch) and re.search(rf"\S.*{_VIEW.pattern}", code_only(batch), re.IGNORECASE | re.DOTALL):
+            raise SqlError(111, 15, "'CREATE VIEW' must be the first statement in a query batch.")
+
     def run(self, batch: str, denied: Callable[[str], bool]) -> Iterator[Result]:
         """Each statement of a batch in its turn. Raises SqlError."""
         try:
-            yield from self._run(batch, denied)
+            if catalog.ASKED.search(batch):
+                catalog.fill(self._db, self.columns_of, self._server.system_rows())
+            yield from self._run(without_comments(batch), denied)
         except sqlite3.Error as error:
-            raise _as_sql_server(error) from None
+            refused, self._refused = self._refused, None
+            raise refused or _as_sql_server(error) from None
         except SqlglotError:
             raise SqlError(102, 15, "Incorrect syntax.") from None
 
@@ -190,9 +284,7 @@ class Engine:
             self._create_table(batch)
             yield Result()
         elif found := _CREATE_VIEW.match(batch):
-            self._known.clear()
-            query = self._translated(_prepared(found[2], self._variables))[0][0]
-            self._db.execute(f"CREATE VIEW {found[1].replace('[', '').replace(']', '')} AS {query}")
+            self._make_view(found[1].upper(), _own_name(found[2]), found[3])
             yield Result()
         elif _AS_IT_IS.match(batch):
             self._known.clear()
@@ -214,6 +306,18 @@ class Engine:
                     yield Result(touched=cursor.rowcount)
                 else:
                     yield self._typed(cursor, columns)
+
+    def _make_view(self, verb: str, name: str, body: str) -> None:
+        there = self._object_id(name, "V") is not None
+        if verb == "ALTER" and not there:
+            raise SqlError(208, 16, f"Invalid object name '{name}'.")
+        query = self._translated(_prepared(body, self._variables))[0][0]
+        if there and verb != "CREATE":
+            self._db.execute(f'DROP VIEW "{name}"')
+        self._db.execute(f'CREATE VIEW "{name}" AS {query}')
+        self._db.execute(_VIEW_TEXTS)
+        self._db.execute("INSERT OR REPLACE INTO main.look_alike_views VALUES (?, ?)", (name, body))
+        self._known.clear()
 
     def _create_table(self, batch: str) -> None:
         self._known.clear()
@@ -250,7 +354,9 @@ class Engine:
                 continue
             tables = []
             for table in statement.find_all(exp.Table):
-                if table.db.lower() in {"sys", "information_schema"}:
+                if table.catalog.lower() == "msdb":
+                    table.set("this", exp.to_identifier(f"msdb_{table.name.lower()}"))
+                elif table.db.lower() in {"sys", "information_schema"}:
                     table.set("this", exp.to_identifier(f"{table.db.lower()}_{table.name.lower()}"))
                 elif not table.name.startswith("sys_"):
                     tables.append(table.name)
@@ -273,6 +379,10 @@ class Engine:
         return statements
 
     def _for_sqlite(self, statement: exp.Expression, scope: dict[str, Columns]) -> exp.Expression:
+        def call(name: str, *given: exp.Expression) -> exp.Expression:
+            # A node that is replaced hides what stands below it from `transform`.
+            return exp.Anonymous(this=name, expressions=[one.transform(changed) for one in given])
+
         def changed(node: exp.Expression) -> exp.Expression:
             match node:
                 case exp.National():
@@ -285,30 +395,61 @@ class Engine:
                         inner = node.this
                         if isinstance(inner, exp.Literal | exp.National):
                             return exp.Literal.string(str(stored_moment(inner.name, kind.name)))
-                        return exp.Anonymous(
-                            this="look_alike_moment", expressions=[inner, exp.Literal.string(kind.name)]
-                        )
+                        return call("look_alike_moment", inner, exp.Literal.string(kind.name))
                     if isinstance(node.this, exp.HexString) and kind.textual:
                         return node.this
                     if kind.name == "uniqueidentifier":
                         return node.this
                     if kind.textual:
                         node.set("to", exp.DataType.build("text"))
+                case exp.CurrentTimestamp():
+                    return exp.Anonymous(this="getdate")
+                case exp.DateAdd():
+                    unit = exp.Literal.string(node.args["unit"].name)
+                    return call("look_alike_dateadd", unit, node.expression, node.this)
+                case exp.Convert():
+                    declared, safe = (
+                        exp.Literal.string(node.this.sql("tsql")),
+                        exp.Literal.number(int(bool(node.args.get("safe")))),
+                    )
+                    return call(
+                        "look_alike_convert", declared, node.expression, node.args.get("style") or exp.Null(), safe
+                    )
+                case exp.Left():
+                    return call("substr", node.this, exp.Literal.number(1), node.expression)
+                case exp.Right():
+                    return call("look_alike_right", node.this, node.expression)
+                case exp.Stuff():
+                    return call("look_alike_stuff", node.this, node.args["start"], node.args["length"], node.expression)
                 case exp.Extract() if (form := _PARTS.get(node.name.upper())) is not None:
                     told = exp.Anonymous(this="strftime", expressions=[exp.Literal.string(form), node.expression])
                     return exp.Cast(this=told, to=exp.DataType.build("int"))
                 case exp.Add():
                     sides = (self._kinds.kind(node.left, scope), self._kinds.kind(node.right, scope))
                     if any(kind is not None and kind.textual for kind in sides):
-                        return exp.DPipe(this=node.left, expression=node.right)
+                        return exp.DPipe(this=node.left.transform(changed), expression=node.right.transform(changed))
                 case exp.EQ() | exp.NEQ() | exp.LT() | exp.LTE() | exp.GT() | exp.GTE():
                     for one, other in ((node.left, node.right), (node.right, node.left)):
                         kind = self._kinds.kind(one, scope) if isinstance(one, exp.Column) else None
                         if kind and kind.name in MOMENTS and isinstance(other, exp.Literal | exp.National):
                             other.replace(exp.Literal.string(str(stored_moment(other.name, "datetime2"))))
+                        elif kind and kind.name in MOMENTS and isinstance(other, exp.Convert):
+                            other.replace(call("look_alike_moment", other.copy(), exp.Literal.string("datetime2")))
             return node
 
         return statement.transform(changed)
+
+
+def _own_name(name: str) -> str:
+    """Without schema and brackets."""
+    return name.replace("[", "").replace("]", "").replace('"', "").rpartition(".")[2]
+
+
+def _quoted(name: str | None, quote: str = "[") -> str | None:
+    if name is None or len(name) > 128:
+        return None
+    left, right = ("[", "]") if quote in "[]" else (quote, quote)
+    return left + name.replace(right, right * 2) + right
 
 
 def _checksum(*values: object) -> int:

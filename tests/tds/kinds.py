@@ -74,6 +74,12 @@ class Kinds:
                 return _found(node, scope)
             case exp.Cast():
                 return Type.declared(node.to.sql("tsql"))
+            case exp.Convert():
+                return Type.declared(node.this.sql("tsql"))
+            case exp.CurrentTimestamp() | exp.DateAdd():
+                return Type("datetime")
+            case exp.StrPosition():
+                return INT
             case exp.National():
                 return Type("nvarchar", max(1, len(node.name)))
             case exp.Literal() if node.is_string:

@@ -16,17 +16,19 @@ import struct
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL
 
-from tds import wire
+from tds import catalog, wire
+from tds.batches import Batch, procedural, without_comments
 from tds.columns import writer
-from tds.engine import VERSION, Engine, Result, SqlError
+from tds.engine import Engine, Result, SqlError
 from tds.faults import KILLED, Drop, Fails, Fault, Faults, Slow, Stalls
+from tds.releases import RELEASES, Release
 
 NAME = "LOOK-ALIKE"
 _ROWS = 256
@@ -51,15 +53,23 @@ class Said:
 class LookAlike:
     """A server on a free port of loopback, over one database file. A context manager.
 
-    `spool`: a folder in which answers to queries are kept as packets, so that asking again costs the server nothing.
+    `release`: which SQL Server it is like (tds/releases.py). `spool`: a folder in which answers to queries are kept as
+    packets, so that asking again costs the server nothing.
+
+    Logins `sa` and `reader` may read every table; one that CREATE LOGIN makes reads what it is granted.
     """
 
-    def __init__(self, path: Path, *, port: int = 0, spool: Path | None = None) -> None:
+    def __init__(self, path: Path, *, port: int = 0, spool: Path | None = None, release: str = "2019") -> None:
         self.path = path
+        self.release = RELEASES[release]
         self.spool = spool
         self.faults = Faults()
         self.logins = {"sa": "Look-alike-1", "reader": "Reader-only-1"}
+        self.users = {"sa", "reader"}
         self.denied: set[tuple[str, str]] = set()
+        self.granted: set[tuple[str, str]] = set()
+        self.jobs: dict[str, list[dict[str, Any]]] = {}
+        """What was asked of SQL Server Agent: its calls by the name of the job."""
         self.sessions: list[Said] = []
         self.refused: list[str] = []
         self._live: dict[int, _Session] = {}
@@ -125,11 +135,23 @@ class _Stopped(Exception):
     """The client asked us to stop (attention)."""
 
 
+@dataclass
+class _Progress:
+    """How far a batch is. `fault`: strikes its first result."""
+
+    sql: str
+    fault: Fault | None
+    in_procedure: bool
+    failed: bool = False
+
+
 class _Session:
     def __init__(self, server: LookAlike, connection: socket.socket, number: int) -> None:
         self._server, self._socket, self.number = server, connection, number
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._engine: Engine | None = None
+        self._database = server.path.stem
+        self._execute = True
         self.said: Said | None = None
         self.killed = False
         self._streaming = False
@@ -231,7 +253,7 @@ class _Session:
     def _log_in(self) -> bool:
         kind, payload = self._request()
         if kind == wire.PRELOGIN:
-            self._end(wire.prelogin())
+            self._end(wire.prelogin(self._server.release.version))
             kind, payload = self._request()
         if kind != wire.LOGIN:
             raise _Gone
@@ -240,33 +262,77 @@ class _Session:
             self._server.refused.append(login.user)
             self._end(self._error(18456, 14, f"Login failed for user '{login.user}'.") + wire.done(wire.FAILED))
             return False
+        if login.user.lower() not in self._server.users:
+            text = f'Cannot open database "{self._server.path.stem}" requested by the login. The login failed.'
+            self._end(self._error(4060, 11, text) + wire.done(wire.FAILED))
+            return False
         if login.database and login.database.lower() not in {self._server.path.stem.lower(), "master"}:
             text = f'Cannot open database "{login.database}" requested by the login. The login failed.'
             self._end(self._error(4060, 11, text) + wire.done(wire.FAILED))
             return False
         self.said = Said(number=self.number, login=login)
         self._server.sessions.append(self.said)
-        self._engine = Engine(self._server.path, self._variable)
+        if login.database.lower() == "master":
+            self._database = "master"
+        self._engine = Engine(self._server.path, self)
         size = min(max(login.packet_size, 512), 32_767)
-        database = self._server.path.stem
+        database = self._database
         self._end(
             wire.change(1, database, "master")
             + wire.message(5701, 0, f"Changed database context to '{database}'.", NAME, state=2)
             + wire.collation()
             + wire.change(2, "us_english")
-            + wire.login_ack(login.version)
+            + wire.login_ack(min(login.version, self._server.release.tds), self._server.release.version)
             + wire.change(4, str(size), "4096")
             + wire.done()
         )
         self._payload = size - 8
         return True
 
-    def _variable(self, name: str) -> str:
+    # What the engine asks
+
+    @property
+    def release(self) -> Release:
+        """Which SQL Server we are like."""
+        return self._server.release
+
+    def variable(self, name: str) -> str:
+        """What @@SPID and the like stand for."""
         assert self._engine is not None
-        known = {"@@SPID": str(self.number), "@@VERSION": f"N'{VERSION}'", "@@SERVERNAME": f"N'{NAME}'"}
+        version = f"Microsoft SQL Server {self.release.name} (look-alike of the tests) - {self.release.product_version}"
+        known = {"@@SPID": str(self.number), "@@VERSION": f"N'{version} (X64)'", "@@SERVERNAME": f"N'{NAME}'"}
         if name == "@@TRANCOUNT":
             return str(int(self._engine._db.in_transaction))
         return known.get(name, "0")
+
+    def database(self) -> str:
+        """The current one."""
+        return self._database
+
+    def login_number(self, name: str) -> int | None:
+        """SUSER_ID."""
+        names = list(self._server.logins)
+        return names.index(name.lower()) + 1 if name.lower() in names else None
+
+    def user_number(self, name: str) -> int | None:
+        """USER_ID."""
+        return 5 if name.lower() in self._server.users else None
+
+    def may(self, table: str, verb: str) -> bool:
+        """Whether this session's user has a right on a table or view."""
+        assert self.said is not None
+        user = self.said.login.user.lower()
+        return user == "sa" or (verb.upper() == "SELECT" and not self._denied(table))
+
+    def system_rows(self) -> Mapping[str, catalog.Rows]:
+        """What stands in no database file."""
+        names = ["master", "msdb", self._server.path.stem]
+        level, collation = self.release.compatibility_level, catalog.COLLATION
+        return {
+            "sys_databases": [(name, 5, level, collation, "OFF", 0) for name in names if name == self._database],
+            "sys_server_principals": [(name, name.encode()) for name in self._server.logins],
+            "msdb_sysjobs": [(name,) for name in self._server.jobs],
+        }
 
     # Requests
 
@@ -308,15 +374,10 @@ class _Session:
         fault = self._server.faults.take(sql)
         if fault is None and self._from_spool(sql):
             return
-        rest = sql
+        progress = _Progress(sql, fault, in_procedure)
         try:
-            rest = self._simple(rest)
-            if "dm_exec_sessions" in rest:
-                self._engine.sessions(self._everybody())
-            if rest.strip():
-                for result in self._engine.run(rest, self._denied):
-                    self._result(result, fault, in_procedure, sql)
-                    fault = None
+            self._engine.check(sql)
+            self._perform(sql, progress)
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             told = traceback.format_exception_only(error)[-1].strip()
             self._end(self._error(50_000, 16, f"the look-alike failed: {told}") + wire.done(wire.FAILED))
@@ -324,11 +385,66 @@ class _Session:
         except SqlError as error:
             self._end(self._error(error.number, error.severity, error.text) + wire.done(wire.FAILED))
             return
-        self._end(ending())
+        self._end(wire.done(wire.FAILED) if progress.failed else ending())
+
+    def _perform(self, sql: str, progress: _Progress) -> None:
+        """A batch, or what EXEC makes of a text."""
+        assert self._engine is not None
+        plain = without_comments(sql)
+        if self._execute and not procedural(plain):
+            self._run(plain, progress)
+            return
+
+        def perform(text: str) -> None:
+            self._engine.check(text)
+            self._perform(text, progress)
+
+        def say(text: str, severity: int) -> None:
+            self._write(self._error(50_000, severity, text))
+            progress.failed |= severity > 10
+
+        batch = Batch(
+            run=lambda statement: self._run(statement, progress),
+            value=self._engine.value,
+            say=say,
+            perform=perform,
+            call=self._call,
+            execute=self._execute,
+        )
+        try:
+            batch(plain)
+        finally:
+            self._execute = batch.execute
+
+    def _run(self, rest: str, progress: _Progress) -> None:
+        """Statements without control of flow."""
+        assert self._engine is not None
+        rest = self._simple(rest)
+        if "dm_exec_sessions" in rest:
+            self._engine.sessions(self._everybody())
+        if rest.strip(" \n\r\t;"):
+            for result in self._engine.run(rest, self._denied):
+                self._result(result, progress.fault, progress.in_procedure, progress.sql)
+                progress.fault = None
+
+    def _call(self, procedure: str, parameters: dict[str, Any]) -> None:
+        """Procedures of SQL Server Agent: kept, so that a test can look."""
+        name = procedure.lower().rpartition(".")[2]
+        if name not in _AGENT:
+            raise SqlError(2812, 16, f"Could not find stored procedure '{procedure}'.")
+        if unknown := parameters.keys() - _AGENT[name]:
+            raise SqlError(8145, 16, f"@{min(unknown)} is not a parameter for procedure {name}.")
+        job = str(parameters["job_name"])
+        if (name == "sp_add_job") is (job in self._server.jobs):
+            raise SqlError(14261, 16, f"The specified @job_name ('{job}') already exists, or does not exist.")
+        self._server.jobs.setdefault(job, []).append({"procedure": name, **parameters})
 
     def _denied(self, table: str) -> bool:
         assert self.said is not None
-        return (self.said.login.user.lower(), table.lower()) in self._server.denied
+        user, table = self.said.login.user.lower(), table.lower()
+        if (user, table) in self._server.denied:
+            return True
+        return user not in {"sa", "reader"} and (user, table) not in self._server.granted
 
     def _everybody(self) -> list[tuple[object, ...]]:
         said = [session.said for session in self._server.live() if session.said]
@@ -501,11 +617,22 @@ def _kill(session: _Session, found: re.Match[str]) -> None:
 
 
 def _right(session: _Session, found: re.Match[str]) -> None:
+    assert session._engine is not None
     table, user = found["table"].strip("[]").rpartition(".")[2].strip("[]").lower(), found["user"].strip("[]").lower()
-    if found["verb"].upper() == "DENY":
-        session._server.denied.add((user, table))
-    else:
-        session._server.denied.discard((user, table))
+    if session._engine.columns_of(table) is None:
+        text = f"Cannot find the object '{table}', because it does not exist or you do not have permission."
+        raise SqlError(15151, 16, text)
+    if user not in session._server.users:
+        raise SqlError(
+            15151, 16, f"Cannot find the user '{user}', because it does not exist or you do not have permission."
+        )
+    verb, right = found["verb"].upper(), (user, table)
+    session._server.denied.discard(right)
+    session._server.granted.discard(right)
+    if verb == "DENY":
+        session._server.denied.add(right)
+    elif verb == "GRANT":
+        session._server.granted.add(right)
 
 
 def _wait_for(session: _Session, found: re.Match[str]) -> None:
@@ -514,7 +641,25 @@ def _wait_for(session: _Session, found: re.Match[str]) -> None:
 
 
 def _login(session: _Session, found: re.Match[str]) -> None:
-    session._server.logins.setdefault(found[1].lower(), found[2].replace("''", "'"))
+    if found[1].lower() in session._server.logins:
+        raise SqlError(15025, 16, f"The server principal '{found[1]}' already exists.")
+    session._server.logins[found[1].lower()] = found[2].replace("''", "'")
+
+
+def _user(session: _Session, found: re.Match[str]) -> None:
+    if found[2].lower() not in session._server.logins:
+        raise SqlError(15007, 16, f"'{found[2]}' is not a valid login or you do not have permission.")
+    if found[1].lower() in session._server.users:
+        raise SqlError(15023, 16, f"User, group, or role '{found[1]}' already exists in the current database.")
+    session._server.users.add(found[1].lower())
+
+
+def _use(session: _Session, found: re.Match[str]) -> None:
+    known = {name.lower(): name for name in ("master", "msdb", "tempdb", "model", session._server.path.stem)}
+    if found[1].lower() not in known:
+        text = f"Database '{found[1]}' does not exist. Make sure that the name is entered correctly."
+        raise SqlError(911, 16, text)
+    session._database = known[found[1].lower()]
 
 
 def _nothing(session: _Session, found: re.Match[str]) -> None:
@@ -525,6 +670,14 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(rf"[\s;]*{text}(?:\s*;|\s*$|(?=\s+(?:SET|BEGIN|SELECT|INSERT|IF)\b))\s*", re.IGNORECASE)
 
 
+_AGENT = {
+    "sp_add_job": {"job_name", "enabled", "description", "owner_login_name"},
+    "sp_add_jobstep": {"job_name", "step_name", "subsystem", "database_name", "command"},
+    "sp_add_jobschedule": {
+        *("job_name", "name", "enabled", "freq_type", "freq_interval", "freq_subday_type", "freq_subday_interval"),
+    },
+    "sp_add_jobserver": {"job_name", "server_name"},
+}
 _SIMPLE: list[tuple[re.Pattern[str], Callable[[_Session, re.Match[str]], None]]] = [
     (_pattern(r"SET\s+TRANSACTION\s+ISOLATION\s+LEVEL\s+(\w+(?:\s+(?:UN)?(?:COMMITTED|READ))?)"), _set_isolation),
     (_pattern(r"SET\s+LOCK_TIMEOUT\s+(-?\d+)"), _set_lock_timeout),
@@ -533,11 +686,14 @@ _SIMPLE: list[tuple[re.Pattern[str], Callable[[_Session, re.Match[str]], None]]]
         _pattern(r"(?:IF\s+@@TRANCOUNT\s*>\s*0\s+)?(?P<verb>BEGIN|COMMIT|ROLLBACK)(?:\s+TRAN(?:SACTION)?)?"),
         _transaction,
     ),
-    (_pattern(r"USE\s+\[?\w+\]?"), _nothing),
+    (_pattern(r"USE\s+\[?(\w+)\]?"), _use),
     (_pattern(r"KILL\s+(\d+)"), _kill),
     (_pattern(r"(?P<verb>GRANT|DENY|REVOKE)\s+SELECT\s+ON\s+(?P<table>\S+)\s+(?:TO|FROM)\s+(?P<user>\S+?)"), _right),
     (_pattern(r"CREATE\s+LOGIN\s+\[?(\w+)\]?\s+WITH\s+PASSWORD\s*=\s*N?'((?:[^']|'')*)'[^;]*?"), _login),
-    (_pattern(r"CREATE\s+USER\s+\S+\s+FOR\s+LOGIN\s+\S+?"), _nothing),
+    (
+        _pattern(r"CREATE\s+USER\s+\[?(\w+)\]?\s+FOR\s+LOGIN\s+\[?(\w+)\]?(?:\s+WITH\s+DEFAULT_SCHEMA\s*=\s*\w+)?"),
+        _user,
+    ),
     (_pattern(r"ALTER\s+ROLE\s+\S+\s+ADD\s+MEMBER\s+\S+?"), _nothing),
     (_pattern(r"ALTER\s+DATABASE\s+\S+\s+SET\s+[^;]*?"), _nothing),
     (_pattern(r"IF\s+DB_ID\('\w+'\)\s+IS\s+NULL\s+CREATE\s+DATABASE\s+\S+(?:\s+COLLATE\s+\w+)?"), _nothing),

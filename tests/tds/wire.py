@@ -38,9 +38,14 @@ def packet(kind: int, status: int, number: int, payload: bytes | memoryview) -> 
     return struct.pack(">BBHHBB", kind, status, len(payload) + 8, 51, number & 0xFF, 0) + bytes(payload)
 
 
-def prelogin() -> bytes:
-    """Our answer to PRELOGIN: a version, no encryption, no MARS."""
-    options = [(0, bytes([15, 0, 16, 52, 0, 0])), (1, b"\x02"), (2, b"\0"), (3, b""), (4, b"\0")]
+def _version(version: tuple[int, int, int]) -> bytes:
+    major, minor, build = version
+    return bytes([major, minor]) + build.to_bytes(2, "big")
+
+
+def prelogin(version: tuple[int, int, int]) -> bytes:
+    """Our answer to PRELOGIN: the server's version, no encryption, no MARS."""
+    options = [(0, _version(version) + bytes(2)), (1, b"\x02"), (2, b"\0"), (3, b""), (4, b"\0")]
     offset = 5 * len(options) + 1
     head, body = b"", b""
     for token, value in options:
@@ -79,9 +84,9 @@ def _long(text: str) -> bytes:
     return struct.pack("<H", len(text)) + text.encode("utf-16-le")
 
 
-def login_ack(version: int) -> bytes:
-    """LOGINACK: we speak the client's version."""
-    body = b"\x01" + struct.pack(">I", version) + _short("Microsoft SQL Server") + bytes([15, 0, 0x10, 0x34])
+def login_ack(tds: int, version: tuple[int, int, int]) -> bytes:
+    """LOGINACK: the TDS that we speak with this client, and the server's version."""
+    body = b"\x01" + struct.pack(">I", tds) + _short("Microsoft SQL Server") + _version(version)
     return b"\xad" + struct.pack("<H", len(body)) + body
 
 
