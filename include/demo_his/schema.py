@@ -1,8 +1,8 @@
 """Tables and views of the demo HIS, as Winning THIS4 names them; columns beyond the well-known ones are marked.
 
 Dates are char(16) `yyyymmddhh:mm:ss`. jlzt (record state): 0 valid, 1 returned or refunded, 2 the reversal of another
-row, 8 pre-registered. A refund turns the old row to 1 and adds a negative row with 2. GH_NGHZDK and SF_NBRJSK are
-the year tables; a nightly job moves rows there, and VW_GHZDK and VW_MZBRJSK put both together.
+row, 8 pre-registered. A refund turns the old row to 1 and adds a negative row with 2. GH_NGHZDK, SF_NBRJSK and
+SF_NMZCFK are the year tables; a nightly job moves rows there, and VW_GHZDK, VW_MZBRJSK and VW_MZCFK put both together.
 
 Names go to the database unquoted, so that SQL written without quotes finds them on every database.
 """
@@ -97,6 +97,20 @@ def _settlement(name: str) -> Table:
     )
 
 
+def _prescription(name: str) -> Table:
+    return _table(
+        name,
+        _key("xh", BigInteger()),
+        _column("jssjh", String(20)),
+        _column("patid", BigInteger()),
+        _column("ksdm", String(8)),
+        _column("fybz", Integer()),  # 0 waiting at the pharmacy, 1 handed out
+        _column("fyrq", _moment()),
+        _column("jlzt", Integer()),
+        *_presented(),
+    )
+
+
 def _report(name: str) -> Table:
     return _table(
         name,
@@ -134,17 +148,8 @@ GH_GHZDK = _registration("GH_GHZDK")
 GH_NGHZDK = _registration("GH_NGHZDK")
 SF_BRJSK = _settlement("SF_BRJSK")
 SF_NBRJSK = _settlement("SF_NBRJSK")
-SF_MZCFK = _table(
-    "SF_MZCFK",
-    _key("xh", BigInteger()),
-    _column("jssjh", String(20)),
-    _column("patid", BigInteger()),
-    _column("ksdm", String(8)),
-    _column("fybz", Integer()),  # 0 waiting at the pharmacy, 1 handed out
-    _column("fyrq", _moment()),
-    _column("jlzt", Integer()),
-    *_presented(),
-)
+SF_MZCFK = _prescription("SF_MZCFK")
+SF_NMZCFK = _prescription("SF_NMZCFK")
 YY_JZBRYJK = _table(
     "YY_JZBRYJK",
     _key("xh", BigInteger()),
@@ -175,6 +180,7 @@ for _table_, _of in (
     (SF_BRJSK, "sfrq"),
     (SF_NBRJSK, "sfrq"),
     (SF_MZCFK, "fyrq"),
+    (SF_NMZCFK, "fyrq"),
     (YY_JZBRYJK, "lrrq"),
     (YJ_JCBGK, "pubtime"),
     (YJ_JYBGK, "pubtime"),
@@ -186,6 +192,7 @@ _REPORTS: Final = ((YJ_JCBGK, "JC"), (YJ_JYBGK, "JY"))
 VIEWS: Final[Mapping[str, CompoundSelect[Any]]] = {
     "VW_GHZDK": union_all(select(GH_GHZDK), select(GH_NGHZDK)),
     "VW_MZBRJSK": union_all(select(SF_BRJSK), select(SF_NBRJSK)),
+    "VW_MZCFK": union_all(select(SF_MZCFK), select(SF_NMZCFK)),
     "VW_YJ_REPORT": union_all(*(select(table, literal_column(f"'{kind}'").label("replb")) for table, kind in _REPORTS)),
 }
 

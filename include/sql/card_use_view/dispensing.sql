@@ -1,12 +1,12 @@
 -- bounds: datetime
--- Dispensing (取药): scene 010103. The contract view (docs/his-contract.md).
+-- Dispensing (取药): scenes 010103, 0101031. The contract view (docs/his-contract.md).
 --
 -- One line per SOURCE_ID; refunds and cancellations stay in the view with VOIDED 1, so that one that comes after the
 -- first reading is seen. GROUP BY leaves one line where the view has the same one twice.
 --
 -- Reads   V_CARD_USE: FEED, SOURCE_ID, OCCURRED_AT, SCENE, DEPARTMENT, DEPARTMENT_NAME, CARD_TYPE, CHANNEL
 --         V_CARD_USE: COST_TYPE, ID_NUMBER, NAME, QR_CODE_TEXT, VOIDED
--- Rights  SELECT on this view, nothing else (dba/login.sql).
+-- Rights  SELECT on this view, nothing else (dba/<database>/login.sql).
 -- Indexes on the tables behind V_CARD_USE, the column that it gives as OCCURRED_AT. The bounds are datetimes, start
 --         inside, end outside; no function stands on a column, and FEED is a constant in each branch of the view.
 SELECT v.SOURCE_ID AS source_id,

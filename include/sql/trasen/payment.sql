@@ -39,7 +39,7 @@ WHERE f.SFRQ >= :start
   AND f.JLZT IN (0, 1)
 GROUP BY f.SFRQ, f.FPID, f.KSDM, k.dept_hqms_code, k.NAME, b.KLX, f.SFY, f.YBLX, p.SFZH, p.BRXM
 UNION ALL
-SELECT REPLACE('YJ*', '*', CAST(d.KJEID AS varchar(36))) AS source_id,
+SELECT CAST(REPLACE('YJ*', '*', CAST(d.KJEID AS varchar(36))) AS varchar(38)) AS source_id,
        d.DJSJ AS occurred_at,
        '0101055' AS scene,
        NULL AS department,

@@ -28,10 +28,10 @@ LEFT JOIN ZY_BRXXK p ON p.patid = s.patid
 LEFT JOIN YY_KSBMK k ON k.id = s.ksdm
 LEFT JOIN xt_brxx c ON c.sfzh = p.sfzh
     AND RTRIM(p.sfzh) LIKE '__________________'
-    AND SUBSTRING(p.sfzh, 1, 1) >= '1' AND SUBSTRING(p.sfzh, 1, 1) <= '8'
+    AND SUBSTRING(p.sfzh, 1, 1) IN ('1', '2', '3', '4', '5', '6', '7', '8')
     AND SUBSTRING(p.sfzh, 7, 2) IN ('18', '19', '20')
-    AND SUBSTRING(p.sfzh, 11, 2) >= '01' AND SUBSTRING(p.sfzh, 11, 2) <= '12'
-    AND SUBSTRING(p.sfzh, 13, 2) >= '01' AND SUBSTRING(p.sfzh, 13, 2) <= '31'
+    AND SUBSTRING(p.sfzh, 11, 2) IN ('01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12')
+    AND SUBSTRING(p.sfzh, 13, 1) IN ('0', '1', '2', '3')
 WHERE s.ryrq >= CAST(:start AS char(16))
   AND s.ryrq < CAST(:end AS char(16))
 GROUP BY s.ryrq, s.syxh, s.ksdm, k.name, s.cardtype, s.qdlx, s.ybdm, p.sfzh, p.hzxm

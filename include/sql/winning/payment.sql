@@ -37,7 +37,7 @@ WHERE j.sfrq >= CAST(:start AS char(16))
   AND j.jlzt IN (0, 1)
 GROUP BY j.sfrq, j.sjh, j.sfksdm, k.name, j.cardtype, j.qdlx, j.ybdm, p.sfzh, p.hzxm
 UNION ALL
-SELECT REPLACE('YJ*', '*', CAST(d.xh AS varchar(20))) AS source_id,
+SELECT CAST(REPLACE('YJ*', '*', CAST(d.xh AS varchar(20))) AS varchar(22)) AS source_id,
        d.lrrq AS occurred_at,
        '0101055' AS scene,
        NULL AS department,

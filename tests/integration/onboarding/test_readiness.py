@@ -107,7 +107,7 @@ def test_a_column_and_a_table_that_are_not_there_are_named_and_the_rest_is_check
     clinic.spoil("ALTER TABLE SF_MZCFK RENAME COLUMN fyrq TO fyrq2", "DROP VIEW VW_YJ_REPORT")
     code, found = check(clinic, capsys)
     assert code == 1
-    assert "SF_MZCFK.fyrq" in found["columns", "dispensing"]["says"]
+    assert "VW_MZCFK.fyrq" in found["columns", "dispensing"]["says"]
     assert "缺少 VW_YJ_REPORT。" in found["columns", "laboratory"]["says"]
     assert found["rows", "payment"]["state"] == "ok"
     assert ("rows", "dispensing") not in found
@@ -171,7 +171,7 @@ def test_nothing_of_a_patient_is_in_what_check_says(clinic: Clinic, capsys: pyte
     assert [text for text in texts if text in said.out + said.err] == []
 
 
-@pytest.mark.parametrize("shape", ["winning", "trasen", "card_use_view"])
+@pytest.mark.parametrize("shape", ["winning", "trasen", "card_use_view", "card_use_view_char16"])
 def test_every_head_is_read_and_names_an_index_for_its_window(shape: str) -> None:
     for path in (SQL / shape).glob("*.sql"):
         found = requirements_of(shape, path.stem)
@@ -180,7 +180,7 @@ def test_every_head_is_read_and_names_an_index_for_its_window(shape: str) -> Non
         assert found.indexes or "V_CARD_USE" in found.reads
 
 
-@pytest.mark.parametrize("shape", ["winning", "trasen", "card_use_view"])
+@pytest.mark.parametrize("shape", ["winning", "trasen", "card_use_view", "card_use_view_char16"])
 def test_a_new_hospital_is_a_commented_file_that_loads_and_empty_alias_tables(
     tmp_path: Path, shape: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,7 +191,7 @@ def test_a_new_hospital_is_a_commented_file_that_loads_and_empty_alias_tables(
     made = load_hospital(tmp_path / "hospitals", "city_hospital")
     assert made.name == "示范医院"
     assert made.his.shape == shape
-    assert len(made.his.feeds) == 6
+    assert len(made.his.feeds) == 12
     assert made.platform.live is False
     text = (tmp_path / "hospitals" / "city_hospital.toml").read_text(encoding="utf-8")
     keys = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
