@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # In the order written, also under -j: the cheap checks first, pytest's summary last.
 .NOTPARALLEL:
+# Compiled once and not in each of hundreds of processes, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv/bin
 # Whole files go to processes of their own: the tests of some build on each other.
 # One process more than there are processors, for many tests wait.
