@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ledgers
 import mariadb
+import platform_sandbox
 import postgres as pg
 import pytest
 from card_usage.ledger.database import Ledger
@@ -162,6 +163,13 @@ def maria_server() -> Iterator[mariadb.Server]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[platform_sandbox.RunningSandbox]:
+    """A running platform without faults."""
+    with platform_sandbox.serve() as running:
+        yield running
 
 
 @pytest.fixture

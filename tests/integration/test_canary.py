@@ -9,7 +9,6 @@ import pickle
 import sqlite3
 import traceback
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -71,12 +70,6 @@ def assert_clean(content: bytes, secrets: frozenset[str], where: str) -> None:
             spellings += [secret.encode("utf-16-le"), secret.encode("gb18030")]
         found += any(spelling in content for spelling in spellings)
     assert not found, f"{where}: {found} patients' values"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[platform_sandbox.RunningSandbox]:
-    with platform_sandbox.serve() as running:
-        yield running
 
 
 def opened(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox, key: str):  # type: ignore[no-untyped-def]

@@ -29,12 +29,6 @@ USES = 300
 
 
 @pytest.fixture
-def sandbox() -> Iterator[platform_sandbox.RunningSandbox]:
-    with platform_sandbox.serve(platform_sandbox.Config()) as running:
-        yield running
-
-
-@pytest.fixture
 def context(tmp_path: Path, sandbox: platform_sandbox.RunningSandbox) -> Iterator[Context]:
     his = f"sqlite:///{tmp_path}/his.db"
     demo_his.create(his, [DAY, DAY + timedelta(days=1)], uses_per_day=USES, seed=3)

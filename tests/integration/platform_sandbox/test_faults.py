@@ -19,12 +19,6 @@ LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 @pytest.fixture
-def sandbox() -> Iterator[RunningSandbox]:
-    with platform_sandbox.serve() as running:
-        yield running
-
-
-@pytest.fixture
 def caller(sandbox: RunningSandbox) -> Iterator[Caller]:
     with Caller(sandbox.url) as calling:
         calling.get_token()

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import planted
 import pytest
-from card_usage.config.hospital import load_hospital
 from card_usage.errors import SourceDrift
 from card_usage.events import SourceRow
-from card_usage.files.shipped import SHIPPED
 from card_usage.source.dialect_registry import dialect_named
 from card_usage.source.drift import declared_drift, value_drift
 from card_usage.source.reader import Source
@@ -79,9 +78,7 @@ def test_what_the_driver_declares_counts_before_the_first_row() -> None:
 
 
 def hospital(shape: str = "card_use_view") -> Any:
-    demo = load_hospital(SHIPPED / "hospitals", "demo_hospital")
-    changes = {"shape": shape, "feeds": ("payment",), "tries": 0}
-    return demo.model_copy(update={"his": demo.his.model_copy(update=changes)})
+    return planted.hospital(his={"shape": shape, "feeds": ("payment",), "tries": 0})
 
 
 @pytest.fixture

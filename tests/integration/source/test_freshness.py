@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import demo_his
+import planted
 import pytest
 from card_usage import pipeline
 from card_usage.config.connections import Connection
-from card_usage.config.hospital import Freshness, Hospital, load_hospital
+from card_usage.config.hospital import Freshness, Hospital
 from card_usage.config.settings import Settings
 from card_usage.context import Context
 from card_usage.errors import SourceDrift
@@ -33,8 +34,7 @@ HEARTBEAT = Freshness(probe="heartbeat", table="CARD_USAGE_HEARTBEAT", column="b
 
 
 def hospital_with(settings: Freshness, **his: Any) -> Hospital:
-    demo = load_hospital(SHIPPED / "hospitals", "demo_hospital")
-    return demo.model_copy(update={"his": demo.his.model_copy(update={"freshness": settings, **his})})
+    return planted.hospital(his={"freshness": settings, **his})
 
 
 class Replica:

@@ -14,6 +14,7 @@ from pathlib import Path
 import demo_his
 import ledgers
 import mariadb
+import planted
 import pytest
 import sqlglot
 from card_usage.config.connections import Connection, connection_from_environment
@@ -46,8 +47,8 @@ KINDS = ["postgres", "mysql"]
 
 
 def hospital(**changes: object) -> Hospital:
-    his = {"shape": "card_use_view", "feeds": FEEDS, "fetch_size": 50, "pause_seconds": 0} | changes
-    return DEMO.model_copy(update={"his": DEMO.his.model_copy(update=his)})
+    his = {"shape": "card_use_view", "feeds": FEEDS, "fetch_size": 50, "pause_seconds": 0}
+    return planted.hospital(his=his | changes)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import demo_his
 import ledgers
+import planted
 import pytest
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
@@ -80,8 +81,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def hospital(**changes: Any) -> Hospital:
-    his = HOSPITAL.his.model_copy(update={"pause_seconds": 0, "fetch_size": 100, "feeds": FEEDS} | changes)
-    return HOSPITAL.model_copy(update={"his": his})
+    return planted.hospital(his={"pause_seconds": 0, "fetch_size": 100, "feeds": FEEDS} | changes)
 
 
 def source(url: str, *, pauses: list[float] | None = None, sql: Path | None = None, **changes: Any) -> Source:
