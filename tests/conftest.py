@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import ledgers
 import mariadb
 import platform_sandbox
@@ -25,6 +26,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# An example that takes long on a busy machine is no fault of what is tested; what hangs ends by pytest's own time-out.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 FAST = ("unit", "golden")
 AIRFLOW_RUNS = "tests/dags/test_runs"
 

@@ -266,7 +266,7 @@ class World:
 walks = st.lists(st.tuples(happenings, windows), min_size=3, max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(walk=walks)
 def test_the_ledger_is_as_if_every_row_had_been_looked_at(
     twins: tuple[Ledger, Ledger], walk: list[tuple[tuple[Any, ...], Window]]
@@ -277,7 +277,7 @@ def test_the_ledger_is_as_if_every_row_had_been_looked_at(
         world.stage(window)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(walk=walks)
 def test_where_a_key_stood_in_two_rows_the_ledger_is_right_once_they_are_mended(
     twins: tuple[Ledger, Ledger], walk: list[tuple[tuple[Any, ...], Window]]

@@ -134,7 +134,7 @@ def broken(day: date, found: Profile, year: dict[date, Profile]) -> list[Expecta
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     workday=st.integers(200, 20_000),
     weekend=st.floats(0.25, 1.0),

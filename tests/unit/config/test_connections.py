@@ -64,7 +64,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size
 
 
 @given(login=TEXT, password=TEXT, schema=TEXT, port=st.none() | st.integers(1, 65535))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_login_password_and_schema_survive_both_forms(
     airflow: Any, login: str, password: str, schema: str, port: int | None
 ):
