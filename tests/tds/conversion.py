@@ -26,7 +26,7 @@ def convert(declared: str, value: Any, style: int | None, safe: int, refuse: Ref
         return None
     kind = Type.declared(declared)
     if kind.name in MOMENTS:
-        if moment_of(str(value)) is not None:
+        if _is_moment(str(value)):
             return stored_moment(str(value), kind.name)
         if safe:
             return None
@@ -42,6 +42,13 @@ def convert(declared: str, value: Any, style: int | None, safe: int, refuse: Ref
             return None
         words = f"Conversion failed when converting the varchar value '{value}' to data type {kind.name}."
         raise refuse(245, 16, words) from None
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return moment_of(text) is not None
+    except ValueError:  # 30 February
+        return False
 
 
 def _written(moment: re.Match[str], style: int | None, refuse: Refuse) -> str:

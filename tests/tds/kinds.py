@@ -102,7 +102,7 @@ class Kinds:
                 return INT if inner in {Type("tinyint"), Type("smallint"), INT} else inner
             case exp.Trim() | exp.Upper() | exp.Lower():
                 return _varying(first(node))
-            case exp.Replace() | exp.Concat() | exp.DPipe() | exp.Substring():
+            case exp.Replace() | exp.Concat() | exp.DPipe() | exp.Substring() | exp.Left() | exp.Right() | exp.Stuff():
                 inner = first(node)
                 return Type("nvarchar", 4000) if inner and inner.name.startswith("n") else Type("varchar", 8000)
             case exp.Binary():

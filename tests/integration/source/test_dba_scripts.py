@@ -21,7 +21,7 @@ import pytest
 import sqlglot
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.files.shipped import SHIPPED
-from card_usage.source.feeds import SQL
+from card_usage.source.feeds import SQL, feed_sql
 from card_usage.source.reader import Source
 from card_usage.source.replica import connect
 from card_usage.standard.normalize import occurred_at
@@ -252,6 +252,47 @@ def test_login_before_view_and_heartbeat_says_so_or_grants_nothing(his: Server, 
         with pytest.raises(AssertionError, match=r"V_CARD_USE' doesn't exist"):
             mysql(his, "login", password=PASSWORD)
     run_all(his, database)
+
+
+@pytest.mark.parametrize("his", DATABASES, indirect=True)
+def test_a_window_of_a_feed_is_found_by_the_index_of_its_own_tables(his: Server, database: str) -> None:
+    """The view is a union of ten branches: a query of one feed leaves the others alone and reads no table whole."""
+    run_all(his, database)
+    own = own_feeds(SHAPES["winning"])
+    times = {(table, feed.at) for feed in own.values() for table in (feed.table, feed.history) if table}
+    ddl = [f"CREATE INDEX ix_{table}_{at} ON {table} ({at})" for table, at in times]
+    ddl += ["CREATE INDEX ix_xt_brxx_brid ON xt_brxx (brid)", "CREATE INDEX ix_xt_brxx_sfzh ON xt_brxx (sfzh)"]
+    ddl.append("CREATE INDEX ix_zy_brsyk_syxh ON ZY_BRSYK (syxh)")
+    # Old rows, so that an index is worth its while.
+    many = "SELECT 1 AS one" + " UNION ALL SELECT 1" * 99
+    old = {"postgresql": "TIMESTAMP '2020-01-01'", "mysql": "'2020-01-01'"}[database]
+    for table, at in sorted(times):
+        ddl.append(f"INSERT INTO {table} ({at}) SELECT {old} FROM ({many}) a, ({many}) b")
+    ddl += [f"ANALYZE TABLE {table}" if database == "mysql" else f"ANALYZE {table}" for table, _ in sorted(times)]
+    his.run(*ddl)
+    engine = create_engine(his.admin, poolclass=NullPool)
+    for name in dict.fromkeys(feed.partition(",")[0] for feed in own):
+        tables = {
+            table
+            for feed, kept in own.items()
+            for table in (kept.table, kept.history)
+            if table and feed.partition(",")[0] == name
+        }
+        sql = str(feed_sql("card_use_view", name).select)
+        for hole, edge in ((":start", DAY.start), (":end", DAY.end)):
+            sql = sql.replace(hole, f"TIMESTAMP '{edge.isoformat(' ')}'")
+        with engine.connect() as connection:
+            if database == "postgresql":
+                plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {sql}").scalars())
+                used = re.findall(r"(Seq|Index|Bitmap Heap) Scan (?:using \S+ )?on (\w+)", plan)
+                times_used = {table for table, _ in times if table.lower() in {found for _, found in used}}
+                assert tables <= times_used <= tables | {"ZY_BRSYK"}, f"of other feeds, inpatients' stays only: {plan}"
+                assert not {table.lower() for table, _ in times} & {found for how, found in used if how == "Seq"}, plan
+            else:
+                connection.exec_driver_sql("FLUSH STATUS")
+                assert connection.exec_driver_sql(sql).fetchall()
+                read = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'").fetchall()
+                assert sum(int(number) for _, number in read) < 1000, "of 10,000 old rows in each table"
 
 
 def test_a_mysql_login_without_a_password_is_not_made(maria_his: Server) -> None:

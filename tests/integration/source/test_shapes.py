@@ -76,6 +76,12 @@ class His:
         with self._connection:
             self._connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({holes})", tuple(row.values()))
 
+    def move(self, where: str) -> None:
+        """What a nightly job does with old rows."""
+        with self._connection:
+            self._connection.execute(f"INSERT INTO {self.feed.history} SELECT * FROM {self.feed.table} WHERE {where}")
+            self._connection.execute(f"DELETE FROM {self.feed.table} WHERE {where}")
+
     def know_patient(self, patient: int, id_number: str) -> None:
         """A patient of the master tables, outpatients' and inpatients', and an inpatient's stay."""
         if self.shape == "trasen":
@@ -250,6 +256,19 @@ def test_current_and_history_table_are_one_and_a_refund_in_either_copy_counts(hi
         his.put(str(number), NOON, getattr(his.feed, there), table=his.feed.history)
     his.put("3", NOON, his.feed.valid, table=his.feed.history)
     assert his.seen() == {his.key(0): 0, his.key(1): 1, his.key(2): 1, his.key(3): 0}
+
+
+@pytest.mark.parametrize(
+    "his", [(shape, name) for shape, name in EVERY if SHAPES[shape].feeds[name].history], indirect=True
+)
+def test_rows_that_a_nightly_job_moves_to_the_year_table_are_read_as_before(his: His) -> None:
+    for number in range(6):
+        his.put(str(number), NOON, his.feed.voided if number % 3 == 0 else his.feed.valid)
+    before = his.read()
+    assert len(before) == 6
+    for where in (f"{his.feed.key} IN (1, 3)", "1 = 1"):
+        his.move(where)
+        assert his.read() == before
 
 
 @pytest.mark.parametrize(
