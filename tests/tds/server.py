@@ -12,6 +12,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -29,6 +30,7 @@ from tds.columns import writer
 from tds.engine import Engine, Result, SqlError
 from tds.faults import KILLED, Drop, Fails, Fault, Faults, Slow, Stalls
 from tds.releases import RELEASES, Release
+from tds.tls import Encrypted, context
 
 NAME = "LOOK-ALIKE"
 _ROWS = 256
@@ -45,6 +47,7 @@ class Said:
     lock_timeout: int = -1
     options: dict[str, str] = field(default_factory=dict)
     batches: list[str] = field(default_factory=list)
+    tls: str | None = None
     attentions: int = 0
     rows: int = 0
     open: bool = True
@@ -53,14 +56,17 @@ class Said:
 class LookAlike:
     """A server on a free port of loopback, over one database file. A context manager.
 
-    `release`: which SQL Server it is like (tds/releases.py). `spool`: a folder in which answers to queries are kept as
-    packets, so that asking again costs the server nothing.
+    `release`: which SQL Server it is like (tds/releases.py). `tls`: the version that it insists on (tds/tls.py).
+    `spool`: a folder in which answers to queries are kept as packets, so that asking again costs the server nothing.
 
     Logins `sa` and `reader` may read every table; one that CREATE LOGIN makes reads what it is granted.
     """
 
-    def __init__(self, path: Path, *, port: int = 0, spool: Path | None = None, release: str = "2019") -> None:
+    def __init__(
+        self, path: Path, *, port: int = 0, spool: Path | None = None, release: str = "2019", tls: str | None = None
+    ) -> None:
         self.path = path
+        self.tls = context(tls) if tls else None
         self.release = RELEASES[release]
         self.spool = spool
         self.faults = Faults()
@@ -148,6 +154,7 @@ class _Progress:
 class _Session:
     def __init__(self, server: LookAlike, connection: socket.socket, number: int) -> None:
         self._server, self._socket, self.number = server, connection, number
+        self._line: socket.socket | Encrypted = connection
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._engine: Engine | None = None
         self._database = server.path.stem
@@ -192,7 +199,7 @@ class _Session:
     def _exactly(self, length: int) -> bytes:
         data = bytearray()
         while len(data) < length:
-            part = self._socket.recv(length - len(data))
+            part = self._line.recv(length - len(data))
             if not part:
                 raise _Gone
             data += part
@@ -208,8 +215,8 @@ class _Session:
 
     def _attention(self, wait: float = 0) -> None:
         """Raises _Stopped if the client asks to stop."""
-        ready, _, _ = select.select([self._socket], [], [], wait)
-        if ready:
+        waiting = isinstance(self._line, Encrypted) and self._line.pending()
+        if waiting or select.select([self._socket], [], [], wait)[0]:
             kind, _ = self._request()
             if kind == wire.ATTENTION:
                 raise _Stopped
@@ -235,7 +242,7 @@ class _Session:
             out += self._packet(wire.LAST, rest)
             rest = b""
         self._buffer = bytearray(rest)
-        self._socket.sendall(out)
+        self._line.sendall(out)
 
     def _packet(self, status: int, payload: bytes | memoryview) -> bytes:
         self._packets += 1
@@ -252,8 +259,10 @@ class _Session:
 
     def _log_in(self) -> bool:
         kind, payload = self._request()
+        agreed = None
         if kind == wire.PRELOGIN:
-            self._end(wire.prelogin(self._server.release.version))
+            self._end(wire.prelogin(self._server.release.version, encrypted=self._server.tls is not None))
+            agreed = self._encrypt() if self._server.tls else None
             kind, payload = self._request()
         if kind != wire.LOGIN:
             raise _Gone
@@ -270,7 +279,7 @@ class _Session:
             text = f'Cannot open database "{login.database}" requested by the login. The login failed.'
             self._end(self._error(4060, 11, text) + wire.done(wire.FAILED))
             return False
-        self.said = Said(number=self.number, login=login)
+        self.said = Said(number=self.number, login=login, tls=agreed)
         self._server.sessions.append(self.said)
         if login.database.lower() == "master":
             self._database = "master"
@@ -288,6 +297,21 @@ class _Session:
         )
         self._payload = size - 8
         return True
+
+    def _encrypt(self) -> str:
+        """TLS, from here on."""
+        assert self._server.tls is not None
+        line = Encrypted(self._socket, self._server.tls)
+        try:
+            agreed = line.handshake(
+                receive=lambda: self._request()[1],
+                send=lambda data: self._socket.sendall(wire.packet(wire.PRELOGIN, wire.LAST, 1, data)),
+            )
+        except ssl.SSLError as error:
+            self._server.refused.append(f"TLS: {error.reason}")
+            raise _Gone from None
+        self._line = line
+        return agreed
 
     # What the engine asks
 
@@ -517,7 +541,7 @@ class _Session:
     def _strike(self, fault: Fault) -> None:
         # What is ready leaves as one packet more, so that the client has exactly so many rows.
         self._flush()
-        self._socket.sendall(self._packet(0, bytes(self._buffer)))
+        self._line.sendall(self._packet(0, bytes(self._buffer)))
         self._buffer.clear()
         match fault:
             case Drop():
@@ -546,6 +570,9 @@ class _Session:
         if place is None or not place.exists():
             return False
         with place.open("rb") as kept:
+            if isinstance(self._line, Encrypted):
+                self._line.sendall(kept.read())
+                return True
             length = place.stat().st_size
             at = 0
             while at < length:

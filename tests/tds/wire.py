@@ -43,9 +43,15 @@ def _version(version: tuple[int, int, int]) -> bytes:
     return bytes([major, minor]) + build.to_bytes(2, "big")
 
 
-def prelogin(version: tuple[int, int, int]) -> bytes:
-    """Our answer to PRELOGIN: the server's version, no encryption, no MARS."""
-    options = [(0, _version(version) + bytes(2)), (1, b"\x02"), (2, b"\0"), (3, b""), (4, b"\0")]
+def prelogin(version: tuple[int, int, int], *, encrypted: bool = False) -> bytes:
+    """Our answer to PRELOGIN: the server's version, whether it insists on encryption or has none, no MARS."""
+    options = [
+        (0, _version(version) + bytes(2)),
+        (1, b"\x01" if encrypted else b"\x02"),
+        (2, b"\0"),
+        (3, b""),
+        (4, b"\0"),
+    ]
     offset = 5 * len(options) + 1
     head, body = b"", b""
     for token, value in options:

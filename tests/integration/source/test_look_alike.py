@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -17,7 +20,8 @@ from card_usage.source.replica import connect
 from card_usage.windows import day_window
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
-from tds import RELEASES, LookAlike
+from tds import RELEASES, Drop, Fails, LookAlike
+from tds.faults import KILLED
 
 DAY = date(2026, 3, 2)
 WINDOW = day_window(DAY)
@@ -183,3 +187,49 @@ def test_a_hospitals_day_reads_alike_from_every_release(release: str, tmp_path: 
             rows = [row for batch in reading.rows(feed, WINDOW.start, WINDOW.end) for row in batch]
             assert rows == [row for batch in wanted.rows(feed, WINDOW.start, WINDOW.end) for row in batch]
             assert reading.tally(feed, WINDOW.start, WINDOW.end) == wanted.tally(feed, WINDOW.start, WINDOW.end)
+
+
+# TLS
+
+
+def test_a_stream_over_tls_goes_on_where_it_broke(tmp_path: Path) -> None:
+    with LookAlike(tmp_path / "THIS4.db", tls="TLSv1.2") as server:
+        demo_his.create(server.url(), [DAY], 400, 5)
+        ours = HOSPITAL.his.model_copy(update={"pause_seconds": 0, "fetch_size": 50})
+        hospital = HOSPITAL.model_copy(update={"his": ours})
+        reading = Source(connect(server.url("reader"), ours), hospital)
+
+        def read() -> list[Any]:
+            return [row for batch in reading.rows("registration", WINDOW.start, WINDOW.end) for row in batch]
+
+        whole = read()
+        assert {said.tls for said in server.sessions} == {"TLSv1.2"}
+        assert len(whole) > 100
+        for fault in (Drop(after_rows=60, times=2), Fails(error=KILLED, after_rows=90)):
+            server.faults.add(fault)
+            assert read() == whole
+            assert fault.struck
+
+
+CONNECT = """
+import pymssql, sys
+try:
+    pymssql.connect(server="127.0.0.1", port=sys.argv[1], user="sa", password=sys.argv[2], login_timeout=5)
+except pymssql.Error as error:
+    print(error.args)
+else:
+    print("connected")
+"""
+
+
+def test_a_server_of_tls_1_0_needs_a_freetds_conf_that_allows_it(tmp_path: Path) -> None:
+    (tmp_path / "freetds.conf").write_text("[global]\n    enable tls v1 = yes\n")
+    with LookAlike(tmp_path / "THIS4.db", tls="TLSv1") as server:
+        words = [sys.executable, "-c", CONNECT, str(server.port), server.logins["sa"]]
+        plain = {name: value for name, value in os.environ.items() if name != "FREETDSCONF"}
+        refused = subprocess.run(words, env=plain, capture_output=True, text=True, check=True).stdout
+        assert "20002" in refused
+        assert any(said.startswith("TLS") for said in server.refused)
+        allowed = plain | {"FREETDSCONF": str(tmp_path / "freetds.conf")}
+        assert "connected" in subprocess.run(words, env=allowed, capture_output=True, text=True, check=True).stdout
+        assert server.sessions[-1].tls == "TLSv1"
