@@ -91,7 +91,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.config.hospital import Hospital
 from card_usage.errors import BadHospitalFile, GateStopped
 from card_usage_airflow import hospital_files
-from card_usage_airflow.alerting import report_deadline
 from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, start_of, timetable
 from card_usage_airflow.links import REPORTS, linked
@@ -218,7 +217,6 @@ def report_card_usage(hospital: Hospital) -> None:
         params={"day": day_param("要上报的自然日；")},
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
-        deadline=report_deadline(hospital),
     ):
         wait = ReplicaPassed(task_id="wait", hospital_id=hospital.id)
         # As the tasks below get it; Airflow's types let a task take values only, and no other task's output.

@@ -1,19 +1,11 @@
-"""Alerting: update incidents and send messages from a task; channels are Airflow connections.
-
-Deadlines of stored runs name `look_now` by its path: do not move it.
-"""
+"""Alerting: update incidents and send messages from a task; channels are Airflow connections."""
 
 from __future__ import annotations
 
 import logging
 import os
-from datetime import timedelta
 
-# Public, but forgotten in the stub of airflow.sdk.
-from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: ignore[attr-defined]
 from airflow.sdk.configuration import conf
-from card_usage.config.hospital import Hospital
-from card_usage.errors import CardUsageError
 
 from card_usage_airflow.runs import present
 from card_usage_airflow.task_context import connection_of
@@ -50,18 +42,3 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
     for problem in posted.down.values():
         log.warning("%s", problem)
     return {**swept.summary(), "sent": posted.sent, "failed": posted.failed, "expired": posted.expired}
-
-
-def report_deadline(hospital: Hospital) -> DeadlineAlert:
-    """Reports are due at `report_by`, counted from when the run was queued: midnight for a daily run."""
-    by = hospital.alerts.report_by
-    late = timedelta(hours=by.hour, minutes=by.minute, seconds=by.second)
-    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, late, SyncCallback(look_now), name="report")
-
-
-def look_now(context: object = None, **_: object) -> None:
-    """Called for a missed deadline: update incidents at once, instead of with the next run of the alerting DAG."""
-    try:
-        look_and_send()
-    except CardUsageError as problem:
-        log.error("deadline missed, and the sweep could not be made: %s", problem)

@@ -183,8 +183,6 @@ def _hospitals(home: Path) -> None:
         told = text_of_demo.replace('id = "demo_hospital"', f'id = "{hospital}_hospital"')
         for table in changed:
             told = told.replace(f'connection = "demo_{table}"', f'connection = "{hospital}_{table}"')
-        if hospital == "old":
-            told += '\n[alerts]\nreport_by = "00:00:03"\n'  # a run of its takes longer
         if changed:
             told = re.sub(r"feeds = \[.*\]", 'feeds = ["payment"]', told)
         (home / "hospitals" / f"{hospital}_hospital.toml").write_text(told, encoding="utf-8")

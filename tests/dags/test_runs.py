@@ -196,9 +196,8 @@ def test_a_his_that_lost_a_column_fails_before_anything_is_staged_and_names_it(f
 
 
 @pytest.mark.timeout(500)
-def test_a_missed_deadline_looks_at_once_and_a_failed_run_is_told_once(fleet: Any) -> None:
-    """Of the hospitals whose runs failed above; the sweep's own DAG was never run yet."""
-    fleet.until(lambda: fleet.chat.posts, "the deadline of a report made the sweep look, and the post sent")
+def test_a_failed_run_is_told_once(fleet: Any) -> None:
+    """Of the hospitals whose runs failed above."""
     fleet.unpause("alert_card_usage")
 
     def told() -> list[str]:

@@ -1,10 +1,13 @@
-"""Reports in the Airflow UI, in a real browser: behind the login, listed, opened, and nothing loaded from elsewhere."""
+"""Airflow UI, in a real browser: reports behind the login, with nothing loaded from elsewhere; runs cleared and marked."""
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +30,7 @@ CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome"
 HOME = planted.hospital()
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
+REPORT_DAG = f"report_card_usage__{HOSPITAL}"
 STEM = f"{HOSPITAL}/{DAY}/card-usage-{DAY}"
 A_TASK_THAT_WRITES = f"""
 from airflow.sdk import DAG, task
@@ -90,6 +94,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     }
     (home / "dags").mkdir()
     (home / "dags" / "written.py").write_text(A_TASK_THAT_WRITES)
+    shutil.copy(ROOT / "dags" / "report_card_usage.py", home / "dags")
     settings["AIRFLOW__CORE__DAGS_FOLDER"] = str(home / "dags")
     airflow = Embedded(home / "airflow", port=free_port(8085), logs=home / "logs", settings=settings)
     with Children() as children:
@@ -200,3 +205,49 @@ def test_sheets_and_json_come_as_what_they_are(ui: Ui) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.read() == (ui.reports / f"{STEM}.{ending}").read_bytes()
+
+
+def a_run_in(ui: Ui, state: str) -> str:
+    """A run of the hospital's DAG in this state; there is no scheduler that would move it on."""
+    run_id = ui.airflow.trigger(REPORT_DAG)
+    if state in ("success", "failed"):
+        mark(ui, run_id, state)
+    elif state == "running":
+        with closing(sqlite3.connect(ui.airflow.home / "airflow.db")) as metadata, metadata:
+            metadata.execute("update dag_run set state = 'running' where run_id = ?", (run_id,))
+    assert state_of(ui, run_id) == state
+    return run_id
+
+
+def state_of(ui: Ui, run_id: str) -> str:
+    return str(ui.airflow.ask(f"/dags/{REPORT_DAG}/dagRuns/{quote(run_id)}")["state"])
+
+
+def mark(ui: Ui, run_id: str, state: str) -> None:
+    ui.airflow.ask(f"/dags/{REPORT_DAG}/dagRuns/{quote(run_id)}", {"state": state}, "PATCH")
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "success", "failed"])
+def test_a_run_in_any_state_can_be_cleared_and_marked(ui: Ui, state: str) -> None:
+    run_id = a_run_in(ui, state)
+    again = {"dry_run": False, "only_failed": False}
+    ui.airflow.ask(f"/dags/{REPORT_DAG}/dagRuns/{quote(run_id)}/clear", again)
+    assert state_of(ui, run_id) == ("running" if state == "running" else "queued")
+    for wanted in ("failed", "success", "failed"):
+        mark(ui, run_id, wanted)
+        assert state_of(ui, run_id) == wanted
+        one_task = {**again, "dag_run_id": run_id, "task_ids": ["deliver"], "include_downstream": True}
+        ui.airflow.ask(f"/dags/{REPORT_DAG}/clearTaskInstances", one_task)
+        assert state_of(ui, run_id) == "queued"
+
+
+def test_a_failed_run_is_cleared_in_the_browser(ui: Ui, browser: Browser) -> None:
+    run_id = a_run_in(ui, "failed")
+    page = opened(browser, ui, f"/dags/{REPORT_DAG}/runs/{quote(run_id)}", [])
+    page.get_by_role("button", name="清除").first.click(timeout=60_000)
+    page.get_by_role("button", name="确认").click(timeout=60_000)
+    for _ in range(60):
+        if state_of(ui, run_id) == "queued":
+            break
+        page.wait_for_timeout(500)
+    assert state_of(ui, run_id) == "queued"
