@@ -127,10 +127,11 @@ def _leave(code: int) -> NoReturn:
 def main() -> None:
     """Import everything, then fork for each command that is asked for."""
     from card_usage.cli.main import main as run
+    from card_usage.cli.verbs import FILES
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in LATER:
+        for name in (*LATER, *(f"card_usage.cli.{file}" for file in FILES)):
             import_module(name)
     gc.collect()
     gc.freeze()

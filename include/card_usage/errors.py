@@ -10,6 +10,7 @@
     |   |-- BadLedgerUrl
     |   |-- AliasesNotWritable
     |   |-- FileUnusable         a file or folder named by an argument or a setting cannot be used
+    |   |   `-- NoRight          this user may not read or write it
     |   `-- BadStorePath         a name that leads out of the reports' folder
     |-- CodeTableError           a code table or alias file is inconsistent
     |   `-- BadProposal          a filled-in list of aliases has unusable rows
@@ -23,6 +24,7 @@
     |   `-- ReplicaBusy
     |-- LedgerError              the ledger database
     |   |-- LedgerUnreachable
+    |   |   `-- LedgerNotWritable
     |   |-- LedgerBehind
     |   `-- WrongKey
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
@@ -124,6 +126,15 @@ class FileUnusable(SettingsError):
     )
 
 
+class NoRight(FileUnusable):
+    """The user may not read or write a file or folder that an argument or a setting names."""
+
+    message_template = (
+        "{path} cannot be used ({reason}): give this user the right to read and write it, or name another place; "
+        "then again"
+    )
+
+
 class AliasesNotWritable(SettingsError):
     """The folder of a hospital's alias files cannot be written."""
 
@@ -210,6 +221,15 @@ class LedgerUnreachable(LedgerError):
 
     message_template = (
         "the ledger at {url} cannot be reached ({reason}): check CARD_USAGE_LEDGER_URL and the database, run again"
+    )
+
+
+class LedgerNotWritable(LedgerUnreachable):
+    """The file of a SQLite ledger, or its folder, may not be written by this user."""
+
+    message_template = (
+        "the ledger at {url} cannot be written ({reason}): give this user the right to write the file and its folder, "
+        "where SQLite keeps a journal beside it, or set CARD_USAGE_LEDGER_URL to another place"
     )
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from platform_sandbox.faults import Faults, SandboxError
@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         metavar="ID:SECRET:HOSPITAL[,HOSPITAL...]",
         help="an application and its hospitals; repeatable (default demo-app-id:demo-app-secret:10086)",
+    )
+    flags.add_argument(
+        "--hospital", action="append", default=[], metavar="ID", help="one more hospital of the (first) app; repeatable"
     )
     flags.add_argument(
         "--profile", default="v2.1", choices=PROFILES, help="edition of the document (default %(default)s)"
@@ -72,8 +75,11 @@ def parser() -> argparse.ArgumentParser:
 def configured(arguments: argparse.Namespace) -> Config:
     """The config that the flags ask for; SandboxError if it cannot be."""
     faults = Faults(**{fault.name: getattr(arguments, fault.name) for fault in fields(Faults)})
+    apps = [App.parse(text) for text in arguments.app] if arguments.app else [DEMO_APP]
+    if arguments.hospital:
+        apps[0] = replace(apps[0], hospitals=tuple(dict.fromkeys((*apps[0].hospitals, *arguments.hospital))))
     return Config(
-        apps=tuple(App.parse(text) for text in arguments.app) if arguments.app else (DEMO_APP,),
+        apps=tuple(apps),
         profile=arguments.profile,
         repeat=arguments.repeat,
         not_live=frozenset(arguments.not_live),

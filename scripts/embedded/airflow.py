@@ -29,6 +29,8 @@ LOCKED = ("database is locked", "database error")
 # Beside a backfill that could not be undone either: the scheduler ends it within two minutes.
 HALF_MADE = ("There is already a running backfill", "Another backfill is running")
 LOCKED_SECONDS = 180
+# Of a component, after which something is wrong for good: a scheduler dies of a metadata file that stays locked.
+RESTARTS = 5
 
 
 class Embedded:
@@ -58,13 +60,14 @@ class Embedded:
         return children.start("airflow db migrate", command, env=self.env, log=self.logs / "airflow-migrate.log")
 
     def start(self, children: Children) -> None:
-        """Start all components; returns when the REST API answers. Raises ChildFailed."""
+        """Start all components, again if one dies; returns when the REST API answers. Raises ChildFailed."""
         started = {}
         for name in COMPONENTS:
             # Logs are read from the shared folder: nobody needs the log servers, whose ports are fixed.
             extra = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             log = self.logs / f"airflow-{name}.log"
-            started[name] = children.start(name, [BIN / "airflow", name, *extra], env=self.env, log=log)
+            command: list[str | Path] = [BIN / "airflow", name, *extra]
+            started[name] = children.start(name, command, env=self.env, log=log, restarts=RESTARTS)
         started["api-server"].wait_until(lambda: answers(self.port), seconds=120)
 
     # -- REST ---------------------------------------------------------------------------------------------------

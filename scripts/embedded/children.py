@@ -34,6 +34,7 @@ class Child:
     """One leashed process. Its output goes to `log`; it ends when it is stopped or this process ends.
 
     `holds` are file descriptors that its leash keeps open, such as a lock that must last as long as the child.
+    `restarts`: how many times it is started again when it has ended by itself, as a service is.
     """
 
     def __init__(
@@ -44,20 +45,37 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         holds: Iterable[int] = (),
+        restarts: int = 0,
     ) -> None:
         self.name, self.log = name, log
+        self._command = [sys.executable, str(LEASH), *map(str, command)]
+        self._env, self._holds, self._restarts = dict(env), tuple(holds), restarts
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, LEASH, *map(str, command)],
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(env),
+                env=self._env,
                 # Ctrl-C on the terminal is for the one who started us; we are stopped in order.
                 start_new_session=True,
-                pass_fds=tuple(holds),
+                pass_fds=self._holds,
             )
+
+    def start_again(self) -> bool:
+        """Start it again if it has ended and may be; returns whether it was. Its log says so."""
+        if self.running or self._restarts < 1:
+            return False
+        self._restarts -= 1
+        self.stop()
+        with self.log.open("a", encoding="utf-8") as output:
+            output.write(f"--- {self.name} ended with exit code {self._process.returncode}; started again\n")
+        self._process = self._started()
+        return True
 
     @property
     def running(self) -> bool:
@@ -97,17 +115,21 @@ class Children:
         self._all: list[Child] = []
         self._holds = tuple(holds)
 
-    def start(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str], log: Path) -> Child:
+    def start(
+        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str], log: Path, restarts: int = 0
+    ) -> Child:
         """Start one more child."""
-        child = Child(name, command, env=env, log=log, holds=self._holds)
+        child = Child(name, command, env=env, log=log, holds=self._holds, restarts=restarts)
         self._all.append(child)
         return child
 
-    def check(self) -> None:
-        """Raises ChildFailed if one of them ended with an error."""
+    def check(self) -> list[str]:
+        """Starts again what may be; returns the names. Raises ChildFailed if another one ended with an error."""
+        again = [child.name for child in self._all if child.start_again()]
         for child in self._all:
             if not child.running:
                 child.wait()
+        return again
 
     def __enter__(self) -> Self:
         return self

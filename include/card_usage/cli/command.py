@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from card_usage.config.connections import Connection
-from card_usage.config.settings import Settings
-from card_usage.context import Context
 from card_usage.errors import CardUsageError
-from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.windows import Window, day_window
+
+if TYPE_CHECKING:
+    from card_usage.config.connections import Connection
+    from card_usage.config.settings import Settings
+    from card_usage.context import Context
+    from card_usage.ledger.database import Ledger
 
 Output = dict[str, Any]
 """Heading -> counts, a table's rows, or a text."""
@@ -59,12 +61,16 @@ class Invocation:
     @contextmanager
     def context(self) -> Iterator[Context]:
         """The context of --hospital."""
+        from card_usage.context import Context
+
         with Context.open(self.args.hospital, self.settings, self.connection_of) as context:
             yield context
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """The ledger, for commands that do not concern a single hospital."""
+        from card_usage.ledger.database import open_ledger
+
         ledger = open_ledger(self.settings.ledger_url, self.settings.keyring)
         try:
             yield ledger

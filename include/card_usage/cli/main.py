@@ -4,7 +4,9 @@
 
 Exit code 0: everything due was settled. 1: it was not, and the output says what is left. 2: it could not be tried, and
 one line says what to do. Results go to standard output, progress and messages to standard error. The commands are in
-the other files of this package; `add_commands` of each adds them to the parser.
+the other files of this package (verbs.py lists them); `add_commands` of each adds them to the parser.
+
+Installed as `card_usage` too. Completion in bash: eval "$(register-python-argcomplete card_usage)".
 """
 
 from __future__ import annotations
@@ -16,35 +18,28 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from errno import EACCES, EPERM, EROFS
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 
-from card_usage.cli import (
-    alerts,
-    approval,
-    code_mapping,
-    evidence,
-    holds,
-    hospital,
-    pipeline,
-    report,
-    setup,
-    statements,
-    usage,
-)
+import argcomplete
+
 from card_usage.cli.command import CommandStopped, Invocation, Result
-from card_usage.cli.progress import print_output
-from card_usage.config.connections import connection_from_environment
-from card_usage.config.settings import Settings
-from card_usage.errors import CardUsageError, FileUnusable
+from card_usage.cli.verbs import add_verbs
+from card_usage.errors import CardUsageError, FileUnusable, NoRight
 
 PROGRAM = "card_usage"
+DISTRIBUTION = "card-usage-pipeline"
 
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one command; returns the exit code."""
     environment = os.environ if environment is None else environment
-    parser = _parser()
-    args = parser.parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    # What is being completed stands in a variable; the shell gives no arguments then.
+    parser = _parser([*arguments, *environment.get("COMP_LINE", "").split()])
+    argcomplete.autocomplete(parser)
+    args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     if getattr(args, "first", None) and args.last and args.last < args.first:
         parser.error("--to is before --from")
@@ -55,26 +50,38 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     except OSError as error:
         if error.filename is None:
             raise
-        return _failed(str(FileUnusable(path=error.filename, reason=error.strerror or type(error).__name__)))
+        kind = NoRight if error.errno in (EACCES, EPERM, EROFS) else FileUnusable
+        return _failed(str(kind(path=error.filename, reason=error.strerror or type(error).__name__)))
     except KeyboardInterrupt:
         _failed("interrupted; nothing is lost, run the same command again")
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for a command line that consists of these words."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Report card uses to the electronic health card open platform, once each."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="VERB")
-    for part in (pipeline, approval, holds, code_mapping, statements, evidence, alerts, report, usage, hospital, setup):
-        part.add_commands(commands)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    add_verbs(parser.add_subparsers(dest="command", required=True, metavar="VERB"), frozenset(words))
     return parser
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if setup_handler := getattr(args, "setup_handler", None):
         print(setup_handler(args, environment))
         return 0
+    # Loaded here: help and completion do without.
+    from card_usage.config.connections import connection_from_environment
+    from card_usage.config.settings import Settings
+
     invocation = Invocation(
         args=args,
         settings=Settings.from_environment(environment),
@@ -98,6 +105,8 @@ def _print(result: Result, args: argparse.Namespace) -> None:
         printed = {"hospital": args.hospital, "settled": result.settled, **result.output}
         print(json.dumps(printed, ensure_ascii=False, default=str))
     else:
+        from card_usage.cli.progress import print_output
+
         print_output(result.output)
         print("settled" if result.settled else "NOT settled: see above for what is left")
 

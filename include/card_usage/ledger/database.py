@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from card_usage.config.keyring import Keyring
-from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
+from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerNotWritable, LedgerUnreachable, WrongKey
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.schema import meta
 
@@ -67,7 +67,7 @@ def open_ledger(url: str, keyring: Keyring) -> Ledger:
             current = MigrationContext.configure(connection).get_current_revision()
     except DBAPIError as error:
         engine.dispose()
-        raise LedgerUnreachable(url=_where(engine.url), reason=type(error.orig).__name__) from None
+        raise _unusable(engine.url, error) from None
     if current != head_revision():
         engine.dispose()
         raise LedgerBehind(found=current or "empty", wanted=head_revision())
@@ -167,10 +167,18 @@ def migrate(url: str) -> str:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        raise LedgerUnreachable(url=_where(engine.url), reason=type(error.orig).__name__) from None
+        raise _unusable(engine.url, error) from None
     finally:
         engine.dispose()
     return head_revision()
+
+
+def _unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
+    """What keeps the ledger from being opened; SQLite's result codes tell a missing right from the rest."""
+    code = getattr(error.orig, "sqlite_errorname", "")
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return LedgerNotWritable(url=_where(url), reason=code)
+    return LedgerUnreachable(url=_where(url), reason=type(error.orig).__name__)
 
 
 def _check_founding_key(ledger: Ledger) -> None:

@@ -51,7 +51,9 @@ connection = "{id}_platform"      # 主机 host，登录 login = appId，密码 
 hospital_id = "0"                 # 平台分配的医院编号 / given by the platform
 profile = "v2.1"                  # v2.1 | current
 department_format = "code"        # code 标准代码 | name 标准名称 | his_name 院内名称
-live = false                      # true 正式上线 / false: not yet live, daily_quota calls a day
+# 平台正式上线前每接口每天限 100 次；上线后由平台解除限额，再改为 true，此后全量上报。
+# Until the platform has put the hospital live, it takes daily_quota calls a day; true only then: everything is sent.
+live = false                      # false 未上线，按 daily_quota 限量上报 / true 已上线，不限量
 daily_quota = 100
 backfill_order = "newest"         # newest | oldest
 concurrency = 32                  # 并发 / calls in flight
@@ -62,6 +64,20 @@ upgrade_15_digit_ids = false      # 15 位身份证升 18 位 / make 15-digit ID
 
 [report]
 language = "zh"                   # zh | en
+
+[alerts]                          # 谁收到告警、何时（docs/alerts.md）/ who hears of trouble, and when
+report_by = "09:00"               # 日报应在此时前生成 / yesterday's report must be there by then
+quiet_from = "21:00"              # 夜间只提醒严重问题 / at night only what is critical
+quiet_to = "07:30"
+digest_at = "07:30"               # 晨报 / the morning digest
+
+# 每个通道一段；通道是 AIRFLOW_CONN_{upper}_WECOM 这样的连接。不写则发到 CARD_USAGE_TEAM_CHANNELS。
+# One such block a channel, which is a connection like AIRFLOW_CONN_{upper}_WECOM; none: CARD_USAGE_TEAM_CHANNELS.
+# 试发 / try it:  python -m card_usage alerts test --hospital {id}
+# [[alerts.routes]]
+# channel = "{id}_wecom"
+# least = "warning"               # 起始级别 / from which severity on: info | warning | critical
+# at_night = "critical"           # 夜间 / in quiet hours: critical | all | nothing
 """
 
 

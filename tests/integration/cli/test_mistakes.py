@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from card_usage.errors import LedgerNotWritable
+from card_usage.ledger.database import _unusable
 from desk import DAY, SPAN, Desk, one_line, opened
 from forked_cli import CommandLine
 from openpyxl import load_workbook
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "CSV UTF-8": lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
@@ -74,6 +79,30 @@ def test_a_setting_that_names_a_file_where_a_folder_must_be_is_one_line(
     done = desk.run(*args, **{variable: str(occupied / "below")})
     assert done.returncode == 2
     assert "occupied" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("variable", "setting"),
+    [("CARD_USAGE_REPORTS", "{place}"), ("CARD_USAGE_LEDGER_URL", "sqlite:///{place}/ledger.db")],
+)
+def test_a_place_where_nobody_may_write_is_a_question_of_rights(desk: Desk, variable: str, setting: str) -> None:
+    """Below /sys not even root may create a folder."""
+    done = desk.run("report", *SPAN, **{variable: setting.format(place="/sys/card_usage")})
+    assert done.returncode == 2
+    assert "give this user the right to read and write it" in one_line(done)
+    assert "room" not in done.stderr
+
+
+def test_a_ledger_that_may_not_be_written_is_no_question_of_the_network(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
+    reads_only = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(f"file:{tmp_path}/ledger.db?mode=ro", uri=True)
+    )
+    with reads_only.connect() as connection, pytest.raises(DBAPIError) as refused:
+        connection.exec_driver_sql("create table t (x)")
+    problem = _unusable(reads_only.url, refused.value)
+    assert type(problem) is LedgerNotWritable
+    assert "the right to write the file and its folder" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -196,9 +197,16 @@ def test_a_new_hospital_is_a_commented_file_that_loads_and_empty_alias_tables(
     text = (tmp_path / "hospitals" / "city_hospital.toml").read_text(encoding="utf-8")
     keys = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
     assert sum("#" in line for line in keys) >= 15
-    for table in ("his", "platform", "normalize", "report"):
+    for table in ("his", "platform", "normalize", "report", "alerts"):
         defaults = type(getattr(made, table)).model_fields
         assert tomllib.loads(text)[table].keys() <= defaults.keys()
+    assert "已上线" in next(line for line in keys if line.startswith("live = "))
+    assert made.alerts.routes == ()
+    # Without its comment signs the route that is written there is a route.
+    routed = re.sub(r"^# (?=\[\[|channel|least|at_night)", "", text, flags=re.MULTILINE)
+    (tmp_path / "hospitals" / "city_hospital.toml").write_text(routed, encoding="utf-8")
+    (route,) = load_hospital(tmp_path / "hospitals", "city_hospital").alerts.routes
+    assert route.channel == "city_hospital_wecom"
     stubs = sorted(path.name for path in (tmp_path / "code_aliases" / "city_hospital").iterdir())
     assert stubs == ["card_type.csv", "channel.csv", "cost_type.csv", "department.csv", "scene.csv"]
 

@@ -195,3 +195,8 @@ def test_a_full_disk_is_10005_and_what_was_not_kept_was_not_accepted(tmp_path: P
     assert journal.read_bytes().count(b"\n") == kept
     with running(f"--state={journal}") as process, Caller(process.url) as isv:
         assert [isv.report(f"R{number}") for number in range(10)] == [10054] * kept + [0] * (10 - kept)
+
+
+def test_a_second_hospital_needs_no_secret_again() -> None:
+    with running("--hospital", "10087", "--hospital", "10087") as process:
+        assert "hospitals 10086, 10087" in process.line

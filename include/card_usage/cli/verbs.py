@@ -1,0 +1,68 @@
+"""Verbs: every verb of the command line with its line of help, and the file of this package that has it.
+
+Help, version and completion need this alone; a verb's file, with all that it imports, is loaded when the verb is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+from card_usage.cli.command import Commands
+
+FILES: Final[Mapping[str, Mapping[str, str]]] = {
+    "pipeline": {
+        "run": "all of the following, in order",
+        "preview": "say what a range of days would send and how long it takes; sends nothing",
+        "stage": "read the HIS, normalize, judge, write the ledger",
+        "check": "let the quality gate look at what is staged",
+        "deliver": "send everything due to the platform",
+        "reconcile": "count HIS and ledger, name every difference",
+        "report": "write each day's report: page, sheets, mail, JSON",
+        "redeliver": "send refused events again under new request ids, after a count",
+    },
+    "approval": {"decide": "show what the quality gate withholds, and decide: the next delivery follows"},
+    "holds": {
+        "pause": "stop sending; a running delivery waits for resume",
+        "drain": "finish what is under way, then end the running delivery",
+        "resume": "lift every hold: pause, drain, quota, misconfigured",
+    },
+    "code_mapping": {
+        "quality": "what is quarantined and why, and what unmapped codes probably mean",
+        "aliases": "mend the mapping of local codes",
+    },
+    "statements": {"statement": "the platform's daily statements: import, take"},
+    "evidence": {
+        "verified": "how far each feed is proved, and why no further",
+        "differences": "the records behind the counts, by class and key",
+        "evidence": "the chain over sealed days: make, verify",
+    },
+    "alerts": {
+        "incidents": "what is wrong now, of every hospital or of one",
+        "alerts": "messages about incidents: send, test",
+    },
+    "report": {
+        "report-month": "write a month's report: page, sheets, mail, JSON",
+        "report-fleet": "write the page of all hospitals after a day",
+    },
+    "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
+    "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
+    "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
+}
+"""File -> its verbs -> help, in the order in which `--help` lists them."""
+
+
+def add_verbs(commands: Commands, named: frozenset[str]) -> None:
+    """Add every verb; with arguments of its own only where its file has one of the `named`."""
+    for file, verbs in FILES.items():
+        if named & verbs.keys():
+            add_file(commands, file)
+        else:
+            for verb, line in verbs.items():
+                commands.add_parser(verb, help=line)
+
+
+def add_file(commands: Commands, file: str) -> None:
+    """Add the verbs of one file of this package, with their arguments."""
+    import_module(f"card_usage.cli.{file}").add_commands(commands)
