@@ -27,6 +27,16 @@ The task is green and its log warns `channel '...' did not take the message`: th
 the network is down. Messages wait for three days and are sent in order once the channel is back. Try each channel:
 `python -m card_usage alerts test --hospital <id>`. No warning and no message: the hospital's file has no route, the
 severity is below the route's `least`, or it is night there.
+
+## 中文手册
+
+**任务变红**：这期间谁都收不到告警。看日志最后几行：`LedgerUnreachable`、`LedgerBehind`、`WrongKey` 是台账的数据库、
+版本或密钥；`MissingSetting` 是任务所在机器没有设置 `CARD_USAGE_LEDGER_URL` 或 `CARD_USAGE_KEY`。改好等下一次运行即
+可，不用清除。手工查看：`python -m card_usage incidents`。
+
+**收不到消息**：任务是绿的、日志里有 `channel '...' did not take the message`，说明该通道的连接配错或网络不通。消息
+保留三天，通道恢复后按顺序发出。逐个试发：`python -m card_usage alerts test --hospital <id>`。既没有警告也没有消息：
+医院配置里没有写通道、级别低于 `least`，或者正是夜间。
 """
 
 from __future__ import annotations

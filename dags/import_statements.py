@@ -17,6 +17,12 @@ hospital and day: the later one counts.
 A file was refused; all others are imported. Beside it in `refused/` lies a text with its line, field and problem, and
 the last lines of the task's log say the same. Mend the file, or write a layout for it (`docs/reconciliation.md`), and
 put it back into the drop folder; then clear the task.
+
+## 中文手册
+
+**`take_in` 变红**：有文件被拒收，其余都已导入。`refused/` 里该文件旁边有一份说明，写着行、字段和问题；任务日志最后
+几行也一样。改好文件，或者为它写一份格式说明（`docs/reconciliation.md`），放回投递目录，再清除该任务。没有文件可导入
+时任务显示跳过，不是失败；同一医院同一天有两份，以后到的为准。
 """
 
 from __future__ import annotations

@@ -23,6 +23,14 @@ clear the task.
 ## A day or month of the past
 
 *Trigger* with a `day`: the page of that day, and the reports of its month. Nothing is sent then.
+
+## 中文手册
+
+**任务变红**：看日志最后几行：台账（`Ledger...`）、医院配置（`BadHospitalFile`）或报告存放处（`OSError`、
+`NoCredentialsError`：检查`CARD_USAGE_REPORTS` 及其连接）。改好后清除该任务。只读已存的每日结果，不读 HIS，几秒即可
+完成。
+
+**过去的某天或某月**：“触发”时填 `day`，生成那天的总览和那个月的月报，不发送邮件。
 """
 
 from __future__ import annotations

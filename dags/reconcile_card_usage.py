@@ -29,6 +29,17 @@ ledger (`Ledger...`). Clear the one red task when the cause is gone; the other h
 ## More days
 
 *Trigger* with another number of `days`, up to 92.
+
+## 中文手册
+
+**`seal` 变红且提示 `EvidenceBroken`**：已封存日期的台账记录被改动，而且不是本系统改的。先查清是谁，再做别的：
+`python -m card_usage evidence verify --hospital <id>` 列出日期和记录。
+
+**任务变红**：映射索引就是医院。看日志最后几行：备库（`SourceUnreachable`，自动重试约一小时，之后联系医院信息科）、
+医院配置（`BadHospitalFile`）或台账（`Ledger...`）。原因消除后只清除那一个红色任务，其他医院不受影响。对账只读 HIS，
+不发送任何数据；有差异不算失败，报告和日志里会写明。
+
+**更多天**：“触发”时改 `days`，最多 92。
 """
 
 from __future__ import annotations

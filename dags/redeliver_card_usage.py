@@ -31,6 +31,22 @@ DAG runs: the ledger lets each event go once.
 ## A task is red
 
 Its log's last lines say what to do; the table of causes is in the docs of the hospital's `report_card_usage` DAG.
+
+## 中文手册
+
+**什么时候用**
+
+- **代码没有对照**：先试运行，`preview` 的日志列出代码和建议。把正确的写进 `aliases`，一行一个（
+  `department:21010=0301`），再试运行看能放行多少，然后关闭 `dry_run`。`reread` 关闭时不读 HIS，台账里就有。
+- **对照表补过了**（`code_aliases` 有新行）：这些日期被隔离的记录重新判断。
+- **平台拒绝过我们**（`Misconfigured`），原因已排除：这次运行会解除停报。
+- **有记录被拒收**，原因已排除：打开 `refused`，用新的 requestId 再报。
+- **长时间故障后留下未报的**。
+
+先试运行，看 `preview` 的日志，再关闭 `dry_run` “触发”一次。可以重复运行，也可以和日常 DAG 同时运行：台账保证每条
+只报一次。
+
+**任务变红**：看日志最后几行；各种原因见该医院 `report_card_usage` DAG 的说明。
 """
 
 from __future__ import annotations

@@ -77,6 +77,52 @@ needs `core.default_timezone = Asia/Shanghai`. Backfilled events go after live o
 
 Its hospital's file cannot be read; the DAG's description and its one task say file, key and reason. The other
 hospitals go on. Correct the file: the real DAG is back within a minute; then clear the failed runs.
+
+## 中文手册
+
+### 运行失败：夜里怎么办
+
+打开红色任务，看它日志的**最后几行**：写着发生了什么、下一步做什么。
+
+- `SourceUnreachable`、`SourceInterrupted`：HIS 备库停机或正在重启。系统会自动重试约一小时，之后仍不行再联系医院信息
+  科。
+- `SourceDrift`：HIS 升级后少了字段。什么都没有采集，请联系医院信息科。
+- `PlatformUnreachable`、`StillOpen`：平台或到平台的线路不通。自动重试约一小时；已发出的保留原来的 requestId。
+- `Misconfigured`：平台拒绝我们（appId、appSecret、医院 ID、权限）。改正连接或医院配置，然后以 `dry_run` 关闭运行
+  `redeliver_card_usage`，或执行 `python -m card_usage resume` 并清除 `deliver`：在此之前台账不再上报。
+- `TokenContested`：有别的系统在用我们的 appId 取令牌。找出来，只能留一个。
+- `GateStopped`：当天数据问题严重，一笔都不能报，日志里写着原因。改好对照或数据，连同下游清除 `stage`。
+- `BadHospitalFile`、`MissingSetting`、`BadConnection`、`CodeTableError`：配置问题。按日志所指改正，清除该任务。
+- `LedgerUnreachable`、`LedgerBehind`、`WrongKey`：台账的数据库、版本或密钥问题。日志写明是哪一个；改好后清除该任务。
+
+每个任务都可以清除重跑，单独或一起都行：已上报的不会再报一次。`deliver` 显示**跳过**不是失败：质检没有放行，记录留在
+台账里，`approve` 在等人决定。
+
+### 质检未放行：谁来决定
+
+在运行的“需要操作”里打开表单：写着原因、笔数、每个选项的结果：全部放行、只放行不受影响的业务、不放行。补好对照比放
+行更好：补上缺的代码（`python -m card_usage quality` 或 `redeliver_card_usage`），时间窗会自动通过。超过医院配置
+`[gate]` `decide_within_hours`（20 小时）按默认处理（`undecided`，默认不放行：一笔不报，之后仍可放行）。不开页面也可
+以：`python -m card_usage decide`。谁做了什么决定，台账和当天报告里都有。其他医院和之后的日期不受影响。
+
+### `wait` 长时间等待，或提示 PROVISIONAL（暂定）
+
+备库滞后、停止同步或不允许访问。`wait` 的日志写着医院配置 `[his.freshness]` 的探针读到了哪里。
+
+- 一直不动就联系医院信息科：数据库复制停了，或者写心跳的任务停了。
+- 窗口结束后超过 `deadline_minutes`，不再等证明，先上报已有的；台账中标为暂定，报告也会写明。不会丢：之后每次运行和
+  每天早上的对账都会重读。
+- 不想等：把 `wait` 标记成功是**错的**（要靠它传递时间窗）；请调小 `deadline_minutes`，再清除 `wait`。
+- `ReplicaBusy`：医院配置的 `max_parallel_queries` 或 `avoid_hours` 现在不允许查询，每半小时自动再试。
+
+### 重跑一天，或补报过去的日子
+
+“触发”可填 `day`，留空为最近一个完整的自然日。补报一段日期（首尾都算）用上面的 `airflow backfill create` 命令，要
+求 `core.default_timezone = Asia/Shanghai`。有限额时，补报排在当天数据之后。
+
+### 带 `broken` 标签的红色 DAG
+
+医院配置读不出来；DAG 说明和它唯一的任务写着文件、键和原因，其他医院照常。改好后一分钟内恢复，再清除失败的运行。
 """
 
 from __future__ import annotations

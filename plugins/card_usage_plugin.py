@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
+from card_usage_airflow import run_notes
 from card_usage_airflow.timetable import LocalIntervals
 from card_usage_airflow.web_app import PREFIX, Pages
 
 
 class CardUsagePlugin(AirflowPlugin):
-    """The timetable, so that the scheduler can read DAGs that use it; reports and quality pages behind the login."""
+    """The timetable, so that the scheduler can read DAGs that use it; notes on runs; pages behind the login."""
 
     name = "card_usage"
-    timetables = [LocalIntervals]  # noqa: RUF012 - as Airflow's base class declares it; the other two likewise
+    timetables = [LocalIntervals]  # noqa: RUF012 - as Airflow's base class declares it; the others likewise
+    listeners = [run_notes]  # noqa: RUF012
     fastapi_apps = [{"app": Pages(), "url_prefix": PREFIX, "name": "card usage"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

@@ -1,10 +1,13 @@
 """The demo: a hospital's day from its HIS to the platform, on this machine, in a few minutes. `make demo` runs it.
 
 An invented hospital, the platform sandbox and a whole Airflow live in var/demo; the scheduler reports yesterday, a
-backfill the three days before. Then it prints what came of it and keeps the Airflow UI open until Ctrl-C.
+backfill the three days before. A small second hospital reports yesterday by the command line, with a department that
+nobody has mapped; then incidents, the month and the page of both hospitals. Then it prints what came of it and keeps
+the Airflow UI open, with every DAG switched on, until Ctrl-C.
 
 DEMO_USES=2000   card uses a day (20000 if not set)
 DEMO_EXIT=1      leave when done: exit code 0 if every count is as it must be, else 1
+KEEP=1           go on with the ledger, key, HIS, reports and platform of the last demo; Airflow begins anew
 
 Promises: whatever way it ends, no process of it is left running, and it can be run again.
 """
@@ -20,24 +23,41 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from card_usage.config.keyring import Keyring
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import open_ledger
 from card_usage.windows import local
 from demo_result import DayResult, day_result, table
-from embedded.airflow import LOGIN, ROOT, Embedded
-from embedded.children import ChildFailed, Children, free_port
+from embedded.airflow import BIN, LOGIN, ROOT, Embedded
+from embedded.children import Child, ChildFailed, Children, free_port
 from rich.console import Console
 
 HOME = ROOT / "var" / "demo"
 HOSPITAL = "demo_hospital"
 DAG = f"report_card_usage__{HOSPITAL}"
-OTHER_DAGS = ("reconcile_card_usage", "redeliver_card_usage")
+SECOND = "second_hospital"
+SECOND_PLATFORM_ID = "10087"
+OTHER_DAGS = (
+    f"report_card_usage__{SECOND}",
+    "alert_card_usage",
+    "publish_card_usage",
+    "reconcile_card_usage",
+    "redeliver_card_usage",
+    "import_statements",
+)
+SETTINGS = HOME / "settings.sh"
+KEPT = {
+    *("key", "ledger.db", "ledger.db-wal", "ledger.db-shm", "his.db", "his.expected.json", "second_his.db"),
+    *("second_his.expected.json", "accepted.jsonl", "reports", "hospitals", "code_aliases"),
+}
+"""What KEEP=1 leaves of the last demo in its folder."""
 DAYS = 4
 PATIENCE_SECONDS = 900
 FAILED = {"failed", "upstream_failed"}
@@ -113,6 +133,38 @@ def alone() -> Iterator[int]:
         yield lock.fileno()
 
 
+def kept_key() -> str:
+    """The key of the ledger: made once for each, and readable for its owner only."""
+    path = HOME / "key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(Keyring.new_key("demo"), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def write_hospitals() -> None:
+    """The demo hospital as it is shipped, and a second one like it, which lacks a department among its aliases."""
+    hospitals, aliases = HOME / "hospitals", HOME / "code_aliases"
+    if hospitals.exists():
+        return
+    shutil.copytree(SHIPPED / "hospitals", hospitals)
+    shutil.copytree(SHIPPED / "code_aliases", aliases)
+    text = (hospitals / f"{HOSPITAL}.toml").read_text(encoding="utf-8")
+    for here, there in (
+        (f'id = "{HOSPITAL}"', f'id = "{SECOND}"'),
+        ("示范市第一人民医院", "示范市妇幼保健院"),
+        ("Demo City First People's Hospital", "Demo City Women's and Children's Hospital"),
+        ('connection = "demo_his"', 'connection = "second_his"'),
+        ('hospital_id = "10086"', f'hospital_id = "{SECOND_PLATFORM_ID}"'),
+    ):
+        text = text.replace(here, there)
+    (hospitals / f"{SECOND}.toml").write_text(text, encoding="utf-8")
+    shutil.copytree(aliases / HOSPITAL, aliases / SECOND)
+    departments = aliases / SECOND / "department.csv"
+    head, _unmapped, *mapped = departments.read_text(encoding="utf-8-sig").splitlines()
+    departments.write_text("\n".join([head, *mapped, ""]), encoding="utf-8-sig")
+
+
 def settings_of_tasks(sandbox_port: int) -> dict[str, str]:
     """What the pipeline is told, here and in a production's environment alike."""
     platform = {
@@ -123,37 +175,71 @@ def settings_of_tasks(sandbox_port: int) -> dict[str, str]:
     }
     return {
         "CARD_USAGE_LEDGER_URL": f"sqlite:///{HOME}/ledger.db",
-        "CARD_USAGE_KEY": Keyring.new_key("demo"),
-        "CARD_USAGE_HOSPITALS": str(ROOT / "include" / "hospitals"),
+        "CARD_USAGE_KEY": kept_key(),
+        "CARD_USAGE_HOSPITALS": str(HOME / "hospitals"),
+        "CARD_USAGE_ALIASES": str(HOME / "code_aliases"),
         "CARD_USAGE_REPORTS": str(HOME / "reports"),
         "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{HOME}/his.db",
+        "AIRFLOW_CONN_SECOND_HIS": f"sqlite:///{HOME}/second_his.db",
         "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
     }
 
 
+def write_settings(settings: Mapping[str, str]) -> None:
+    """A file for the shell: the command line on the demo's ledger."""
+    SETTINGS.touch(mode=0o600)
+    lines = [f"export {name}={quote(value)}" for name, value in settings.items()]
+    SETTINGS.write_text("\n".join([*lines, f"PATH={quote(str(BIN))}:$PATH", ""]), encoding="utf-8")
+
+
 def prepare(children: Children, airflow: Embedded, sandbox_port: int, days: list[date], uses: int) -> None:
     """Databases, the demo HIS and the sandbox, side by side."""
-    logs, env = HOME / "logs", airflow.env
 
-    def python(name: str, *arguments: str) -> Any:
-        return children.start(name, [sys.executable, "-m", *arguments], env=env, log=logs / f"{name}.log")
+    def his(name: str, first: date, uses: int) -> Child:
+        url = airflow.env[f"AIRFLOW_CONN_{name.upper()}_HIS"]
+        span = ("--from", str(first), "--to", str(days[-1]), "--uses", str(uses))
+        return python(children, airflow, f"{name}-his", "demo_his", "--url", url, *span)
 
-    first, last = str(days[0]), str(days[-1])
-    his = env["AIRFLOW_CONN_DEMO_HIS"]
     made = [
         airflow.migrate(children),
-        python("ledger", "card_usage", "ledger", "migrate"),
-        python("demo-his", "demo_his", "--url", his, "--from", first, "--to", last, "--uses", str(uses)),
+        python(children, airflow, "ledger", "card_usage", "ledger", "migrate"),
+        his("demo", days[0], uses),
+        his("second", days[-1], max(200, uses // 40)),
     ]
-    python("platform-sandbox", "platform_sandbox", "--port", str(sandbox_port))
+    journal = ("--state", str(HOME / "accepted.jsonl"), "--hospital", SECOND_PLATFORM_ID)
+    python(children, airflow, "platform-sandbox", "platform_sandbox", "--port", str(sandbox_port), *journal)
     for child in made:
         child.wait()
 
 
+def python(children: Children, airflow: Embedded, name: str, *arguments: str) -> Child:
+    """Start `python -m ...` with the pipeline's settings."""
+    command = [sys.executable, "-m", *arguments]
+    return children.start(name, command, env=airflow.env, log=HOME / "logs" / f"{name}.log")
+
+
+def more_to_see(children: Children, airflow: Embedded, day: date) -> None:
+    """The second hospital's day, then incidents, months and the page of both hospitals."""
+    span = ("--hospital", SECOND, "--from", str(day), "--to", str(day))
+    # Some of its events stay in quarantine, so the exit code is 1: it is no failure of the demo.
+    second = python(children, airflow, "second-hospital", "card_usage", "run", *span)
+    second.ended()
+    month = [
+        python(
+            children, airflow, f"month-{of}", "card_usage", "report-month", "--hospital", of, "--month", f"{day:%Y-%m}"
+        )
+        for of in (HOSPITAL, SECOND)
+    ]
+    incidents = python(children, airflow, "alerts", "card_usage", "alerts", "send")
+    for child in (*month, incidents):
+        child.ended()
+    python(children, airflow, "fleet", "card_usage", "report-fleet", "--day", str(day)).ended()
+
+
 def sandbox_counts(port: int) -> dict[str, Any]:
-    """What the platform's side has counted."""
+    """What the platform's side has counted of the demo hospital."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/sandbox/counts", timeout=10) as answer:
+    with opener.open(f"http://127.0.0.1:{port}/sandbox/counts?hospital_id=10086", timeout=10) as answer:
         counts: dict[str, Any] = json.loads(answer.read())
     return counts
 
@@ -170,7 +256,8 @@ def wait_for_runs(
     """Until every day's run has succeeded; run ids by day. Raises DemoFailed with the log of the task that failed."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        children.check()
+        for name in children.check():
+            progress.step(f"{name} had ended and was started again; its log: {HOME / 'logs'}")
         runs = {day: run for run in airflow.runs(DAG) if (day := day_of(run)) in days}
         tasks = [task for run in runs.values() for task in airflow.tasks(DAG, run["dag_run_id"])]
         for task in tasks:
@@ -232,6 +319,8 @@ def demo(children: Children, uses: int) -> tuple[list[DayResult], Embedded]:
     for wanted, port, what in ((8080, ui_port, "the Airflow UI"), (8900, sandbox_port, "the platform sandbox")):
         if port != wanted:
             progress.step(f"port {wanted} is taken by another program: {what} is at {port}")
+    write_hospitals()
+    write_settings({name: airflow.env[name] for name in settings_of_tasks(sandbox_port)})
     progress.now(f"making a hospital with {uses:,} card uses a day, {days[0]} to {days[-1]}")
     prepare(children, airflow, sandbox_port, days, uses)
     progress.step(f"demo hospital: {uses:,} card uses a day, {days[0]} to {days[-1]}")
@@ -246,8 +335,11 @@ def demo(children: Children, uses: int) -> tuple[list[DayResult], Embedded]:
     airflow.backfill(DAG, days[0], days[-2], max_active_runs=3)
     progress.step(f"scheduler: yesterday ({days[-1]}); backfill: {days[0]} to {days[-2]}")
     runs = wait_for_runs(children, airflow, sandbox_port, days, progress)
+    found = results(airflow, sandbox_port, runs)
+    progress.now("a second hospital, incidents, the month and the page of both hospitals")
+    more_to_see(children, airflow, days[-1])
     progress.step("done")
-    return results(airflow, sandbox_port, runs), airflow
+    return found, airflow
 
 
 def wait_for_a_new_day(progress: Progress) -> None:
@@ -269,7 +361,9 @@ def show(found: list[DayResult], airflow: Embedded) -> None:
             console.print(f"NOT AS EXPECTED  {fault}", style="bold red")
     console.print("reports")
     for report in sorted((HOME / "reports").rglob("*.html")):
-        console.print(f"  {report}")
+        if not report.name.endswith(".mail.html"):
+            console.print(f"  {report}")
+    console.print(f"\ncommand line on this ledger  . {SETTINGS}; card_usage incidents")
     if os.environ.get("DEMO_EXIT") != "1":
         console.print(f"\nAirflow UI  {airflow.url}  user {LOGIN}  password {airflow.password}")
         console.print("  the UI speaks the browser's language (界面语言随浏览器); Ctrl-C ends the demo")
@@ -280,8 +374,21 @@ def stay_open(children: Children, airflow: Embedded) -> None:
     for dag_id in OTHER_DAGS:
         airflow.unpause(dag_id)
     while True:
-        children.check()
+        for name in children.check():
+            console.print(f"{name} had ended and was started again")
         time.sleep(1)
+
+
+def clear(*, keep: bool) -> None:
+    """Remove what an earlier demo has left; `keep`: but for its ledger and what belongs to that."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    for path in HOME.iterdir():
+        if keep and path.name in KEPT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def uses_wanted() -> int:
@@ -305,8 +412,7 @@ def main() -> int:
     try:
         uses = uses_wanted()
         with alone() as lock, Children(holds=[lock]) as children:
-            shutil.rmtree(HOME, ignore_errors=True)
-            HOME.mkdir(parents=True)
+            clear(keep=os.environ.get("KEEP") == "1")
             found, airflow = demo(children, uses)
             good = not any(result.faults for result in found)
             show(found, airflow)

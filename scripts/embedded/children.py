@@ -47,7 +47,7 @@ class Child:
         holds: Iterable[int] = (),
         restarts: int = 0,
     ) -> None:
-        self.name, self.log = name, log
+        self.name, self.log, self.judged = name, log, False
         self._command = [sys.executable, str(LEASH), *map(str, command)]
         self._env, self._holds, self._restarts = dict(env), tuple(holds), restarts
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,11 @@ class Child:
         """Wait until it has ended by itself. Raises ChildFailed unless the exit code is 0."""
         if code := self._process.wait():
             raise ChildFailed(self.name, f"ended with exit code {code}", self.log)
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself; returns its exit code, which `Children.check` does not judge again."""
+        self.judged = True
+        return self._process.wait()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until `ready` returns true. Raises ChildFailed if the child ends or the time is over."""
@@ -127,7 +132,7 @@ class Children:
         """Starts again what may be; returns the names. Raises ChildFailed if another one ended with an error."""
         again = [child.name for child in self._all if child.start_again()]
         for child in self._all:
-            if not child.running:
+            if not child.running and not child.judged:
                 child.wait()
         return again
 

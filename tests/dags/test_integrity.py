@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,10 @@ def test_every_dag_says_who_owns_it_what_it_is_and_what_to_do_at_night(dags: dic
         assert dag.description
         assert dag.doc_md.startswith("# ")
         assert "log" in dag.doc_md
+        english, found, chinese = dag.doc_md.partition("## 中文手册")
+        assert found, "the runbook is in Chinese too"
+        causes = re.compile(r"`[A-Z]\w+[a-z]\w*`")
+        assert set(causes.findall(english)) <= set(causes.findall(chinese)), "a cause that the Chinese part lacks"
         assert all(f"`{task.task_id}`" in dag.doc_md for task in dag.tasks), "a task that the runbook does not know"
         assert dag.catchup is False
         assert dag.on_failure_callback

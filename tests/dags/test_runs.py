@@ -63,6 +63,9 @@ def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> N
     steps = {"wait", "stage", "check", "deliver", "reconcile", "publish"}
     assert set(fleet.states(DEMO, run_id)) == steps | {"approve", "deliver_approved", "report_approved"}
     assert list((fleet.home / "reports").rglob("*.html"))
+    states = expected_states(fleet, fleet.days[-1])
+    noted = f"{states['delivered']:,} delivered, {states['quarantined']:,} waiting, 0 differences"
+    assert fleet.runs(DEMO)[run_id]["note"].endswith(noted)
 
 
 def test_a_runs_page_leads_to_what_the_run_has_written(fleet: Any) -> None:

@@ -1,4 +1,4 @@
-"""Airflow UI, in a real browser: reports behind the login, with nothing loaded from elsewhere; runs cleared and marked."""
+"""Airflow UI, in a real browser: reports behind the login, nothing loaded from elsewhere; runs cleared and marked."""
 
 from __future__ import annotations
 

@@ -73,9 +73,7 @@ def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, 
     """The form about one withheld window."""
     words = Words(hospital.report.language)
     ready, quarantined = _by_feed(connection, hospital.id, stored)
-    reasons = [
-        (words(f"gate.level.{reason.level}"), reason_text(reason, words.language)) for reason in stored.verdict.reasons
-    ]
+    reasons = _reasons(words, stored)
     first, last = stored.window.days[0], stored.window.days[-1]
     until = local(deadline(hospital, now))
     standard = words(f"gate.decision.{hospital.gate.undecided}")
@@ -107,6 +105,22 @@ def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, 
     return Question(
         subject=words("ask.subject", hospital=hospital.label, window=str(stored.window)), body="\n".join(body)
     )
+
+
+def _reasons(words: Words, stored: StoredVerdict) -> list[tuple[str, str]]:
+    """Level and text of each reason. One that several feeds have is one line, which names them."""
+    feeds_of: dict[tuple[str, str], list[str]] = {}
+    for reason in stored.verdict.reasons:
+        line = (words(f"gate.level.{reason.level}"), reason_text(reason, words.language))
+        feeds_of.setdefault(line, []).extend(reason.feeds if reason.feed is None else ())
+    return [
+        (level, text + (words("ask.of_feeds", feeds=_named(words, feeds)) if feeds else ""))
+        for (level, text), feeds in feeds_of.items()
+    ]
+
+
+def _named(words: Words, feeds: Iterable[str]) -> str:
+    return words.list(words.known("feed", feed) for feed in sorted(set(feeds)))
 
 
 def _by_feed(
@@ -147,7 +161,7 @@ def _answers(words: Words, stored: StoredVerdict, ready: Mapping[str, int]) -> I
     concerned = stored.verdict.concerned
     clear = [feed for feed in sorted(ready) if concerned is not None and feed not in concerned]
     sent = sum(ready[feed] for feed in clear)
-    named = words.list(words.known("feed", feed) for feed in clear)
+    named = _named(words, clear)
     for decision in DECISIONS:
         option = words(f"gate.decision.{decision}")
         if decision == "clean" and not clear:

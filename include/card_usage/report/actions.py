@@ -62,11 +62,10 @@ def actions(weighed: Weighed, quarantine: list[Figures], refusals: list[Figures]
     ]
     standing = {**weighed.classes, **weighed.differences}
     listed += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
-    listed.sort(key=lambda action: (-action["events"], action["kind"]))
     listed += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
-    held = weighed.held
-    listed.append(_action("held", held["quota"], "automatic", words))
-    listed[:0] = [_action(name, held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
+    listed.append(_action("held", weighed.held["quota"], "automatic", words))
+    listed += [_action(name, weighed.held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
+    listed.sort(key=lambda action: (-action["events"], action["kind"]))
     if weighed.remainder:
         remainder = _action("remainder", weighed.remainder, "engineer", words)
         listed.insert(0, remainder)

@@ -92,7 +92,10 @@ def figures(
 
 
 class _Period(NamedTuple):
-    """What is stored of the fleet's days up to `day`. `today`: rows of that day by hospital."""
+    """What is stored of the fleet's days up to `day`.
+
+    `today`: rows of that day by hospital; `open_days`: days not finished, or missing since the hospital's first one.
+    """
 
     day: date
     today: Mapping[str, list[StoredDay]]
@@ -104,6 +107,8 @@ class _Period(NamedTuple):
         """Of these hospitals, from `first` to `day`."""
         today: dict[str, list[StoredDay]] = {}
         open_days: Counter[str] = Counter()
+        begun: dict[str, date] = {}
+        seen: Counter[str] = Counter()
         by_day: dict[date, list[Standing]] = {}
         stored = load_days(connection, hospitals, first, day)
         for (hospital, when), group in groupby(stored, key=attrgetter("hospital", "day")):
@@ -111,8 +116,13 @@ class _Period(NamedTuple):
             standing = Standing.of(rows)
             by_day.setdefault(when, []).append(standing)
             open_days[hospital] += _level(standing) not in GOOD
+            begun.setdefault(hospital, when)
+            seen[hospital] += 1
             if when == day:
                 today[hospital] = rows
+        for hospital, start in begun.items():
+            # Between its first day and this one: a day of which nothing is stored is not finished either.
+            open_days[hospital] += (day - start).days + 1 - seen[hospital]
         return cls(day, today, open_days, by_day)
 
     def rows(self, hospital: Hospital) -> list[StoredDay]:
@@ -170,8 +180,19 @@ def _hospitals(
             "newest_report": newest.get(hospital.id),
         }
         listed.append(entry)
-    listed.sort(key=lambda entry: (LEVELS.index(entry["level"]), -(entry["for_people"] or 0), entry["id"]))
+    listed.sort(key=_urgency)
     return listed
+
+
+def _urgency(entry: Figures) -> tuple[int, bool, int, int, str]:
+    """The most urgent first: a day that agrees with earlier ones open stands where a day under way does."""
+    stands = LEVELS.index("open") if _agrees_but_is_open(entry) else LEVELS.index(entry["level"])
+    return stands, not entry["holds"], -entry["open_days"], -(entry["for_people"] or 0), entry["id"]
+
+
+def _agrees_but_is_open(entry: Figures) -> bool:
+    """Whether the day agrees, and earlier ones do not yet."""
+    return entry["level"] in GOOD and entry["open_days"] > 0
 
 
 _COUNTS: Final = ("source", "staged", "delivered", "to_report", "waiting", "for_people", "remainder")
@@ -208,6 +229,10 @@ def _verdict(listed: list[Figures], broken: Mapping[str, str], totals: Figures, 
         worst = "absent"
     if worst == "provisional":
         worst = "open"
+    earlier = sum(entry["open_days"] for entry in listed if _agrees_but_is_open(entry))
+    if worst in GOOD and earlier:
+        where = sum(_agrees_but_is_open(entry) for entry in listed)
+        return verdict("open", "fleet.earlier_", totals, words, all=len(listed), days=earlier, where=where)
     attention = len(listed) - good - under_way + len(broken)
     counted = {"all": len(listed) + len(broken), "good": good, "under_way": under_way, "attention": attention}
     return verdict(worst, "fleet.", totals, words, **counted)

@@ -10,6 +10,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "ask.why": ("为什么没有放行", "Why it is withheld"),
     "ask.column.level": ("级别", "Level"),
     "ask.column.reason": ("原因", "Reason"),
+    "ask.of_feeds": ("（业务：{feeds}）", " (feeds: {feeds})"),
     "ask.feeds": ("各业务现状", "Feeds"),
     "ask.column.feed": ("业务", "Feed"),
     "ask.column.ready": ("待上报", "Ready"),

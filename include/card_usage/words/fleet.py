@@ -12,6 +12,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{all} 家医院全部核对一致：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{todo} 笔待处理。",
         "All {all} hospitals agree: {source} records in the HIS, {delivered} accepted, {todo} to mend.",
     ),
+    "fleet.earlier_open": (
+        "{all} 家医院当日一致，但 {where} 家往日尚未办结（共 {days} 天）；平台已接收 {delivered} 笔，{todo} 笔待处理。",
+        (
+            "All {all} hospitals agree on the day, but {where} have earlier days open ({days}); {delivered} accepted, "
+            "{todo} to mend."
+        ),
+    ),
     "fleet.open": (
         "{all} 家医院中 {good} 家核对一致，{under_way} 家仍在处理，下次运行自动继续；平台已接收 {delivered} 笔。",
         "Of {all} hospitals {good} agree and {under_way} are under way for the next run; {delivered} accepted.",

@@ -13,16 +13,25 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "The month agrees: {source} records in the HIS, {delivered} accepted, {rest} accounted for, {todo} to mend.",
     ),
     "month.open": (
-        "本月尚未办结：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{open} 笔仍在处理。",
-        "The month is not finished: {source} records in the HIS, {delivered} accepted, {open} under way.",
+        "本月尚未办结：医院系统记录 {source} 笔，平台已接收 {delivered} 笔，{open} 笔仍在处理，{todo} 笔待处理。",
+        (
+            "The month is not finished: {source} records in the HIS, {delivered} accepted, {open} under way, {todo} to "
+            "mend."
+        ),
     ),
     "month.provisional": (
-        "本月尚未结束，以下为已有 {days} 天的数字：平台已接收 {delivered} 笔，{todo} 笔待处理。",
-        "The month is not over; figures of {days} days so far: {delivered} accepted, {todo} to mend.",
+        "本月尚未结束，以下为已有 {days} 天的数字：平台已接收 {delivered} 笔，{open} 笔仍在处理，{todo} 笔待处理。",
+        "The month is not over; figures of {days} days so far: {delivered} accepted, {open} under way, {todo} to mend.",
     ),
     "month.uncounted": (
-        "有 {missing} 天没有对账记录，以下为其余 {days} 天的数字：平台已接收 {delivered} 笔。",
-        "{missing} days were not reconciled; figures of the other {days}: {delivered} accepted.",
+        (
+            "有 {missing} 天没有对账记录，以下为其余 {days} 天的数字：平台已接收 {delivered} 笔，{open} 笔仍在处理，"
+            "{todo} 笔待处理。"
+        ),
+        (
+            "{missing} days were not reconciled; figures of the other {days}: {delivered} accepted, {open} under way, "
+            "{todo} to mend."
+        ),
     ),
     "month.broken": (
         "本月有 {remainder} 笔差异无法归类，请立即联系实施工程师核查。",
