@@ -245,7 +245,10 @@ def add_commands(commands: Commands) -> None:
     add_command(commands, "greet", _greet, "say hello to a hospital", hospital_arguments())
 """,
                 ),
-            )
+            ),
+            "include/card_usage/cli/verbs.py": (
+                ('    "holds": {\n', '    "holds": {\n        "greet": "say hello to a hospital",\n'),
+            ),
         },
         shown_by="""
             import subprocess
