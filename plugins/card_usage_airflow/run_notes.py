@@ -36,16 +36,17 @@ def write_note(dag_run: DagRun) -> None:
     from airflow.models.xcom import XComModel
     from sqlalchemy.orm import object_session
 
-    if not dag_run.dag_id.startswith(REPORT_DAG):
-        return
     kept = dag_run.dag_run_note
+    if not dag_run.dag_id.startswith(REPORT_DAG) or (kept is not None and kept.user_id is not None):
+        return
     session = object_session(dag_run)
-    if session is None or (kept is not None and kept.user_id is not None):
+    if session is None:
         return
     query = XComModel.get_many(
         run_id=dag_run.run_id, key="return_value", dag_ids=[dag_run.dag_id], task_ids=["reconcile"]
     )
-    returned = session.scalars(query).first()
+    # Airflow types its query as one of rows; it gives the entries themselves.
+    returned: Any = session.scalars(query).first()
     if returned is None:
         return
     value = returned.value
