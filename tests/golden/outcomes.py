@@ -6,8 +6,8 @@ import json
 from itertools import combinations_with_replacement
 from typing import Any
 
-from card_usage.platform.client import read_reply
 from card_usage.platform.outcome import Answer, result_classes, settle
+from card_usage.platform.reader import read_reply
 
 from golden.written import Listing
 

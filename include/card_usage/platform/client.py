@@ -2,7 +2,7 @@
 
 Calls go through one `httpx.AsyncClient` on aiohttp; reportHISData, of which there are tens of thousands a day, goes
 straight to the aiohttp session below it (docs/adr/0004). Both ways send the same bytes and read the answer in the same
-place.
+place (reader.py), no more than 64 KiB of it.
 
 A call never raises for what the wire or the platform did: it returns a `Reply` that says what is known. Whether a
 request can have reached the platform decides between `not_sent` and `no_answer`, so it is read from the exception that
@@ -15,11 +15,10 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
@@ -28,7 +27,8 @@ import httpx
 from aiohttp.http import SERVER_SOFTWARE
 from httpx_aiohttp import AiohttpTransport
 
-from card_usage.platform.outcome import Answer, Reply, classify
+from card_usage.platform.outcome import Answer, Reply
+from card_usage.platform.reader import Unreadable, decoded, quoted, read_bounded, read_date, read_reply, whole_number
 from card_usage.platform.signature import signature
 
 TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"  # noqa: S105 - a path
@@ -44,7 +44,7 @@ _BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSErro
 
 _Common = Mapping[str, str]
 _Req = Mapping[str, object]
-_Heard = tuple[int, str | None, bytes]  # HTTP status, Date header, content
+_Heard = tuple[int, str | None, bytes | Unreadable]  # HTTP status, Date header, content
 _Way = Callable[[str, _Common, _Req, str], Awaitable[_Heard]]  # URL, unsigned commonIn, req, token
 
 
@@ -111,6 +111,7 @@ class Platform:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             timeout=aiohttp.ClientTimeout(total=None),  # one clock is enough: asyncio.timeout around the call
+            auto_decompress=False,  # reader.py does, up to a limit
         )
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(client=self._session, verify=tls),  # httpx's own collapses (docs/adr/0004)
@@ -140,10 +141,7 @@ class Platform:
         )
         if reply.answer is not Answer.ACCEPTED:
             return reply
-        token, expires_in = rsp.get("appToken"), rsp.get("expiresIn", 7200)
-        if not isinstance(token, str) or not token or not str(expires_in).isdigit():
-            return Reply(Answer.NO_ANSWER, 0, reply.http_status, "unreadable")
-        return Grant(token, int(str(expires_in)))
+        return _read_grant(rsp, reply)
 
     async def call(
         self, path: str, *, token: str, request_id: str, hospital_id: str, req: Mapping[str, object], now: datetime
@@ -154,9 +152,11 @@ class Platform:
     async def read_clock(self) -> None:
         """Look at the platform's clock: any HTTP answer of its server carries it, and a HEAD counts as no call."""
         with suppress(*_BROKEN):
-            async with asyncio.timeout(self.call_timeout):
-                response = await self._client.head(self.base_url + REPORT_PATH)
-            self._note_clock(response.headers.get("date"))
+            async with (
+                asyncio.timeout(self.call_timeout),
+                self._client.stream("HEAD", self.base_url + REPORT_PATH) as response,
+            ):
+                self._note_clock(response.headers.get("date"))
 
     async def _call(
         self, way: _Way, path: str, token: str, request_id: str, hospital_id: str, req: _Req, now: datetime
@@ -168,28 +168,53 @@ class Platform:
         except _BROKEN as error:
             return _broken(error), {}
         self._note_clock(date)
+        if isinstance(content, Unreadable):
+            if 200 <= status < 300:
+                return Reply(Answer.NO_ANSWER, None, status, str(content)), {}
+            content = b""  # the status alone says it
         return read_reply(status, content, request_id)
 
     async def _by_httpx(self, url: str, common: _Common, req: _Req, token: str) -> _Heard:
-        response = await self._client.post(
-            url,
-            content=_encode({"commonIn": common, "req": req}),
-            auth=Signed(token=token, secret=self.credentials.app_secret),
-        )
-        return response.status_code, response.headers.get("date"), response.content
+        auth = Signed(token=token, secret=self.credentials.app_secret)
+        body = _encode({"commonIn": common, "req": req})
+        async with self._client.stream("POST", url, content=body, auth=auth) as response:
+            content = await _content(response.aiter_raw(), response.headers.get("content-encoding"))
+            return response.status_code, response.headers.get("date"), content
 
     async def _by_session(self, url: str, common: _Common, req: _Req, token: str) -> _Heard:
         """The same without httpx, whose request, response and headers cost as much again as all that aiohttp does."""
         body = signed(common, req, token=token, secret=self.credentials.app_secret)
         async with self._session.post(url, data=body, allow_redirects=False) as response:
-            return response.status, response.headers.get("date"), await response.read()
+            content = await _content(response.content.iter_any(), response.headers.get("content-encoding"))
+            return response.status, response.headers.get("date"), content
 
     def _note_clock(self, date: str | None) -> None:
         # The header has whole seconds: parsed once for each, not for each call.
         if date and date != self._date:
             self._date = date
-            with suppress(ValueError, TypeError):
-                self.clock_seen = parsedate_to_datetime(date).astimezone(UTC), time.monotonic()
+            if (moment := read_date(date)) is not None:
+                self.clock_seen = moment, time.monotonic()
+
+
+async def _content(chunks: AsyncIterator[bytes], coding: str | None) -> bytes | Unreadable:
+    """The content of an answer. One that is too long is left where it is: its connection is closed, not drained."""
+    try:
+        return decoded(await read_bounded(chunks), coding)
+    except Unreadable as problem:
+        return problem
+
+
+def _read_grant(rsp: Mapping[str, object], accepted: Reply) -> Grant | Reply:
+    """The token of an accepted call. What is not one is an answer that cannot be read; the token is never quoted."""
+    token, life = rsp.get("appToken"), rsp.get("expiresIn", 7200)
+    expires_in = whole_number(life)
+    if not isinstance(token, str) or not token or not token.isprintable():
+        problem = "appToken is no text" if not isinstance(token, str) or not token else "appToken has a bad character"
+    elif expires_in is None or expires_in < 1:
+        problem = f"expiresIn is {quoted(life)}"
+    else:
+        return Grant(token, expires_in)
+    return Reply(Answer.NO_ANSWER, accepted.result_code, accepted.http_status, problem)
 
 
 async def _stay_here(response: httpx.Response) -> None:
@@ -206,29 +231,5 @@ def _broken(error: Exception) -> Reply:
     cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
     if isinstance(cause, TimeoutError):
         return Reply(Answer.NO_ANSWER, detail="timeout")
-    if isinstance(cause, httpx.DecodingError):
-        cause = aiohttp.ClientPayloadError()  # aiohttp's word for it
     unsent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.InvalidURL | httpx.InvalidURL)
     return Reply(Answer.NOT_SENT if unsent else Answer.NO_ANSWER, detail=type(cause).__name__[:64])
-
-
-def read_reply(status: int, content: bytes, request_id: str) -> tuple[Reply, Mapping[str, object]]:
-    """What an HTTP answer says about the request `request_id`, and its `rsp` part."""
-    if 300 <= status < 500 and status != 408:
-        # 429 is a gateway's "slow down"; everything else here turns requests away for a reason in our settings.
-        return Reply(Answer.THROTTLED if status == 429 else Answer.BARRED, None, status, f"http {status}"), {}
-    if not 200 <= status < 300:
-        return Reply(Answer.NO_ANSWER, None, status, f"http {status}"), {}
-    try:
-        envelope = json.loads(content)
-        common = envelope["commonOut"]
-        code = int(common["resultCode"])
-        echoed = str(common.get("requestId") or "")
-        rsp = envelope.get("rsp")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return Reply(Answer.NO_ANSWER, None, status, "unreadable"), {}
-    answer = classify(code)
-    # An early refusal may come without an id; an acceptance, or another's id, is only believed with ours.
-    if echoed.upper() != request_id and (echoed or answer in {Answer.ACCEPTED, Answer.REPEATED}):
-        return Reply(Answer.NO_ANSWER, None, status, "another request id"), {}
-    return Reply(answer, code, status), rsp if isinstance(rsp, dict) else {}

@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 import struct
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -192,11 +193,42 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         (answering(http(200, b"\xff\xfe" + envelope(0))), Answer.NO_ANSWER),
         (answering(http(204, b"")), Answer.NO_ANSWER),
         (answering(http(429, b"")), Answer.THROTTLED),
+        (answering(http(200, envelope(0) + b" " * 65_000)), Answer.ACCEPTED),
+        (answering(http(200, envelope(0) + b" " * 66_000)), Answer.NO_ANSWER),
+        (answering(http(403, b" " * 66_000)), Answer.BARRED),
+        (answering(http(200, gzip.compress(envelope(0) + b" " * 66_000), GZIP)), Answer.NO_ANSWER),
+        (answering(http(200, envelope(0), b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n")), Answer.ACCEPTED),
+        (answering(http(200, b'{"commonOut":' + b"[" * 60_000)), Answer.NO_ANSWER),
     ],
 )
 async def test_what_comes_back_is_read_for_what_it_proves(behave: Behaviour, answer: Answer) -> None:
     async with served(behave) as url:
         assert (await call(url)).answer is answer
+
+
+async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    with suppress(ConnectionError):
+        while True:
+            writer.write(b" " * 65_536)
+            await writer.drain()
+
+
+BOMB = gzip.compress(b" " * 50_000_000)
+
+
+@pytest.mark.parametrize("behave", [endless, answering(http(200, BOMB, GZIP)), answering(http(503, BOMB, GZIP))])
+async def test_an_answer_without_end_costs_no_more_than_its_limit(behave: Behaviour) -> None:
+    async with served(behave) as url:
+        tracemalloc.start()
+        try:
+            began = asyncio.get_running_loop().time()
+            assert (await call(url, timeout=20)).answer is Answer.NO_ANSWER
+            assert asyncio.get_running_loop().time() - began < 10
+            assert tracemalloc.get_traced_memory()[1] < 8_000_000
+        finally:
+            tracemalloc.stop()
 
 
 async def test_nothing_was_sent_only_where_no_connection_came_about() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from card_usage.errors import CodeTableError
 from card_usage.ledger.schema import STATES
-from card_usage.platform.client import read_reply
 from card_usage.platform.outcome import RESULT_CODES, TABLE, Answer, Past, Step, classify, past, result_classes, settle
+from card_usage.platform.reader import read_reply
 from cases import every_case
 
 OPEN = {"ready", "held", "unknown"}
