@@ -15,6 +15,7 @@ import json
 import time
 import zlib
 from collections import Counter
+from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -120,10 +121,8 @@ def _try_coding(random: Random, body: bytes) -> None:
     content = random.choice((gzip.compress, zlib.compress, bytes))(body * random.choice((1, 1, 1000)))
     if random.random() < 0.5:
         content = content[: random.randrange(len(content) + 1)]
-    try:
+    with suppress(Unreadable):
         assert len(decoded(content, random.choice(("gzip", "deflate", "br", " GZIP ")))) <= ANSWER_BYTES
-    except Unreadable as problem:
-        assert len(str(problem)) <= 64
 
 
 def _try_date(random: Random) -> None:

@@ -29,6 +29,7 @@
     |   `-- WrongKey
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
     |   |-- PlatformUnreachable
+    |   |-- PlatformUnreadable
     |   |-- Misconfigured
     |   `-- TokenContested
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
@@ -260,6 +261,16 @@ class PlatformUnreachable(PlatformError):
     message_template = (
         "the platform at {host} does not answer ({reason}): check the network, the proxy and the IP allow list, then "
         "run again; open events keep their request ids"
+    )
+
+
+class PlatformUnreadable(PlatformError):
+    """The platform answers, but not as its document says: `problem` is what came."""
+
+    message_template = (
+        "the platform at {host} answers what cannot be read: {problem} ({reason}): see that the connection's address is "
+        "the platform's and that no proxy answers in its place, and show its operator what came; open events keep their "
+        "request ids"
     )
 
 

@@ -69,7 +69,7 @@ class AnswerHandler:
             detail = "the platform's getAppToken calls of today are used up"
             self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=self._platform_clock.next_day()))
         elif reply.answer in UNAVAILABLE or reply.answer is Answer.THROTTLED:
-            self._sender.record(reply.answer, 0.0)
+            self._sender.record(reply, 0.0)
         else:
             self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)
         status = event.calls[-1].status if event.calls else event.claimed.before

@@ -163,7 +163,9 @@ class Deliverer:
         """The whole run, which began at that monotonic second."""
         try:
             await self._work(began)
-        except asyncio.CancelledError:
+        except CardUsageError:
+            raise  # the ledger is away: there is nobody to leave
+        except BaseException:
             # Interrupted in the middle of calls: say so now, rather than let the next run find out by our silence.
             await self._leave()
             raise

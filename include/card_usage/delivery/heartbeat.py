@@ -10,7 +10,7 @@ from card_usage.delivery.outcome_buffer import OutcomeBuffer
 from card_usage.delivery.progress import Progress
 from card_usage.delivery.run import Run
 from card_usage.delivery.sender import Sender
-from card_usage.delivery.stopping import Stop, StopControl, StopReason
+from card_usage.delivery.stopping import StopControl, stop_of_silence
 from card_usage.delivery.workload import Workload
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ class Heartbeat:
         silence = self._sender.silence(now)
         patience = PATIENCE if self._sender.ever_answered else FIRST_CONTACT
         if self._sender.breaker.is_open and silence > patience:
-            detail = f"no good answer from the platform for {silence:.0f} s"
-            self._stopping.stop(Stop(reason=StopReason.UNREACHABLE, detail=detail))
+            self._stopping.stop(stop_of_silence(silence, self._sender.last_failure))
         elif silence > SILENCE and not self._silent:
             log.warning("%s: no good answer from the platform for %.0f s; trying on", self._run.hospital.id, silence)
         self._silent = silence > SILENCE

@@ -26,13 +26,15 @@ class Call:
 
 
 class Sender:
-    """Of one run. `wait` says whether a call may start; `call` makes it. `answers` counts calls by their answer."""
+    """Of one run. `wait` says whether a call may start; `call` makes it. `answers` counts calls by their answer,
+    `last_failure` is the last one that was no good."""
 
     def __init__(self, run: Run) -> None:
         settings = run.hospital.platform
         self.answers: Counter[str] = Counter()
         self.breaker = CircuitBreaker(run.random)
         self.ever_answered = False
+        self.last_failure: Reply | None = None
         self._settings, self._clock = settings, run.clock
         self._keyring, self._platform, self._tables = run.keyring, run.platform, run.tables
         self._concurrency = ConcurrencyLimiter(settings.concurrency)
@@ -75,13 +77,14 @@ class Sender:
         if reply.answer is Answer.TOKEN:
             tokens.invalidate(token.serial)
         self.answers[reply.answer.value] += 1
-        self.record(reply.answer, self._clock.monotonic() - began)
+        self.record(reply, self._clock.monotonic() - began)
         return Call(reply, at)
 
-    def record(self, answer: Answer, latency: float) -> None:
+    def record(self, reply: Reply, latency: float) -> None:
         """Adapt concurrency and breaker to an answer that took `latency` seconds."""
-        now = self._clock.monotonic()
+        now, answer = self._clock.monotonic(), reply.answer
         if answer in UNAVAILABLE:
+            self.last_failure = reply
             self._concurrency.record_overload(now)
             self.breaker.record_failure(now)
             return

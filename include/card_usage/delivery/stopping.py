@@ -35,6 +35,7 @@ class StopReason(StrEnum):
     DRAIN = "drain"  # somebody asked for it
     DEADLINE = "deadline"  # the run had to end by a given time
     UNREACHABLE = "unreachable"  # no good answer from the platform for too long
+    UNREADABLE = "unreadable"  # the platform answers, but nothing that can be read, for too long
     FENCED = "fenced"  # another deliverer declared this one dead
 
     @property
@@ -56,6 +57,16 @@ class Stop:
     detail: str
     result_code: int | None = None
     until: datetime | None = None
+
+
+def stop_of_silence(seconds: float, last: Reply | None) -> Stop:
+    """The stop after so many seconds without a good answer; `last`: what failed last.
+
+    An answer under a good HTTP status shows that network and platform are there: then what came is what to look at.
+    """
+    if last is not None and last.answer is Answer.NO_ANSWER and 200 <= (last.http_status or 0) < 300:
+        return Stop(reason=StopReason.UNREADABLE, detail=last.detail)
+    return Stop(reason=StopReason.UNREACHABLE, detail=f"no good answer from the platform for {seconds:.0f} s")
 
 
 class StopControl:

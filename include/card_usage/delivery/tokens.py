@@ -30,7 +30,8 @@ from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
 
 log = logging.getLogger(__name__)
 
-EXPIRY_MARGIN: Final = timedelta(seconds=60)
+EXPIRY_MARGIN: Final = timedelta(seconds=60)  # a token is renewed this long before its end
+EXPIRY_SHARE: Final = 4  # or in the last quarter of a short life, which the margin would use up
 CONTESTED_AFTER: Final = 3
 CONTESTED_WITHIN: Final = timedelta(minutes=10)
 
@@ -54,7 +55,18 @@ class StoredToken:
 
     serial: int
     text: str = field(repr=False)
+    obtained_at: datetime
     expires_at: datetime
+
+    @property
+    def renew_at(self) -> datetime:
+        """From when on it is replaced."""
+        return renewal(self.obtained_at, self.expires_at)
+
+
+def renewal(obtained_at: datetime, expires_at: datetime) -> datetime:
+    """When a token of this life is replaced: a margin before its end, and never before three quarters of its life."""
+    return expires_at - min(EXPIRY_MARGIN, (expires_at - obtained_at) / EXPIRY_SHARE)
 
 
 class NoToken(Exception):
@@ -135,7 +147,7 @@ class TokenManager:
             await self._clock.sleep(backoff(failures, self._random))
 
     def _usable(self, stored: StoredToken) -> bool:
-        return stored.serial > self._invalid_through and self._clock.now() < stored.expires_at - EXPIRY_MARGIN
+        return stored.serial > self._invalid_through and self._clock.now() < stored.renew_at
 
     def _read(self, connection: Connection) -> tuple[StoredToken | None, float]:
         """The stored token, and how long to wait before replacing it if it was lost to somebody else."""
@@ -152,7 +164,7 @@ class TokenManager:
         plain = self._keyring.open(Sealed(row.key_id, row.sealed), bound_to=self._app_id.encode())
         contested = max(0, row.losses - CONTESTED_AFTER + 1) if self._recent(row.last_loss_at) else 0
         pause = min(60.0, 2.0**contested - 1) if contested else 0.0
-        return StoredToken(row.serial, plain.decode(), row.expires_at), pause
+        return StoredToken(row.serial, plain.decode(), row.obtained_at, row.expires_at), pause
 
     def _recent(self, moment: datetime | None) -> bool:
         return moment is not None and abs(self._clock.now() - moment) < CONTESTED_WITHIN
@@ -176,7 +188,7 @@ class TokenManager:
     def _store(self, connection: Connection, serial: int, grant: Grant) -> StoredToken | None:
         now = self._clock.now()
         before = connection.execute(_READ, {"of_app": self._app_id}).one()
-        early = before.expires_at is not None and serial > 0 and now < before.expires_at - EXPIRY_MARGIN
+        early = before.expires_at is not None and serial > 0 and now < renewal(before.obtained_at, before.expires_at)
         losses = (before.losses if self._recent(before.last_loss_at) else 0) + 1 if early else before.losses
         sealed = self._keyring.seal(grant.token.encode(), bound_to=self._app_id.encode())
         expires_at = now + timedelta(seconds=grant.expires_in)
@@ -202,7 +214,7 @@ class TokenManager:
                 now=now,
                 until=now + CONTESTED_WITHIN,
             )
-        return StoredToken(serial + 1, grant.token, expires_at)
+        return StoredToken(serial + 1, grant.token, now, expires_at)
 
     def _release_refresh(self, connection: Connection, serial: int) -> None:
         connection.execute(_RELEASE, self._parameters(serial))

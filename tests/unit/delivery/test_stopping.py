@@ -17,10 +17,10 @@ from card_usage.delivery.claims import Claims
 from card_usage.delivery.outcome_buffer import OutcomeBuffer
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.result import Delivered
-from card_usage.delivery.stopping import IN_A_ROW, Stop, StopControl, StopReason
+from card_usage.delivery.stopping import IN_A_ROW, Stop, StopControl, StopReason, stop_of_silence
 from card_usage.delivery.transitions import Claimed, Settled
 from card_usage.delivery.workload import Workload
-from card_usage.errors import Misconfigured, PlatformUnreachable
+from card_usage.errors import Misconfigured, PlatformError, PlatformUnreachable, PlatformUnreadable
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
@@ -59,9 +59,13 @@ def test_only_a_misconfiguration_and_a_silent_platform_are_errors() -> None:
     for reason in StopReason:
         try:
             delivered(Stop(reason=reason, detail="why")).raise_for_stop()
-        except (Misconfigured, PlatformUnreachable) as error:
+        except PlatformError as error:
             raised[reason] = type(error)
-    assert raised == {StopReason.MISCONFIGURED: Misconfigured, StopReason.UNREACHABLE: PlatformUnreachable}
+    assert raised == {
+        StopReason.MISCONFIGURED: Misconfigured,
+        StopReason.UNREACHABLE: PlatformUnreachable,
+        StopReason.UNREADABLE: PlatformUnreadable,
+    }
     delivered(None).raise_for_stop()
 
 
@@ -81,8 +85,31 @@ def test_the_errors_name_hospital_platform_code_and_meaning() -> None:
         delivered(Stop(reason=StopReason.UNREACHABLE, detail="silent")).raise_for_stop()
 
 
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (None, StopReason.UNREACHABLE),
+        (Reply(Answer.NO_ANSWER, detail="timeout"), StopReason.UNREACHABLE),
+        (Reply(Answer.NO_ANSWER, None, 503, "http 503"), StopReason.UNREACHABLE),
+        (Reply(Answer.BUSY, -1, 200), StopReason.UNREACHABLE),
+        (Reply(Answer.NO_ANSWER, None, 200, "resultCode is false"), StopReason.UNREADABLE),
+        (Reply(Answer.NO_ANSWER, 0, 200, "expiresIn is null"), StopReason.UNREADABLE),
+    ],
+)
+def test_a_platform_that_answers_what_cannot_be_read_is_not_called_unreachable(
+    last: Reply | None, reason: StopReason
+) -> None:
+    stop = stop_of_silence(31.0, last)
+    assert stop.reason is reason
+    if reason is StopReason.UNREADABLE:
+        assert last is not None
+        with pytest.raises(PlatformUnreadable, match=f"cannot be read: {last.detail} ") as told:
+            delivered(stop).raise_for_stop()
+        assert "network" not in str(told.value)
+
+
 def test_a_summary_names_the_reason_as_plain_text() -> None:
-    texts = ["quota", "out of quota", "misconfigured", "drain", "deadline", "unreachable", "fenced"]
+    texts = ["quota", "out of quota", "misconfigured", "drain", "deadline", "unreachable", "unreadable", "fenced"]
     stops = [Stop(reason=reason, detail="why") for reason in StopReason]
     assert [delivered(stop).summary()["stopped_by"] for stop in stops] == texts
     assert {type(delivered(stop).summary()["stopped_by"]) for stop in stops} == {str}

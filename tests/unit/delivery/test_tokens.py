@@ -13,6 +13,7 @@ from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.tokens import NoToken, TokenManager
 from card_usage.ledger import holds
 from card_usage.ledger.scope import Scope
+from card_usage.platform.client import Grant
 from card_usage.platform.outcome import Answer, Reply
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Weather
@@ -53,6 +54,41 @@ def test_fifty_deliverers_and_one_expiry_make_one_refresh() -> None:
         assert stage.refreshes == 2
 
     stage.loop.run(play())
+
+
+@pytest.mark.parametrize(("life", "most"), [(1, 800), (10, 80), (45, 18), (59, 14), (61, 14), (240, 4), (7200, 1)])
+def test_a_token_of_a_short_life_is_used_for_most_of_it(life: int, most: int) -> None:
+    """600 calls in ten minutes: no refresh a call, none with a token past its life."""
+    stage = Stage()
+
+    async def play() -> None:
+        keeper = stage.tokens(1)
+        source = Granting(stage, life)
+        keeper._platform = source  # type: ignore[assignment]
+        for _ in range(600):
+            held = await keeper.current()
+            await asyncio.sleep(0)
+            assert held.text == source.text
+            assert stage.loop.time() < source.until
+            await asyncio.sleep(1)
+        assert 600 / life <= source.asked <= most
+        assert keeper.refreshes == source.asked
+        with stage.world.ledger.read() as connection:
+            assert holds.active(connection, "main", WorkerClock(stage.loop).now()) == []
+
+    stage.loop.run(play())
+
+
+class Granting:
+    """A platform whose tokens live so many seconds."""
+
+    def __init__(self, stage: Stage, life: int) -> None:
+        self.stage, self.life, self.asked, self.until, self.text = stage, life, 0, 0.0, ""
+
+    async def app_token(self, **_: object) -> Grant:
+        self.asked += 1
+        self.until, self.text = self.stage.loop.time() + self.life, f"token-{self.asked}"
+        return Grant(self.text, self.life)
 
 
 class Refusing:

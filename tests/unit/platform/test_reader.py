@@ -131,7 +131,7 @@ def test_no_more_than_the_limit_is_decompressed() -> None:
 
 
 def test_a_bounded_share_of_a_million_strange_answers_is_read_as_another_reader_reads_it() -> None:
-    outcomes = fuzz(20_000, seed=1)
-    assert outcomes["no_answer"] > 5_000
-    assert outcomes["accepted"] > 1_000
-    assert outcomes["a token"] > 5_000
+    outcomes = fuzz(10_000, seed=1)
+    assert outcomes["no_answer"] > 2_000
+    assert outcomes["accepted"] > 500
+    assert outcomes["a token"] > 2_000
