@@ -268,8 +268,8 @@ class PlatformUnreadable(PlatformError):
     """The platform answers, but not as its document says: `problem` is what came."""
 
     message_template = (
-        "the platform at {host} answers what cannot be read: {problem} ({reason}): see that the connection's address is "
-        "the platform's and that no proxy answers in its place, and show its operator what came; open events keep their "
+        "the platform at {host} answers what cannot be read: {problem} ({reason}): see that the connection names the "
+        "platform's address and no proxy answers in its place, and show its operator what came; open events keep their "
         "request ids"
     )
 

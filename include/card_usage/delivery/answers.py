@@ -68,7 +68,7 @@ class AnswerHandler:
         if reply.answer is Answer.QUOTA:
             detail = "the platform's getAppToken calls of today are used up"
             self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=self._platform_clock.next_day()))
-        elif reply.answer in UNAVAILABLE or reply.answer is Answer.THROTTLED:
+        elif reply.answer in UNAVAILABLE or reply.answer in {Answer.THROTTLED, Answer.UNTIMELY}:
             self._sender.record(reply, 0.0)
         else:
             self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)

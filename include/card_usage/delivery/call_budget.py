@@ -18,12 +18,15 @@ from card_usage.ledger.scope import LIVE
 
 
 class CallBudget:
-    """Of one run. `exhausted`: the last reservation was granted no call. Methods run in the caller's transaction."""
+    """Of one run. Methods run in the caller's transaction.
+
+    `exhausted`: the last reservation was granted no call. `platform_clock`: whose day the calls are counted by.
+    """
 
     def __init__(self, run: Run, platform_clock: PlatformClock) -> None:
         self.exhausted = False
         self._hospital, self._settings = run.hospital.id, run.hospital.platform
-        self._platform_clock = platform_clock
+        self.platform_clock = platform_clock
         self._longest_call = timedelta(seconds=2 * self._settings.call_timeout_seconds)
         self._reserved_day: date | None = None
 
@@ -32,8 +35,8 @@ class CallBudget:
         calls of an earlier reservation."""
         if self._settings.live or not wanted:
             return wanted
-        today = self._platform_clock.today()
-        if self._platform_clock.day_after(self._longest_call) != today:
+        today = self.platform_clock.today()
+        if self.platform_clock.day_after(self._longest_call) != today:
             return 0  # just before midnight
         if others_reserved and self._reserved_day != today:
             return 0  # what was reserved for yesterday is not yet given back
@@ -70,7 +73,7 @@ class CallBudget:
                 1,
                 hospital=self._hospital,
                 interface=quota.TOKEN,
-                day=self._platform_clock.today(),
+                day=self.platform_clock.today(),
                 limit=self._settings.daily_quota,
             )
         )
@@ -81,5 +84,5 @@ class CallBudget:
         arrive on the next one."""
         if self._settings.live:
             return False
-        arrival_day = self._platform_clock.day_after(self._longest_call)
-        return arrival_day != self._reserved_day or self._platform_clock.today() != self._reserved_day
+        arrival_day = self.platform_clock.day_after(self._longest_call)
+        return arrival_day != self._reserved_day or self.platform_clock.today() != self._reserved_day

@@ -138,7 +138,7 @@ class Deliverer:
             run, worker, claims=claims, stopping=stopping, platform_clock=platform_clock
         )
         self._tokens = tokens = TokenManager(run, worker, budget)
-        self._sender = sender = Sender(run)
+        self._sender = sender = Sender(run, platform_clock)
         gate = SendGate(membership, stopping, budget)
         self._feeder = Feeder(
             run, membership, workload=workload, budget=budget, claims=claims, stopping=stopping, outcomes=outcomes
@@ -190,8 +190,7 @@ class Deliverer:
         workload = self._workload
         try:
             await self._heartbeat.tick()
-            if not self._run.hospital.platform.live:
-                await self._run.platform.read_clock()  # the platform's day limits its calls
+            await self._run.platform.read_clock()  # it dates the calls, and its day limits them
             due = (await self._feeder.backlog()).open
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run(began, due))

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from card_usage.config.keyring import Sealed
 from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, RateLimiter
+from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
 from card_usage.delivery.tokens import StoredToken, TokenManager
 from card_usage.delivery.transitions import Claimed
@@ -29,13 +30,13 @@ class Sender:
     """Of one run. `wait` says whether a call may start; `call` makes it. `answers` counts calls by their answer,
     `last_failure` is the last one that was no good."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, platform_clock: PlatformClock) -> None:
         settings = run.hospital.platform
         self.answers: Counter[str] = Counter()
         self.breaker = CircuitBreaker(run.random)
         self.ever_answered = False
         self.last_failure: Reply | None = None
-        self._settings, self._clock = settings, run.clock
+        self._settings, self._clock, self._platform_clock = settings, run.clock, platform_clock
         self._keyring, self._platform, self._tables = run.keyring, run.platform, run.tables
         self._concurrency = ConcurrencyLimiter(settings.concurrency)
         self._hospital_rate = RateLimiter(settings.requests_per_second)
@@ -67,13 +68,15 @@ class Sender:
     async def call(self, claimed: Claimed, token: StoredToken, tokens: TokenManager) -> Call:
         """Decrypt the patient fields, sign and send; adapt to the answer."""
         began, at = self._clock.monotonic(), self._clock.now()
+        timestamp = self._platform_clock.timestamp()
         reply = await self._platform.report(
             token=token.text,
             request_id=claimed.request_id,
             hospital_id=self._settings.hospital_id,
             req=self._request(claimed),
-            now=at,
+            now=timestamp.at,
         )
+        reply = self._platform_clock.judged(reply, timestamp)
         if reply.answer is Answer.TOKEN:
             tokens.invalidate(token.serial)
         self.answers[reply.answer.value] += 1

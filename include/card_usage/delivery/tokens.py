@@ -34,6 +34,7 @@ EXPIRY_MARGIN: Final = timedelta(seconds=60)  # a token is renewed this long bef
 EXPIRY_SHARE: Final = 4  # or in the last quarter of a short life, which the margin would use up
 CONTESTED_AFTER: Final = 3
 CONTESTED_WITHIN: Final = timedelta(minutes=10)
+_MAY_PASS: Final = UNAVAILABLE | {Answer.UNTIMELY}
 
 
 # Statements on the row of an appId; made once, for many deliverers execute them at once when a token is lost.
@@ -142,7 +143,7 @@ class TokenManager:
                 continue
             await self._executor.write(partial(self._release_refresh, serial=serial))
             failures += 1
-            if grant.answer not in UNAVAILABLE or failures >= 4:
+            if grant.answer not in _MAY_PASS or failures >= 4:
                 raise NoToken(grant)
             await self._clock.sleep(backoff(failures, self._random))
 
@@ -183,7 +184,9 @@ class TokenManager:
         request_id = UUID(int=self._random.getrandbits(128), version=4).hex.upper()
         log.info("asking for a new appToken")
         hospital_id = self._hospital.platform.hospital_id
-        return await self._platform.app_token(request_id=request_id, hospital_id=hospital_id, now=self._clock.now())
+        timestamp = self._budget.platform_clock.timestamp()
+        granted = await self._platform.app_token(request_id=request_id, hospital_id=hospital_id, now=timestamp.at)
+        return granted if isinstance(granted, Grant) else self._budget.platform_clock.judged(granted, timestamp)
 
     def _store(self, connection: Connection, serial: int, grant: Grant) -> StoredToken | None:
         now = self._clock.now()

@@ -36,6 +36,7 @@ class Answer(StrEnum):
     REFUSED = "refused"
     MISCONFIGURED = "misconfigured"
     UNLISTED = "unlisted"  # a code that the document does not have
+    UNTIMELY = "untimely"  # refused while its timestamp was far from the platform's clock, which may be the reason
     NOT_SENT = "not_sent"  # no connection: DNS, TCP or TLS failed before the first byte of the request
     BARRED = "barred"  # HTTP 3xx or 4xx: something in front of the platform turned the request away
     NO_ANSWER = "no_answer"  # time-out, broken connection, HTTP 5xx, or an answer that cannot be read or is not ours
@@ -50,7 +51,7 @@ class Past(StrEnum):
 
     CLEAN = "clean"  # none, or only calls that the gateway turned away
     DOUBT = "doubt"  # at least one went unanswered
-    FAILED = "failed"  # the platform said at least once that it failed (busy, unlisted), whatever else
+    FAILED = "failed"  # it said at least once that it failed, or refused for what may be our clock, whatever else
     REFUSED = "refused"  # it refused the event for good, and a person sent it again under the same id
     ACCEPTED = "accepted"  # it accepted it
 
@@ -114,6 +115,7 @@ TABLE: Final[Mapping[Answer, Mapping[Past, Outcome]]] = {
     Answer.THROTTLED: _row(Step.SLOW, "ready", "unknown", "unknown", "rejected", "delivered"),
     Answer.MISCONFIGURED: _row(Step.STOP, "ready", "unknown", "unknown", "rejected", "delivered"),
     Answer.BARRED: _row(Step.STOP, "ready", "unknown", "unknown", "rejected", "delivered"),
+    Answer.UNTIMELY: _row(Step.RETRY, "ready", "unknown", "unknown", "rejected", "delivered"),
     Answer.NOT_SENT: _row(Step.RETRY, "ready", "unknown", "unknown", "rejected", "delivered"),
     Answer.NO_ANSWER: _row(Step.RETRY, "unknown", "unknown", "unknown", "unknown", "delivered"),
 }
@@ -122,7 +124,7 @@ TABLE: Final[Mapping[Answer, Mapping[Past, Outcome]]] = {
 _PROOFS: Final = (
     (Past.ACCEPTED, {Answer.ACCEPTED}),
     (Past.REFUSED, {Answer.REFUSED}),
-    (Past.FAILED, {Answer.BUSY, Answer.UNLISTED}),
+    (Past.FAILED, {Answer.BUSY, Answer.UNLISTED, Answer.UNTIMELY}),
     (Past.DOUBT, {Answer.NO_ANSWER}),
 )
 
