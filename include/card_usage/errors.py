@@ -26,12 +26,14 @@
     |   |-- LedgerUnreachable
     |   |   `-- LedgerNotWritable
     |   |-- LedgerBehind
+    |   |-- LedgerReplaced
     |   `-- WrongKey
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
     |   |-- PlatformUnreachable
     |   |-- PlatformUnreadable
     |   |-- Misconfigured
     |   `-- TokenContested
+    |-- DeliveryInterrupted      a delivery's process was asked to end
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
     |-- StatementError           a statement of the platform cannot be imported
     |-- EvidenceBroken           sealed days and the ledger do not agree
@@ -243,6 +245,15 @@ class LedgerBehind(LedgerError):
     )
 
 
+class LedgerReplaced(LedgerError):
+    """The ledger's file was removed or exchanged while it was open."""
+
+    message_template = (
+        "the ledger's file {path} was {what} while it was in use: nothing more is written; put the right file (with its "
+        "-wal, or a backup) in its place, then run again: what was under way is sent again under the same request ids"
+    )
+
+
 class WrongKey(LedgerError):
     """The key of some encrypted fields is not in CARD_USAGE_KEY, or has other bytes under the same id."""
 
@@ -289,6 +300,15 @@ class TokenContested(PlatformError):
     message_template = (
         "{hospital}: the appToken was replaced {times} times by somebody else who uses the same appId: find the other "
         "system and let only one of the two ask for tokens"
+    )
+
+
+class DeliveryInterrupted(CardUsageError):
+    """The process was asked to end (SIGTERM): what was under way is finished and written, the rest was given back."""
+
+    message_template = (
+        "{hospital}: interrupted by SIGTERM; every call that was under way is finished and written, {left} events stay "
+        "due: run the same command again"
     )
 
 

@@ -10,10 +10,12 @@ from card_usage.errors import (
     ChannelRefused,
     CheckBroken,
     CodeTableError,
+    DeliveryInterrupted,
     EvidenceBroken,
     GateStopped,
     LedgerBehind,
     LedgerError,
+    LedgerReplaced,
     Misconfigured,
     NormalizeError,
     PlatformError,
@@ -33,11 +35,12 @@ NEEDS_SOMEBODY: Final = (
     StatementError,
     EvidenceBroken,
     LedgerBehind,
+    LedgerReplaced,
     WrongKey,
     Misconfigured,
     GateStopped,
 )
-HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, CheckBroken, ChannelRefused)
+HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, DeliveryInterrupted, CheckBroken, ChannelRefused)
 """Families of errors that are retried, except those of NEEDS_SOMEBODY."""
 BUSY_PAUSE: Final = timedelta(minutes=30)
 """Delay before a replica is queried again that no query is allowed on now: hours to avoid last longer than outages."""

@@ -3,8 +3,9 @@
     python -m card_usage run --hospital demo_hospital --from 2026-11-20 --to 2026-11-23
 
 Exit code 0: everything due was settled. 1: it was not, and the output says what is left. 2: it could not be tried, and
-one line says what to do. Results go to standard output, progress and messages to standard error. The commands are in
-the other files of this package (verbs.py lists them); `add_commands` of each adds them to the parser.
+one line says what to do. 130 and 143: interrupted (Ctrl-C, SIGTERM); a delivery has finished what was under way after a
+SIGTERM. Results go to standard output, progress and messages to standard error. The commands are in the other files of
+this package (verbs.py lists them); `add_commands` of each adds them to the parser.
 
 Installed as `card_usage` too. Completion in bash: eval "$(register-python-argcomplete card_usage)".
 """
@@ -15,21 +16,24 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from errno import EACCES, EPERM, EROFS
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import argcomplete
 
 from card_usage.cli.command import CommandStopped, Invocation, Result
 from card_usage.cli.verbs import add_verbs
-from card_usage.errors import CardUsageError, FileUnusable, NoRight
+from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight
 
 PROGRAM = "card_usage"
 DISTRIBUTION = "card-usage-pipeline"
+TERMINATED: Final = 128 + signal.SIGTERM
 
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -93,7 +97,7 @@ def _run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
     except CommandStopped as stopped:
         _print(Result(settled=False, output=stopped.output), args)
         _failed(str(stopped.error))
-        return 1
+        return TERMINATED if isinstance(stopped.error, DeliveryInterrupted) else 1
     _print(result, args)
     return 0 if result.settled else 1
 

@@ -13,7 +13,7 @@ from card_usage.cli.command import Commands, CommandStopped, Invocation, Output,
 from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.context import Context
 from card_usage.delivery.redelivery import Undecided, send_again, undecided
-from card_usage.errors import CardUsageError, PlatformError
+from card_usage.errors import CardUsageError, DeliveryInterrupted, PlatformError
 from card_usage.ledger.scope import Scope
 from card_usage.preview import preview
 from card_usage.quality.approval import verdicts_of
@@ -71,7 +71,7 @@ def _deliver(context: Context, window: Window, now: datetime) -> Result:
         output["to_do"] = words("decide.withheld")
     try:
         delivered.raise_for_stop()
-    except PlatformError as error:
+    except (PlatformError, DeliveryInterrupted) as error:
         raise CommandStopped(output, error) from None
     gaps = _never_staged(context, window, now)
     settled = delivered.settled and not undecided_verdicts and not gaps
@@ -90,7 +90,8 @@ def _report(context: Context, window: Window, now: datetime) -> Result:
 
 
 def _run(context: Context, window: Window, now: datetime) -> Result:
-    """All steps in order. A window that the gate withholds is not delivered, but still reconciled and reported."""
+    """All steps in order. A window that the gate withholds is not delivered, but still reconciled and reported;
+    an interrupted delivery is the last step."""
     output: Output = {}
     settled = True
     error: CardUsageError | None = None
@@ -98,6 +99,8 @@ def _run(context: Context, window: Window, now: datetime) -> Result:
         try:
             result = step(context, window, now)
         except CommandStopped as stopped:
+            if isinstance(stopped.error, DeliveryInterrupted):
+                raise CommandStopped(output | stopped.output, stopped.error) from None
             error, result = stopped.error, Result(settled=False, output=stopped.output)
         output |= result.output
         settled = settled and result.settled

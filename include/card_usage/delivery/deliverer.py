@@ -14,6 +14,7 @@ What each part hides:
     stopping.py        why a run stops, and the hold that it leaves
     outcome_buffer.py  outcomes on their way to the ledger; transitions.py has the statements
     heartbeat.py       what is due every two seconds
+    termination.py     what a SIGTERM does
     result.py          what a run came to
 
 This file joins the membership, builds the parts and runs them side by side.
@@ -46,7 +47,8 @@ from card_usage.delivery.result import Delivered
 from card_usage.delivery.run import Run
 from card_usage.delivery.send_gate import SendGate
 from card_usage.delivery.sender import Sender
-from card_usage.delivery.stopping import StopControl, StopReason
+from card_usage.delivery.stopping import Stop, StopControl, StopReason
+from card_usage.delivery.termination import on_sigterm
 from card_usage.delivery.tokens import TokenManager
 from card_usage.delivery.workload import Workload
 from card_usage.errors import CardUsageError
@@ -120,7 +122,9 @@ async def deliver_run(run: Run) -> Delivered:
     """Deliver until nothing is due soon, a hold says stop, or `run.until` has come. Raises LedgerUnreachable."""
     began = run.clock.monotonic()
     membership = await Membership.join(run)
-    return await Deliverer(run, membership).run(began)
+    deliverer = Deliverer(run, membership)
+    with on_sigterm(deliverer.drain):
+        return await deliverer.run(began)
 
 
 class Deliverer:
@@ -158,6 +162,10 @@ class Deliverer:
         self._heartbeat = Heartbeat(
             run, membership, workload=workload, stopping=stopping, sender=sender, outcomes=outcomes
         )
+
+    def drain(self) -> None:
+        """Start no further call; `run` ends once those under way have."""
+        self._stopping.stop(Stop(reason=StopReason.INTERRUPTED, detail="the process was asked to end"))
 
     async def run(self, began: float) -> Delivered:
         """The whole run, which began at that monotonic second."""

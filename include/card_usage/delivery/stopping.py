@@ -36,6 +36,7 @@ class StopReason(StrEnum):
     DEADLINE = "deadline"  # the run had to end by a given time
     UNREACHABLE = "unreachable"  # no good answer from the platform for too long
     UNREADABLE = "unreadable"  # the platform answers, but nothing that can be read, for too long
+    INTERRUPTED = "interrupted"  # the process was asked to end (SIGTERM)
     FENCED = "fenced"  # another deliverer declared this one dead
 
     @property

@@ -19,7 +19,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from card_usage.config.keyring import Keyring
-from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerNotWritable, LedgerUnreachable, WrongKey
+from card_usage.errors import (
+    BadLedgerUrl,
+    LedgerBehind,
+    LedgerNotWritable,
+    LedgerReplaced,
+    LedgerUnreachable,
+    WrongKey,
+)
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.schema import meta
 
@@ -92,9 +99,41 @@ def create_ledger_engine(url: str) -> Engine:
         raise BadLedgerUrl(problem="not readable") from None
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    event.listen(engine, "connect", _prepare_sqlite)
+        in_place = _FileInPlace(Path(parsed.database))
+        event.listen(engine, "begin", in_place.check)  # before the transaction, and before its lock
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", in_place.remember)
+    else:
+        event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class _FileInPlace:
+    """Whether a path still leads to the file that is open: one that was removed or exchanged takes all writes, and
+    loses them with its last connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: tuple[int, int] | None = None
+
+    def remember(self, _connection: Any, _record: object) -> None:
+        """A connection was opened. Raises LedgerReplaced if it leads to another file than the first one."""
+        if self._opened is None:
+            self._opened = self._identity()
+        self.check(None)
+
+    def check(self, _connection: Any) -> None:
+        """Raises LedgerReplaced."""
+        if self._opened is not None and (now := self._identity()) != self._opened:
+            raise LedgerReplaced(path=self._path, what="removed" if now is None else "replaced by another")
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_dev, stat.st_ino
 
 
 def _ask_after_rest(engine: Engine) -> None:

@@ -166,6 +166,17 @@ def test_an_interrupted_delivery_loses_and_doubles_nothing(desk: Desk, how: sign
     delivery.send_signal(how)
     _, said = delivery.communicate(timeout=30)
     assert "Traceback" not in said
+    if how is signal.SIGTERM:
+        assert delivery.returncode == 143
+        left = re.search(r"interrupted by SIGTERM; every call .* is finished and written, (\d+) events stay due", said)
+        assert left
+        assert int(left[1]) > 0
+        with sqlite3.connect(desk.home / "ledger.db") as ledger:
+            (open_calls,) = ledger.execute(
+                "select count(*) from event where status in ('in_flight', 'unknown')"
+            ).fetchone()
+            assert open_calls == 0, "what was under way is finished"
+            assert ledger.execute("select count(*) from deliverer where ended_at is null").fetchone() == (0,)
     desk.sandbox.calm()
     assert desk.json("deliver", *SPAN)["settled"] is True
     with sqlite3.connect(desk.home / "ledger.db") as ledger:
@@ -173,6 +184,23 @@ def test_an_interrupted_delivery_loses_and_doubles_nothing(desk: Desk, how: sign
     assert set(states) == {"delivered", "voided", "quarantined"}
     assert accepted(desk) == states["delivered"]
     assert desk.sandbox.counts()["doubled"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["removed", "replaced by another"])
+def test_a_ledger_that_is_removed_under_a_delivery_is_one_error_and_not_settled(desk: Desk, what: str) -> None:
+    delivery = started(desk)
+    ledger = desk.home / "ledger.db"
+    ledger.rename(desk.home / "kept.db")
+    if what != "removed":
+        ledger.write_bytes(b"")
+    desk.sandbox.calm()
+    out, said = delivery.communicate(timeout=30)
+    assert delivery.returncode == 2
+    assert "settled" not in out
+    (line,) = [line for line in said.splitlines() if line.startswith("card_usage:")]
+    assert f"ledger.db was {what} while it was in use" in line
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow

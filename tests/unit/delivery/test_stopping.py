@@ -20,7 +20,7 @@ from card_usage.delivery.result import Delivered
 from card_usage.delivery.stopping import IN_A_ROW, Stop, StopControl, StopReason, stop_of_silence
 from card_usage.delivery.transitions import Claimed, Settled
 from card_usage.delivery.workload import Workload
-from card_usage.errors import Misconfigured, PlatformError, PlatformUnreachable, PlatformUnreadable
+from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformError, PlatformUnreachable, PlatformUnreadable
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
@@ -59,12 +59,13 @@ def test_only_a_misconfiguration_and_a_silent_platform_are_errors() -> None:
     for reason in StopReason:
         try:
             delivered(Stop(reason=reason, detail="why")).raise_for_stop()
-        except PlatformError as error:
+        except (PlatformError, DeliveryInterrupted) as error:
             raised[reason] = type(error)
     assert raised == {
         StopReason.MISCONFIGURED: Misconfigured,
         StopReason.UNREACHABLE: PlatformUnreachable,
         StopReason.UNREADABLE: PlatformUnreadable,
+        StopReason.INTERRUPTED: DeliveryInterrupted,
     }
     delivered(None).raise_for_stop()
 
@@ -109,7 +110,17 @@ def test_a_platform_that_answers_what_cannot_be_read_is_not_called_unreachable(
 
 
 def test_a_summary_names_the_reason_as_plain_text() -> None:
-    texts = ["quota", "out of quota", "misconfigured", "drain", "deadline", "unreachable", "unreadable", "fenced"]
+    texts = [
+        "quota",
+        "out of quota",
+        "misconfigured",
+        "drain",
+        "deadline",
+        "unreachable",
+        "unreadable",
+        "interrupted",
+        "fenced",
+    ]
     stops = [Stop(reason=reason, detail="why") for reason in StopReason]
     assert [delivered(stop).summary()["stopped_by"] for stop in stops] == texts
     assert {type(delivered(stop).summary()["stopped_by"]) for stop in stops} == {str}
