@@ -249,7 +249,7 @@ class LedgerReplaced(LedgerError):
     """The ledger's file was removed or exchanged while it was open."""
 
     message_template = (
-        "the ledger's file {path} was {what} while it was in use: nothing more is written; put the right file (with its "
+        "the ledger's file {path} was {what} while it was in use: nothing more is written; put the right one (with its "
         "-wal, or a backup) in its place, then run again: what was under way is sent again under the same request ids"
     )
 

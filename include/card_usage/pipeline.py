@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from datetime import date, datetime
 
+from card_usage.config.hospital import load_valid_hospitals
 from card_usage.context import Context
 from card_usage.delivery import deliverer
 from card_usage.delivery.progress import Progress
@@ -115,9 +116,22 @@ def deliver(
         scope,
         connection=context.connection_of(hospital.platform.connection),
         tables=context.tables,
+        siblings=_siblings(context),
         until=until,
         on_progress=on_progress,
     )
+
+
+def _siblings(context: Context) -> dict[str, str]:
+    """Other live hospitals that report over the same connection, each with its id on the platform."""
+    own = context.hospital.platform
+    return {
+        other.id: other.platform.hospital_id
+        for other in load_valid_hospitals(context.settings.hospitals).hospitals
+        if other.platform.live
+        and other.platform.connection == own.connection
+        and other.platform.hospital_id != own.hospital_id
+    }
 
 
 def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliation:

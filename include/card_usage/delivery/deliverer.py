@@ -9,7 +9,7 @@ What each part hides:
     run.py             what a run works on and with; a value that all parts share
     membership.py      which deliverers live, and the claims of those that died
     feeder.py          claiming: claims.py, call_budget.py and quota.py, platform_clock.py
-    dispatcher.py      sending: send_gate.py, sender.py, flow_control.py, tokens.py
+    dispatcher.py      sending: send_gate.py, sender.py, flow_control.py, tokens.py, refused_tokens.py
     answers.py         what an answer means for event and run (platform/outcome.py has the table)
     stopping.py        why a run stops, and the hold that it leaves
     outcome_buffer.py  outcomes on their way to the ledger; transitions.py has the statements
@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from random import SystemRandom
+from types import MappingProxyType
 from typing import Final
 
 from card_usage.clock import SystemClock
@@ -43,6 +44,7 @@ from card_usage.delivery.membership import Fenced, Membership
 from card_usage.delivery.outcome_buffer import OutcomeBuffer
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.progress import Progress
+from card_usage.delivery.refused_tokens import RefusedTokens
 from card_usage.delivery.result import Delivered
 from card_usage.delivery.run import Run
 from card_usage.delivery.send_gate import SendGate
@@ -72,12 +74,13 @@ def deliver(
     *,
     connection: Connection,
     tables: Mapping[str, CodeTable],
+    siblings: Mapping[str, str] = MappingProxyType({}),
     until: datetime | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Delivered:
     """Send everything due in the scope over the platform's `connection`; blocks until the run has ended.
 
-    `until`: leave by then, what is left stays due. Raises BadConnection and LedgerUnreachable.
+    `siblings`: see Run. `until`: leave by then, what is left stays due. Raises BadConnection and LedgerUnreachable.
     """
     base_url = connection.base_url()
     credentials = Credentials(app_id=connection.login, app_secret=connection.password)
@@ -104,6 +107,7 @@ def deliver(
                         clock=SystemClock(),
                         random=SystemRandom(),
                         identity=Identity.of_this_process(),
+                        siblings=siblings,
                         until=until,
                         on_progress=on_progress,
                     )
@@ -156,8 +160,15 @@ class Deliverer:
             outcomes=outcomes,
             platform_clock=platform_clock,
         )
+        refused_tokens = RefusedTokens(run, tokens=tokens, stopping=stopping, platform_clock=platform_clock)
         self._dispatcher = Dispatcher(
-            workload=workload, gate=gate, stopping=stopping, sender=sender, tokens=tokens, answers=answers
+            workload=workload,
+            gate=gate,
+            stopping=stopping,
+            sender=sender,
+            tokens=tokens,
+            refused_tokens=refused_tokens,
+            answers=answers,
         )
         self._heartbeat = Heartbeat(
             run, membership, workload=workload, stopping=stopping, sender=sender, outcomes=outcomes

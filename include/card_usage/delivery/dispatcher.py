@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from card_usage.delivery.answers import AnswerHandler
+from card_usage.delivery.refused_tokens import RefusedTokens
 from card_usage.delivery.send_gate import SendGate
 from card_usage.delivery.sender import Sender
 from card_usage.delivery.stopping import StopControl
@@ -24,10 +25,12 @@ class Dispatcher:
         stopping: StopControl,
         sender: Sender,
         tokens: TokenManager,
+        refused_tokens: RefusedTokens,
         answers: AnswerHandler,
     ) -> None:
         self._workload, self._gate, self._stopping = workload, gate, stopping
         self._sender, self._tokens, self._answers = sender, tokens, answers
+        self._refused_tokens = refused_tokens
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Start calls until all that was claimed has been called and no call is under way."""
@@ -67,5 +70,6 @@ class Dispatcher:
         if not self._gate.is_open:  # the token took its time
             self._workload.queue.appendleft(event)
             return
-        call = await self._sender.call(event.claimed, token, self._tokens)
+        call = await self._sender.call(event.claimed, token)
+        await self._refused_tokens.observe(token, call.reply)
         self._answers.answered(event, call.reply, call.at)

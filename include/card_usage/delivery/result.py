@@ -66,11 +66,12 @@ class Delivered:
             return
         match self.stop.reason:
             case StopReason.MISCONFIGURED:
-                code = self.stop.result_code
+                code, detail = self.stop.result_code, self.stop.detail
+                meaning = None if code is None else meanings().get(code)
                 raise Misconfigured(
                     hospital=self.hospital,
                     code="no code" if code is None else code,
-                    meaning=(None if code is None else meanings().get(code)) or self.stop.detail,
+                    meaning=f"{meaning}; {detail}" if meaning and self.stop.explains else meaning or detail,
                 )
             case StopReason.UNREACHABLE:
                 raise PlatformUnreachable(host=self.platform, reason=self.answers_text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, Protocol
@@ -51,8 +51,9 @@ class PlatformClient(Protocol):
 class Run:
     """One run over one scope, as all its parts are given it.
 
-    `identity`: the process that delivers. `until`: when it must end, whatever is left. `linger`: how long it waits for
-    an event that falls due later.
+    `siblings`: other live hospitals under the same appId, each with its id on the platform. `identity`: the process
+    that delivers. `until`: when it must end, whatever is left. `linger`: how long it waits for an event that falls due
+    later.
     """
 
     hospital: Hospital
@@ -65,6 +66,7 @@ class Run:
     clock: Clock
     random: Random
     identity: Identity
+    siblings: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
     linger: timedelta = LINGER
     on_progress: Callable[[Progress], None] | None = None

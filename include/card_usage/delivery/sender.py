@@ -11,7 +11,7 @@ from card_usage.config.keyring import Sealed
 from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, RateLimiter
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
-from card_usage.delivery.tokens import StoredToken, TokenManager
+from card_usage.delivery.tokens import StoredToken
 from card_usage.delivery.transitions import Claimed
 from card_usage.events import CardUse
 from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
@@ -65,7 +65,7 @@ class Sender:
         self._app_rate.record_call(now)
         self.breaker.record_call()
 
-    async def call(self, claimed: Claimed, token: StoredToken, tokens: TokenManager) -> Call:
+    async def call(self, claimed: Claimed, token: StoredToken) -> Call:
         """Decrypt the patient fields, sign and send; adapt to the answer."""
         began, at = self._clock.monotonic(), self._clock.now()
         timestamp = self._platform_clock.timestamp()
@@ -77,8 +77,6 @@ class Sender:
             now=timestamp.at,
         )
         reply = self._platform_clock.judged(reply, timestamp)
-        if reply.answer is Answer.TOKEN:
-            tokens.invalidate(token.serial)
         self.answers[reply.answer.value] += 1
         self.record(reply, self._clock.monotonic() - began)
         return Call(reply, at)

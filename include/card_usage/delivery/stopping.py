@@ -58,6 +58,7 @@ class Stop:
     detail: str
     result_code: int | None = None
     until: datetime | None = None
+    explains: bool = False  # the detail says more than the result code's meaning
 
 
 def stop_of_silence(seconds: float, last: Reply | None) -> Stop:
@@ -129,9 +130,10 @@ class StopControl:
             if self._lost_in_a_row >= max(IN_A_ROW, 3 * self._hospital.platform.concurrency):
                 self.misconfigured(f"every new appToken is refused with {reply.result_code}", reply)
 
-    def misconfigured(self, detail: str, reply: Reply) -> None:
+    def misconfigured(self, detail: str, reply: Reply, *, explains: bool = False) -> None:
         """Stop because of what the platform answered."""
-        self.stop(Stop(reason=StopReason.MISCONFIGURED, detail=detail, result_code=reply.result_code))
+        code = reply.result_code
+        self.stop(Stop(reason=StopReason.MISCONFIGURED, detail=detail, result_code=code, explains=explains))
 
     def persist(self, connection: Connection, stop: Stop, *, day: date, now: datetime) -> None:
         """Give the ledger the hold of a stop; `day` is the platform's."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -89,6 +91,8 @@ class TokenManager:
         self._worker, self._budget = worker, budget
         self._token: StoredToken | None = None
         self._invalid_through = 0  # the highest serial that was lost
+        self._given_up: Reply | None = None
+        self._never_worked = 0  # the highest serial that was refused at once
         self._one_at_a_time = asyncio.Lock()
         self._refusals = 0
         self._last_refusal: Reply | None = None
@@ -105,6 +109,8 @@ class TokenManager:
         async with self._one_at_a_time:
             if self._token is not None and self._usable(self._token):
                 return self._token
+            if self._given_up is not None:
+                raise NoToken(self._given_up)
             if self._last_refusal is not None and self._refusals != refusals_before:
                 raise NoToken(self._last_refusal)
             try:
@@ -114,9 +120,24 @@ class TokenManager:
                 self._last_refusal = refusal.reply
                 raise
 
-    def invalidate(self, serial: int) -> None:
-        """A call with this token was answered with a token code: it is never used again."""
+    def invalidate(self, serial: int, *, worked: bool = True) -> None:
+        """A call with this token was answered with a token code: it is never used again.
+
+        `worked`: it was taken before, so somebody has replaced it; one that never was proves nothing about others.
+        """
         self._invalid_through = max(self._invalid_through, serial)
+        if not worked:
+            self._never_worked = max(self._never_worked, serial)
+
+    def give_up(self, reply: Reply) -> None:
+        """Ask for no further token: calls are answered so under any."""
+        self._given_up = reply
+
+    @asynccontextmanager
+    async def unchanged(self) -> AsyncIterator[None]:
+        """Within the block this deliverer asks for no other token."""
+        async with self._one_at_a_time:
+            yield
 
     async def _obtain(self) -> StoredToken:
         failures = 0
@@ -207,7 +228,7 @@ class TokenManager:
         }
         if connection.execute(_OWN.values(values), self._parameters(serial)).rowcount == 0:
             return None
-        if early and losses >= CONTESTED_AFTER:
+        if early and losses >= CONTESTED_AFTER and serial != self._never_worked:
             holds.place(
                 connection,
                 hospital=self._hospital.id,
