@@ -60,7 +60,8 @@ class Desk:
             if interface is None:
                 return await self._administer(request)
             if request.method != "POST":
-                return web.Response(status=405, headers={"Allow": "POST"}, text="POST only (document 3.1.1)\n")
+                headers = self._headers("text/plain") | {"Allow": "POST"}
+                return web.Response(status=405, headers=headers, body=b"POST only (document 3.1.1)\n")
             return await self._call(request, interface)
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)  # the caller went away, or sent a broken body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,8 +15,12 @@ from card_usage.delivery.sender import Sender
 from card_usage.delivery.stopping import Stop, StopControl, StopReason
 from card_usage.delivery.transitions import Attempt, Settled
 from card_usage.delivery.workload import InFlight, Workload
-from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply, Step, settle
+from card_usage.ledger.schema import SETTLED_STATES
+from card_usage.platform.outcome import UNAVAILABLE, Answer, Outcome, Reply, Step, settle
 
+log = logging.getLogger(__name__)
+
+BARRED_TRIES: Final = 3  # calls of one event that end in HTTP 3xx or 4xx before a person looks at it
 TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
 
 
@@ -40,9 +45,10 @@ class AnswerHandler:
     def answered(self, event: InFlight, reply: Reply, at: datetime) -> None:
         """A call of the event, made at that instant, has ended."""
         outcome = settle(event.earlier_answers, reply.answer)
+        again = reply.answer in event.earlier_answers
         event.earlier_answers.append(reply.answer)
         event.calls.append(Attempt(at, reply, outcome.status))
-        self._stopping.observe(reply)
+        self._stopping.observe(reply, again=again)
         due: datetime | None = None
         match outcome.step:
             case Step.RENEW:
@@ -56,6 +62,10 @@ class AnswerHandler:
                 due = self._platform_clock.next_day()
                 detail = "the platform's calls of today are used up (10034)"
                 self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=due))
+            case Step.STOP if reply.answer is Answer.BARRED:
+                # Perhaps only this event's content is turned away: the run goes on with others, and stops if they are
+                # turned away too (StopControl.observe).
+                outcome, due = self._barred(event, outcome)
             case Step.STOP:
                 code = reply.result_code if reply.result_code is not None else reply.detail
                 self._stopping.misconfigured(f"the platform answers {code}", reply)
@@ -74,6 +84,19 @@ class AnswerHandler:
             self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)
         status = event.calls[-1].status if event.calls else event.claimed.before
         self._settle(event, status, self._after_backoff(2), None)
+
+    def _barred(self, event: InFlight, outcome: Outcome) -> tuple[Outcome, datetime | None]:
+        """What becomes of an event that something in front of the platform turns away, as its earlier answers show too:
+        it is tried some times, then set aside for a person if others are accepted meanwhile."""
+        calls = event.earlier_answers.count(Answer.BARRED)
+        if outcome.status in SETTLED_STATES:
+            return outcome, None
+        if calls >= BARRED_TRIES and self._stopping.ever_accepted and self._stopping.current is None:
+            log.warning(
+                "event %s is set aside: turned away %d times while others are accepted", event.claimed.key, calls
+            )
+            return Outcome("unconfirmed", Step.DECIDE), None
+        return outcome, self._after_backoff(calls)
 
     def _after_backoff(self, failures: int) -> datetime:
         return self._clock.now() + timedelta(seconds=backoff(max(1, failures), self._random))

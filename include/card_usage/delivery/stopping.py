@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 IN_A_ROW: Final = 50  # refusals, or token losses under fresh tokens, without one acceptance: something is misconfigured
 
+BARRED_IN_A_ROW: Final = 10  # HTTP 3xx and 4xx without one acceptance between them: it is not about single events
+
 
 class StopReason(StrEnum):
     """Why a run ended before all that was due was sent; the values stand in summaries."""
@@ -72,14 +74,16 @@ def stop_of_silence(seconds: float, last: Reply | None) -> Stop:
 
 
 class StopControl:
-    """Of one run over one hospital. `pending_hold`: a stop that the ledger has yet to be given as a hold."""
+    """Of one run over one hospital. `pending_hold`: a stop that the ledger has yet to be given as a hold.
+    `ever_accepted`: whether the platform has taken an event of this run."""
 
     def __init__(self, hospital: Hospital, workload: Workload) -> None:
         self.current: Stop | None = None
         self.paused = self.drained = False
         self.pending_hold: Stop | None = None
         self._hospital, self._workload = hospital, workload
-        self._refused_in_a_row = self._lost_in_a_row = 0
+        self._refused_in_a_row = self._lost_in_a_row = self._barred_in_a_row = 0
+        self.ever_accepted = False
 
     @property
     def holds_calls(self) -> bool:
@@ -117,10 +121,18 @@ class StopControl:
             )
             log.warning("%s: %s since %s: %s", self._hospital.id, kind, hold.set_at, hold.reason)
 
-    def observe(self, reply: Reply) -> None:
-        """A wrong hospital id looks like a lost token (21004), a wrong code format like bad data: see the pattern."""
+    def observe(self, reply: Reply, *, again: bool = False) -> None:
+        """A wrong hospital id looks like a lost token (21004), a wrong code format like bad data: see the pattern.
+
+        `again`: the event had such an answer before. Where others are accepted, that is about the event.
+        """
         if reply.answer in {Answer.ACCEPTED, Answer.REPEATED}:
-            self._refused_in_a_row = self._lost_in_a_row = 0
+            self._refused_in_a_row = self._lost_in_a_row = self._barred_in_a_row = 0
+            self.ever_accepted = True
+        elif reply.answer is Answer.BARRED:
+            self._barred_in_a_row += not (again and self.ever_accepted)
+            if self._barred_in_a_row >= BARRED_IN_A_ROW:
+                self.misconfigured(f"the platform answers {reply.detail}", reply)
         elif reply.answer is Answer.REFUSED:
             self._refused_in_a_row += 1
             if self._refused_in_a_row >= IN_A_ROW:

@@ -91,7 +91,7 @@ def test_a_wrong_hospital_id_is_found_out_by_asking_with_one_that_works() -> Non
     assert (delivered.stop.reason, delivered.stop.result_code) == (StopReason.MISCONFIGURED, 21004)
     assert delivered.stop.detail == "hospitalId main is refused, the same appToken is taken for clinic"
     assert (platform.tokens, platform.probes) == (2, 1)
-    with pytest.raises(Misconfigured, match="answers 21004 .*hospitalId main is refused"):
+    with pytest.raises(Misconfigured, match=r"answers 21004 .*hospitalId main is refused"):
         delivered.raise_for_stop()
     assert placed == ["misconfigured"]
     assert delivered.left == 100
