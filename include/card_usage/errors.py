@@ -15,6 +15,7 @@
     |-- CodeTableError           a code table or alias file is inconsistent
     |   `-- BadProposal          a filled-in list of aliases has unusable rows
     |       `-- UnreadableProposal   the file is no list of aliases
+    |-- WorkbookUnreadable       a file is no workbook that can be read
     |-- NormalizeError           a value cannot be converted to the standard
     |   `-- UnknownCode
     |-- SourceError              the HIS replica
@@ -163,6 +164,12 @@ class UnreadableProposal(BadProposal):
     """The file is no list of aliases."""
 
     message_template = "{file}: nothing was changed: {problem}"
+
+
+class WorkbookUnreadable(CardUsageError):
+    """A file is no XLSX workbook, or a torn one. `place`: a row, with its sheet if it is known."""
+
+    message_template = "{file}, row {place}: {problem}; {remedy}"
 
 
 class NormalizeError(CardUsageError):

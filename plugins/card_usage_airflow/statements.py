@@ -23,14 +23,14 @@ def take_in_statements() -> list[dict[str, object]]:
     Raises AirflowSkipException if the folder is empty, and StatementError, after importing the others, if a file was
     refused.
     """
-    from card_usage.config.hospital import load_hospitals
+    from card_usage.config.hospital import load_valid_hospitals
     from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
     from card_usage.reconciliation.statement_files import Reader
     from card_usage.reconciliation.statement_import import import_folder
 
     settings = Settings.from_environment(os.environ)
-    hospitals = {hospital.id: hospital for hospital in load_hospitals(settings.hospitals)}
+    hospitals = {hospital.id: hospital for hospital in load_valid_hospitals(settings.hospitals).hospitals}
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
         taken = import_folder(ledger, Reader.of(settings), hospitals, settings.statements, now=present())

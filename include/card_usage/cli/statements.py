@@ -8,7 +8,7 @@ from pathlib import Path
 
 from card_usage.cli.arguments import day
 from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command, add_group
-from card_usage.config.hospital import load_hospitals
+from card_usage.config.hospital import load_valid_hospitals
 from card_usage.errors import FileUnusable
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
 from card_usage.reconciliation.statement_import import import_files, import_folder
@@ -17,7 +17,7 @@ from card_usage.windows import instant
 
 def _import(invocation: Invocation) -> Result:
     args = invocation.args
-    hospitals = {hospital.id: hospital for hospital in load_hospitals(invocation.settings.hospitals)}
+    hospitals = {hospital.id: hospital for hospital in load_valid_hospitals(invocation.settings.hospitals).hospitals}
     options = ImportOptions(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
     with invocation.ledger() as ledger:
         imported = import_files(
@@ -28,7 +28,7 @@ def _import(invocation: Invocation) -> Result:
 
 
 def _take(invocation: Invocation) -> Result:
-    hospitals = {hospital.id: hospital for hospital in load_hospitals(invocation.settings.hospitals)}
+    hospitals = {hospital.id: hospital for hospital in load_valid_hospitals(invocation.settings.hospitals).hospitals}
     folder = invocation.args.folder or invocation.settings.statements
     if invocation.args.folder and not folder.is_dir():
         raise FileUnusable(path=folder.as_posix(), reason="no such folder")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from card_usage.errors import BadProposal, UnreadableProposal
-from card_usage.files.delimited import dict_reader, read_text
+from card_usage.files.delimited import SHORTENED, dict_reader, read_text
 from card_usage.standard.aliases import Choice
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import LANGUAGES, Language, Words
@@ -83,6 +83,9 @@ def checked(rows: Iterable[ProposedRow], tables: Mapping[str, CodeTable], langua
         if not local:
             problems.append(BadCell(row.cells["local"], "", words("cell.no_local")))
             continue
+        if SHORTENED.fullmatch(local):
+            problems.append(BadCell(row.cells["local"], local, words("cell.shortened")))
+            continue
         standard, problem = _standard(row, tables[table], words)
         if problem is not None:
             problems.append(BadCell(row.cells["standard"], row.standard, problem))
@@ -108,6 +111,8 @@ def _table(text: str, tables: Mapping[str, CodeTable]) -> str | None:
 def _standard(row: ProposedRow, table: CodeTable, words: Words) -> tuple[str, str | None]:
     """The standard code that the cell says, or what is wrong with it: code, `code name` or a name of the table."""
     text = fold(row.standard)
+    if SHORTENED.fullmatch(text):
+        return "", words("cell.shortened")
     first = text.split()[0] if text.split() else ""
     if not row.number:
         for code in (text, first):
@@ -136,7 +141,7 @@ def _csv_rows(path: Path, language: Language) -> Iterator[ProposedRow]:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path.name, words("file.unreadable", reason=type(error).__name__)) from None
-    reader = dict_reader(text, strict=False)
+    reader = dict_reader(text, COLUMNS[:3], strict=False)
     try:
         if missing := [name for name in COLUMNS[:3] if name not in (reader.fieldnames or ())]:
             raise unreadable(path.name, words("file.columns", columns=", ".join(missing)))

@@ -180,7 +180,7 @@ def _elsewhere(directory: Path, hospital_id: str, table: str) -> Mapping[str, Co
 
 
 def _alias_rows(path: Path) -> list[tuple[str, str, str]]:
-    reader = dict_reader(read_text(path), strict=False)
+    reader = dict_reader(read_text(path), ALIAS_COLUMNS, strict=False)
     if tuple(reader.fieldnames or ()) != ALIAS_COLUMNS:
         return []
     return [(row["local"] or "", fold(row["standard"] or ""), row["note"] or "") for row in reader]

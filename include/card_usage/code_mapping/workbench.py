@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap
 from card_usage.context import Context
 from card_usage.ledger import counts
 from card_usage.standard.aliases import AliasChange, Choice, alias_changes, load_aliases, with_choices, write_aliases
+from card_usage.standard.code_tables import fold
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
@@ -94,8 +95,30 @@ def read(context: Context, path: Path) -> Proposal:
         # Not at the top: only this verb needs it, and it takes a moment to load.
         from card_usage.code_mapping.workbook import read as read_workbook
 
-        return read_workbook(path, context.tables, context.hospital.report.language)
-    return from_csv(path, context.tables, context.hospital.report.language)
+        proposal = read_workbook(path, context.tables, context.hospital.report.language)
+    else:
+        proposal = from_csv(path, context.tables, context.hospital.report.language)
+    return _with_leading_zeros(context, proposal)
+
+
+def _with_leading_zeros(context: Context, proposal: Proposal) -> Proposal:
+    """Local codes with the zeros that a spreadsheet took, where exactly one code that waits is that number."""
+    numbers = {(choice.table, choice.local) for choice in proposal.choices if choice.local.isdigit()}
+    if not numbers:
+        return proposal
+    with context.ledger.read() as connection:
+        waiting = {
+            (gap.table, fold(gap.code)) for gap in gaps(connection, context.hospital.id, date.min, date.max) if gap.code
+        }
+    meant: dict[tuple[str, str], list[str]] = {}
+    for table, code in waiting:
+        meant.setdefault((table, code.lstrip("0")), []).append(code)
+    choices = []
+    for choice in proposal.choices:
+        alike = meant.get((choice.table, choice.local.lstrip("0")), [])
+        lost = (choice.table, choice.local) in numbers - waiting and len(alike) == 1
+        choices.append(choice._replace(local=alike[0]) if lost else choice)
+    return Proposal(tuple(choices), proposal.problems)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

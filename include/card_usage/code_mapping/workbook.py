@@ -11,18 +11,19 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
-from openpyxl import Workbook, load_workbook
+from openpyxl import Workbook
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
-from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from card_usage.code_mapping.gaps import Gap
 from card_usage.code_mapping.proposal import Proposal, ProposedRow, checked, unreadable
 from card_usage.code_mapping.suggestions import Suggestion, gap_row
 from card_usage.config.hospital import Hospital
+from card_usage.errors import WorkbookUnreadable
+from card_usage.files import spreadsheet
+from card_usage.files.delimited import TITLES
 from card_usage.standard.code_tables import CodeTable
 from card_usage.words.catalogue import LANGUAGES, Language, Words
 
@@ -149,34 +150,52 @@ def read(path: Path, tables: Mapping[str, CodeTable], language: Language) -> Pro
     """What people filled in. Raises BadProposal if it is not such a file; each bad cell is named by sheet and cell."""
     words = Words(language)
     try:
-        book = load_workbook(path, data_only=True)
-    except (BadZipFile, InvalidFileException, KeyError, OSError, ValueError) as error:
+        book = spreadsheet.Workbook(path.name, path.read_bytes())
+        for sheet in book.sheets:
+            rows = _written(sheet, book.rows(sheet))
+            if rows is not None:
+                return checked(rows, tables, language)
+    except OSError as error:
         raise unreadable(path.name, words("file.unreadable", reason=type(error).__name__)) from None
-    for name in book.sheetnames:
-        for of in LANGUAGES:
-            columns = _columns(book[name], Words(of))
-            if columns is not None:
-                return checked(_written(book[name], columns), tables, language)
+    except WorkbookUnreadable as error:
+        place = f"{error.details['place']}: {error.details['problem']}"
+        raise unreadable(path.name, words("file.unreadable", reason=place)) from None
     raise unreadable(path.name, words("file.header", row=HEADER_ROW, sheet=words("sheet.gaps")))
 
 
-def _columns(sheet: Any, words: Words) -> dict[str, int] | None:
-    """Number of each column that is read, wherever it was moved to; None if this is not the sheet."""
-    titles = {str(cell.value or "").strip(): cell.column for cell in sheet[HEADER_ROW]}
+def _written(sheet: str, rows: Iterator[spreadsheet.Row]) -> Iterator[ProposedRow] | None:
+    """The rows below the titles, which rows may have been put above; None if this is not the sheet."""
+    for number, cells in rows:
+        if number > HEADER_ROW + TITLES:
+            return None
+        for language in LANGUAGES:
+            columns = _columns(cells, Words(language))
+            if columns is not None:
+                return _proposed(sheet, columns, rows)
+    return None
+
+
+def _columns(titles: Sequence[spreadsheet.Cell], words: Words) -> dict[str, int] | None:
+    """Number of each column that is read, wherever it was moved to; None if these are not the titles."""
+    numbers = {str(title or "").strip(): number for number, title in enumerate(titles)}
     wanted = {name: words(f"sheet_column.{name}") for name in ("table", "local", "standard", "note")}
-    if not all(title in titles for title in wanted.values()):
+    if not all(title in numbers for title in wanted.values()):
         return None
-    return {name: titles[title] for name, title in wanted.items()}
+    return {name: numbers[title] for name, title in wanted.items()}
 
 
-def _written(sheet: Any, columns: Mapping[str, int]) -> Iterator[ProposedRow]:
-    for row in range(HEADER_ROW + 1, sheet.max_row + 1):
-        values = {name: sheet.cell(row, column).value for name, column in columns.items()}
-        cells = {name: f"{sheet.title}!{get_column_letter(column)}{row}" for name, column in columns.items()}
-        number = isinstance(values["standard"], int | float)
+def _proposed(sheet: str, columns: Mapping[str, int], rows: Iterator[spreadsheet.Row]) -> Iterator[ProposedRow]:
+    for number, cells in rows:
+        values = {name: cells[column] if column < len(cells) else None for name, column in columns.items()}
+        places = {name: f"{sheet}!{get_column_letter(column + 1)}{number}" for name, column in columns.items()}
         texts = {name: "" if value is None else str(value).strip() for name, value in values.items()}
-        if number and texts["standard"].endswith(".0"):
-            texts["standard"] = texts["standard"][:-2]
+        as_number = isinstance(values["standard"], int | float)
         yield ProposedRow(
-            texts["table"], texts["local"], texts["standard"], texts["note"], f"{sheet.title}!{row}", cells, number
+            texts["table"],
+            texts["local"],
+            texts["standard"],
+            texts["note"],
+            f"{sheet}!{number}",
+            places,
+            as_number,
         )

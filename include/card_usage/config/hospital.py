@@ -217,7 +217,7 @@ class Hospital(_Table):
 def load_hospital(directory: Path, hospital_id: str) -> Hospital:
     """Read hospitals/<id>.toml. Raises UnknownHospital or BadHospitalFile (file, key, reason)."""
     path = directory / f"{hospital_id}.toml"
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         known = ", ".join(hospital_ids(directory)) or "none"
         raise UnknownHospital(hospital=hospital_id, directory=directory.as_posix(), known=known)
     try:
@@ -225,6 +225,9 @@ def load_hospital(directory: Path, hospital_id: str) -> Hospital:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         why = "it is not UTF-8, save it again as UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=f"not readable as TOML: {why}") from None
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise BadHospitalFile(path=path.as_posix(), key="(file)", problem=problem) from None
     except ValidationError as error:
         # Without the values: a misplaced secret must not reach a log.
         first, *others = error.errors(include_input=False, include_url=False)

@@ -7,12 +7,20 @@ with tabs. All of them are read.
 from __future__ import annotations
 
 import csv
+import os
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Collection, Iterator
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-_SEPARATORS: Final = ",\t;"
+SEPARATORS: Final = ",\t;"
+TITLES: Final = 20
+"""Lines that may stand above the column names."""
+SHORTENED: Final = re.compile(r"\d(\.\d+)?[Ee]\+\d{2,}")
+"""A code of digits that a spreadsheet took for a number and shortened: 1.01E+05. Its last digits are lost."""
 
 
 def decode(content: bytes) -> str:
@@ -30,11 +38,44 @@ def read_text(path: Path) -> str:
     return decode(path.read_bytes())
 
 
-def detect_separator(text: str) -> str:
-    """The character that separates columns, detected from the first line."""
-    return max(_SEPARATORS, key=text.partition("\n")[0].count)
+def shown_name(path: Path) -> str:
+    """A file's name for people and for the ledger, though it came out of an archive made on Chinese Windows."""
+    try:
+        return decode(os.fsencode(path.name))
+    except UnicodeDecodeError:
+        return path.name.encode(errors="backslashreplace").decode()
 
 
-def dict_reader(text: str, *, strict: bool = True) -> csv.DictReader[str]:
-    """The rows, by the column names of the first line. Iterating raises csv.Error at malformed rows, if `strict`."""
-    return csv.DictReader(StringIO(text, newline=""), delimiter=detect_separator(text), strict=strict)
+def readings(text: str) -> Iterator[str]:
+    """The characters that may separate columns, the likeliest first: the one that splits a line most often.
+
+    Not the first line alone: a title may stand above the headings, with commas of its own above tabs.
+    """
+    lines = text.split("\n", TITLES + 1)[: TITLES + 1]
+    yield from sorted(SEPARATORS, key=lambda separator: -max(line.count(separator) for line in lines))
+
+
+def dict_reader(text: str, columns: Collection[str], *, strict: bool = True) -> csv.DictReader[str]:
+    """The rows, by the column names of the first line that has all `columns`, of the first line if none has.
+
+    Lines above it, titles, are passed over. Iterating raises csv.Error at malformed rows, if `strict`.
+    """
+    separator, titles = _headings(text, columns)
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=strict)
+    for _ in range(titles):
+        next(reader.reader)
+    return reader
+
+
+def _headings(text: str, columns: Collection[str]) -> tuple[str, int]:
+    """What separates the columns, and how many rows stand above their names."""
+    separators = tuple(readings(text))
+    for separator in separators:
+        rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
+        try:
+            for number, row in enumerate(islice(rows, TITLES + 1)):
+                if {*columns} <= {cell.strip() for cell in row}:
+                    return separator, number
+        except csv.Error:
+            continue
+    return max(SEPARATORS, key=text.partition("\n")[0].count), 0

@@ -17,16 +17,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from card_usage.config.hospital import Hospital, load_hospitals
+from card_usage.config.hospital import Hospital, load_valid_hospitals
 from card_usage.config.settings import Settings
-from card_usage.errors import StatementError
-from card_usage.files.delimited import decode, detect_separator
+from card_usage.errors import StatementError, WorkbookUnreadable
+from card_usage.files.delimited import SHORTENED, TITLES, decode, readings, shown_name
 from card_usage.files.shipped import SHIPPED
+from card_usage.files.spreadsheet import Workbook
 from card_usage.reconciliation.statement_match import FIELDS, Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.standard.code_tables import CodeTable, fold, load_tables
@@ -36,7 +38,10 @@ ENDINGS: Final = (".csv", ".xlsx")
 LARGEST: Final = 50 * 2**20
 """Bytes; a day's statement has some thousand lines."""
 
-_DAY: Final = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[ T]00:00(?::00(?:\.0+)?)?)?")
+_DAY: Final = re.compile(
+    r"(?:(\d{4})(\d\d)(\d\d)|(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?)(?:[ T]0?0:00(?::00(?:\.0+)?)?)?"
+)
+_SERIAL: Final = re.compile(r"\d{5}(?:\.0+)?")
 _HOUR: Final = re.compile(r"(\d{1,2})(?:[:：时点].*)?")
 Heading = Annotated[str, Field(min_length=1)]
 
@@ -93,19 +98,40 @@ class Layout(BaseModel):
         return tuple(field for field in FIELDS if field in self.headings)
 
 
+class ValidLayouts(NamedTuple):
+    """The layouts that can be read, by name, and the problem of each that cannot."""
+
+    layouts: Mapping[str, Layout]
+    broken: Mapping[str, StatementError]
+
+
 def load_layouts(folder: Path = LAYOUTS) -> Mapping[str, Layout]:
     """Every layout of a folder, by name. Raises StatementError for one that cannot be read."""
-    layouts = {}
+    return {path.stem: _load_layout(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def load_valid_layouts(folder: Path = LAYOUTS) -> ValidLayouts:
+    """Every layout of a folder that can be read: one that cannot does not concern files of the others."""
+    layouts: dict[str, Layout] = {}
+    broken: dict[str, StatementError] = {}
     for path in sorted(folder.glob("*.toml")):
         try:
-            layouts[path.stem] = Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8"))})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise StatementError(path=path.name, line=1, field="(layout)", problem=f"no TOML: {error}") from None
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(map(str, first["loc"])) or "(layout)"
-            raise StatementError(path=path.name, line=1, field=field, problem=first["msg"]) from None
-    return layouts
+            layouts[path.stem] = _load_layout(path)
+        except StatementError as problem:
+            broken[path.stem] = problem
+    return ValidLayouts(layouts, broken)
+
+
+def _load_layout(path: Path) -> Layout:
+    try:
+        return Layout.model_validate({"name": path.stem, **tomllib.loads(path.read_text("utf-8-sig"))})
+    except OSError as error:
+        raise _wrong(path, 1, "(layout)", f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _wrong(path, 1, "(layout)", f"no TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise _wrong(path, 1, ".".join(map(str, first["loc"])) or "(layout)", first["msg"]) from None
 
 
 class _Line(NamedTuple):
@@ -115,51 +141,60 @@ class _Line(NamedTuple):
     cells: Sequence[Any]
 
 
-def _lines(path: Path, content: bytes, sheet: str | None) -> Iterator[_Line]:
-    """Rows that are not empty."""
-    rows = _workbook(path, content, sheet) if path.suffix.lower() == ".xlsx" else _text(path, content)
-    for number, cells in rows:
-        if any(cell is not None and str(cell).strip() for cell in cells):
-            yield _Line(number, cells)
+class _Table(NamedTuple):
+    """One reading of a file: its rows that are not empty. `book`: the workbook that they are from."""
+
+    lines: Iterator[_Line]
+    book: Workbook | None = None
 
 
-def _text(path: Path, content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    """CSV, in whichever way a spreadsheet saved it."""
+def _tables(path: Path, content: bytes, sheet: str | None) -> Iterator[_Table]:
+    """The readings of a file, the likeliest first: a text that several characters may separate has several."""
+    if path.suffix.lower() == ".xlsx":
+        try:
+            book = Workbook(shown_name(path), content)
+        except WorkbookUnreadable as problem:
+            raise _unreadable(path, problem) from None
+        if sheet is not None and sheet not in book.sheets:
+            raise _wrong(path, 1, "(sheet)", f"there is no sheet '{sheet}'")
+        yield _Table(_sheet_lines(path, book, sheet or book.sheets[0]), book)
+        return
     try:
         text = decode(content)
     except UnicodeDecodeError:
         raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=detect_separator(text))
+    for separator in readings(text):
+        yield _Table(_text_lines(path, text, separator))
+
+
+def _text_lines(path: Path, text: str, separator: str) -> Iterator[_Line]:
+    """CSV, in whichever way a spreadsheet saved it."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         for row in reader:
-            yield reader.line_num, row
+            if any(cell.strip() for cell in row):
+                yield _Line(reader.line_num, row)
     except csv.Error as error:
         raise _wrong(path, reader.line_num, "(file)", f"no CSV: {error}") from None
 
 
-def _workbook(path: Path, content: bytes, sheet: str | None) -> Iterator[tuple[int, Sequence[Any]]]:
-    # Not at the top: DAG files lead here.
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
+def _sheet_lines(path: Path, book: Workbook, sheet: str) -> Iterator[_Line]:
+    try:
+        for number, cells in book.rows(sheet):
+            if any(str(cell).strip() for cell in cells if cell is not None):
+                yield _Line(number, cells)
+    except WorkbookUnreadable as problem:
+        raise _unreadable(path, problem) from None
 
-    try:
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (InvalidFileException, KeyError, OSError, ValueError) as error:
-        raise _wrong(path, 1, "(file)", f"no XLSX workbook ({type(error).__name__})") from None
-    except Exception as error:
-        # zipfile and the XML parser have errors of their own for torn files.
-        raise _wrong(path, 1, "(file)", f"cannot be read as a workbook ({type(error).__name__})") from None
-    try:
-        if sheet is not None and sheet not in book.sheetnames:
-            raise _wrong(path, 1, "(sheet)", f"there is no sheet '{sheet}'")
-        page = book[sheet] if sheet else book.worksheets[0]
-        yield from enumerate(page.iter_rows(values_only=True), start=1)
-    finally:
-        book.close()
+
+def _unreadable(path: Path, problem: WorkbookUnreadable) -> StatementError:
+    details = problem.details
+    line = str(details["place"]).rpartition("!")[2]
+    return _wrong(path, int(line), "(file)", f"{details['problem']}: {details['remedy']}")
 
 
 def _wrong(path: Path, line: int, field: str, problem: str) -> StatementError:
-    return StatementError(path=path.name, line=line, field=field, problem=problem)
+    return StatementError(path=shown_name(path), line=line, field=field, problem=problem)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +211,13 @@ class Reader:
     """Turns files into statements. `hospitals` by their id at the platform."""
 
     def __init__(
-        self, hospitals: Iterable[Hospital], tables: Mapping[str, CodeTable], layouts: Mapping[str, Layout]
+        self,
+        hospitals: Iterable[Hospital],
+        tables: Mapping[str, CodeTable],
+        layouts: Mapping[str, Layout],
+        *,
+        broken_hospitals: Iterable[str] = (),
+        broken_layouts: Mapping[str, StatementError] | None = None,
     ) -> None:
         self._by_platform_id: dict[str, list[str]] = {}
         for hospital in hospitals:
@@ -184,21 +225,30 @@ class Reader:
         self._ids = {hospital for ids in self._by_platform_id.values() for hospital in ids}
         self._tables = tables
         self._layouts = layouts
+        self._broken_hospitals = tuple(broken_hospitals)
+        self._broken_layouts = broken_layouts or {}
 
     @classmethod
     def of(cls, settings: Settings) -> Reader:
-        """With every hospital, table and layout of these settings."""
-        layouts = load_layouts(settings.statement_layouts)
-        return cls(load_hospitals(settings.hospitals), load_tables(settings.code_tables), layouts)
+        """With every hospital, table and layout of these settings; broken files concern only what needs them."""
+        layouts = load_valid_layouts(settings.statement_layouts)
+        hospitals = load_valid_hospitals(settings.hospitals)
+        return cls(
+            hospitals.hospitals,
+            load_tables(settings.code_tables),
+            layouts.layouts,
+            broken_hospitals=hospitals.broken,
+            broken_layouts=layouts.broken,
+        )
 
     def read(self, path: Path, options: ImportOptions, *, now: datetime) -> list[Statement]:
         """All statements of a file, one a hospital and day. Raises StatementError and reads nothing half."""
         content, changed = _content(path)
         if options.hospital is not None and options.hospital not in self._ids:
             raise _wrong(path, 1, "hospital", f"there is no hospital '{options.hospital}'")
-        layout, head, lines = self._opened(path, content, options.layout)
+        layout, head, table = self._opened(path, content, options.layout)
         columns = _columns(path, layout, head, options)
-        counts = self._counts(path, layout, columns, lines, options)
+        counts = self._counts(path, layout, columns, table, options)
         if not counts:
             if options.hospital is None or options.day is None:
                 raise _wrong(
@@ -213,22 +263,22 @@ class Reader:
                 dimensions=layout.dimensions,
                 counts=of_day,
                 layout=layout.name,
-                file=path.name[:200],
+                file=shown_name(path)[:200],
                 sha256=hashlib.sha256(content).hexdigest(),
             )
             for (hospital, day), of_day in counts.items()
         ]
 
     def _counts(
-        self, path: Path, layout: Layout, columns: Mapping[str, int], lines: Iterable[_Line], options: ImportOptions
+        self, path: Path, layout: Layout, columns: Mapping[str, int], table: _Table, options: ImportOptions
     ) -> dict[tuple[str, date], Counter[Bucket]]:
         """The counts of all lines, by hospital and day. A line with a total is checked and counts nothing."""
         counts: dict[tuple[str, date], Counter[Bucket]] = {}
         first_at: dict[tuple[str, date, Bucket], int] = {}
-        for line in lines:
+        for line in table.lines:
             cells = {field: line.cells[n] if n < len(line.cells) else None for field, n in columns.items()}
             first = next(str(cell).strip() for cell in line.cells if cell is not None and str(cell).strip())
-            uses = self._uses(path, line.number, cells["uses"])
+            uses = _uses(path, line.number, cells["uses"])
             if first in layout.rows.totals:
                 total = sum(of_day.total() for of_day in counts.values())
                 if uses != total:
@@ -238,7 +288,7 @@ class Reader:
             hospital = (
                 options.hospital if "hospital" not in columns else self._hospital(path, line.number, cells, options)
             )
-            day = options.day if "day" not in columns else self._day(path, line.number, cells["day"])
+            day = options.day if "day" not in columns else _day(path, line.number, cells["day"], table.book)
             assert hospital is not None  # noqa: S101 - `_columns` demands it
             assert day is not None  # noqa: S101
             bucket = self._bucket(path, line.number, {field: cells[field] for field in layout.dimensions})
@@ -248,58 +298,49 @@ class Reader:
             counts.setdefault((hospital, day), Counter())[bucket] += uses
         return counts
 
-    def _opened(self, path: Path, content: bytes, name: str | None) -> tuple[Layout, _Line, Iterator[_Line]]:
-        """The layout that fits, the line with its headings, and the lines below it."""
+    def _opened(self, path: Path, content: bytes, name: str | None) -> tuple[Layout, _Line, _Table]:
+        """The layout that fits, the line with its headings, and what stands below it."""
+        if name is not None and name in self._broken_layouts:
+            raise self._broken_layouts[name]
         if name is not None and name not in self._layouts:
             raise _wrong(path, 1, "(layout)", f"there is no layout '{name}': take one of {', '.join(self._layouts)}")
         wanted = [self._layouts[name]] if name else list(self._layouts.values())
         # Titles may stand above the headings. The layout that says most of a file is the one meant.
         for layout in sorted(wanted, key=lambda layout: -len(layout.headings)):
-            lines = _lines(path, content, layout.sheet)
-            for number, line in enumerate(lines):
-                cells = [None if cell is None else str(cell).strip() for cell in line.cells]
-                if set(layout.headings.values()) <= set(cells):
-                    return layout, _Line(line.number, cells), lines
-                if number >= 20:
-                    break
+            for table in _tables(path, content, layout.sheet):
+                for line in islice(table.lines, TITLES + 1):
+                    cells = [None if cell is None else str(cell).strip() for cell in line.cells]
+                    if set(layout.headings.values()) <= set(cells):
+                        return layout, _Line(line.number, cells), table
         if name:
             missing = ", ".join(self._layouts[name].headings.values())
             raise _wrong(path, 1, "(headings)", f"layout '{name}' wants the columns {missing}")
-        raise _wrong(
-            path, 1, "(headings)", f"no layout fits ({', '.join(self._layouts)}): add one to statement_layouts"
-        )
+        broken = f"; broken: {', '.join(self._broken_layouts)}" if self._broken_layouts else ""
+        known = ", ".join(self._layouts) + broken
+        raise _wrong(path, 1, "(headings)", f"no layout fits ({known}): add one to statement_layouts")
 
     def _hospital(self, path: Path, line: int, cells: Mapping[str, Any], options: ImportOptions) -> str:
         said = _plain(cells["hospital"])
-        ids = self._by_platform_id.get(said, [])
+        if SHORTENED.fullmatch(said):
+            raise _shortened(path, line, "hospital", said)
+        ids = self._by_platform_id.get(said) or self._without_zeros(said)
         if options.hospital is not None:
             if options.hospital not in ids:
                 raise _wrong(path, line, "hospital", f"'{said[:40]}' is not {options.hospital}")
             return options.hospital
         if len(ids) != 1:
             problem = "no hospital's file has this platform id" if not ids else f"{', '.join(ids)} share it: --hospital"
+            if not ids and self._broken_hospitals:
+                problem += f" (the files of {', '.join(self._broken_hospitals)} cannot be read)"
             raise _wrong(path, line, "hospital", f"'{said[:40]}': {problem}")
         return ids[0]
 
-    @staticmethod
-    def _day(path: Path, line: int, said: Any) -> date:
-        if isinstance(said, datetime):
-            return said.date()
-        if isinstance(said, date):
-            return said
-        if match := _DAY.fullmatch(_plain(said)):
-            try:
-                return date(*map(int, match.groups()))
-            except ValueError:
-                pass
-        raise _wrong(path, line, "day", f"'{_plain(said)[:40]}' is no day")
-
-    @staticmethod
-    def _uses(path: Path, line: int, said: Any) -> int:
-        text = _plain(said).replace(",", "").replace("，", "")
-        if not re.fullmatch(r"\d{1,9}", text):
-            raise _wrong(path, line, "uses", f"'{_plain(said)[:40]}' is no count")
-        return int(text)
+    def _without_zeros(self, said: str) -> list[str]:
+        """The hospitals of the one platform id that is this number, though a spreadsheet took its zeros."""
+        if not (said.isascii() and said.isdigit()):
+            return []
+        alike = [ids for known, ids in self._by_platform_id.items() if known.lstrip("0") == said.lstrip("0")]
+        return alike[0] if len(alike) == 1 else []
 
     def _bucket(self, path: Path, line: int, cells: Mapping[str, Any]) -> Bucket:
         bucket: dict[str, Any] = {}
@@ -321,8 +362,10 @@ class Reader:
             return None
         if found := table.standard({}, fold(text)):
             return found
-        if text.isdigit():
-            alike = [code for code in table.codes if code.isdigit() and int(code) == int(text)]
+        if SHORTENED.fullmatch(text):
+            raise _shortened(path, line, field, text)
+        if text.isascii() and text.isdigit():
+            alike = [code for code in table.codes if code.isdigit() and code.lstrip("0") == text.lstrip("0")]
             if len(alike) == 1:
                 return alike[0]
         raise _wrong(path, line, field, f"'{text[:40]}' is neither a code nor a name of the standard table")
@@ -349,8 +392,41 @@ def _columns(path: Path, layout: Layout, head: _Line, options: ImportOptions) ->
     return columns
 
 
+def _day(path: Path, line: int, said: Any, book: Workbook | None) -> date:
+    if isinstance(said, datetime):
+        return said.date()
+    if isinstance(said, date):
+        return said
+    text = _plain(said)
+    if book is not None and isinstance(said, int | float) and _SERIAL.fullmatch(text) and (day := book.day(said)):
+        return day
+    if match := _DAY.fullmatch(text):
+        try:
+            return date(*(int(part) for part in match.groups() if part))
+        except ValueError:
+            pass
+    remedy = ": write it as 2026-11-01" if text.isascii() and text[:1].isdigit() else ""
+    raise _wrong(path, line, "day", f"'{text[:40]}' is no day{remedy}")
+
+
+def _uses(path: Path, line: int, said: Any) -> int:
+    text = _plain(said).replace(",", "").replace("，", "")
+    if SHORTENED.fullmatch(text):
+        raise _shortened(path, line, "uses", text)
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise _wrong(path, line, "uses", f"'{_plain(said)[:40]}' is no count")
+    return int(text)
+
+
+def _shortened(path: Path, line: int, field: str, text: str) -> StatementError:
+    problem = f"a spreadsheet shortened a number to '{text}': format the column as text and enter it again"
+    return _wrong(path, line, field, problem)
+
+
 def _plain(said: Any) -> str:
     """A cell as text; whole numbers without their '.0'."""
+    if isinstance(said, bool):
+        return str(said)
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     return "" if said is None else str(said).strip()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 from card_usage.config.hospital import Hospital
 from card_usage.errors import StatementError
+from card_usage.files.delimited import shown_name
 from card_usage.ledger.database import Ledger
 from card_usage.reconciliation import statement_store, watermark
 from card_usage.reconciliation.reconcile import weigh_statement
 from card_usage.reconciliation.statement_files import ENDINGS, ImportOptions, Reader
 from card_usage.reconciliation.statement_match import PlatformDay
+from card_usage.reconciliation.statement_store import Statement
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,12 @@ def import_files(
 ) -> list[Imported]:
     """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
     statements = [statement for path in paths for statement in reader.read(path, options, now=now)]
+    return _store(ledger, hospitals, statements, now=now)
+
+
+def _store(
+    ledger: Ledger, hospitals: Mapping[str, Hospital], statements: Sequence[Statement], *, now: datetime
+) -> list[Imported]:
     with ledger.write() as connection:
         statement_store.save(connection, statements, now=now)
     imported = [
@@ -95,14 +106,40 @@ def import_folder(
     refused: list[StatementError] = []
     for path in waiting(folder, now=now, settle_seconds=settle_seconds):
         try:
-            imported += import_files(ledger, reader, hospitals, [path], ImportOptions(), now=now)
+            statements = _read(reader, path, now)
         except StatementError as problem:
             refused.append(problem)
-            moved = _move(path, folder / "refused", now)
-            moved.with_name(f"{moved.name}.txt").write_text(f"{problem}\n", encoding="utf-8")
+            _put_away(path, folder / "refused", now, refused)
         else:
-            _move(path, folder / "imported", now)
+            imported += _store(ledger, hospitals, statements, now=now)
+            _put_away(path, folder / "imported", now, refused)
     return FolderImport(imported=tuple(imported), refused=tuple(refused))
+
+
+def _read(reader: Reader, path: Path, now: datetime) -> list[Statement]:
+    """The statements of a file. Whatever is wrong with it is its own problem, also what nobody thought of."""
+    try:
+        return reader.read(path, ImportOptions(), now=now)
+    except StatementError:
+        raise
+    except Exception as error:
+        log.exception("%s cannot be read", shown_name(path))
+        raise _problem(path, f"cannot be read ({type(error).__name__}): hand it in with a message to support") from None
+
+
+def _put_away(path: Path, into: Path, now: datetime, refused: list[StatementError]) -> None:
+    """Move a file, with its problem beside it if it was refused. A folder that takes nothing holds up no other file."""
+    try:
+        moved = _move(path, into, now)
+        if into.name == "refused":
+            moved.with_name(f"{moved.name}.txt").write_text(f"{refused[-1]}\n", encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        refused.append(_problem(path, f"cannot be moved to {into.name}/ ({reason}): give this user the right to"))
+
+
+def _problem(path: Path, problem: str) -> StatementError:
+    return StatementError(path=shown_name(path), line=1, field="(file)", problem=problem)
 
 
 def waiting(folder: Path, *, now: datetime, settle_seconds: float = 5) -> list[Path]:
@@ -110,7 +147,10 @@ def waiting(folder: Path, *, now: datetime, settle_seconds: float = 5) -> list[P
     settled = []
     for path in folder.glob("*") if folder.is_dir() else ():
         if path.suffix.lower() in ENDINGS and path.is_file() and not path.name.startswith((".", "~")):
-            changed = path.stat().st_mtime
+            try:
+                changed = path.stat().st_mtime
+            except OSError:  # somebody took it away
+                continue
             if now.timestamp() - changed >= settle_seconds:
                 settled.append((changed, path.name, path))
     return [path for _, _, path in sorted(settled)]

@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from card_usage.errors import AliasesNotWritable
 from card_usage.files.atomic import write_atomically
-from card_usage.files.delimited import dict_reader, read_text
+from card_usage.files.delimited import SHORTENED, dict_reader, read_text
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.table_files import refuse, require, table_rows
 
@@ -44,6 +44,10 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
     for line, row in table_rows(path, ALIAS_COLUMNS, as_saved=True):
         local, standard = fold(row["local"]), fold(row["standard"])
         require(local != "", path, line, "local", "is empty", "write the HIS's code or name, or delete the row")
+        for column, code in (("local", local), ("standard", standard)):
+            shortened = f"a spreadsheet shortened a number to '{code}'"
+            remedy = "format the column as text and enter the code again"
+            require(not SHORTENED.fullmatch(code), path, line, column, shortened, remedy)
         if standard not in table:
             padded = [code for code in table.codes if standard and code.lstrip("0") == standard.lstrip("0")]
             hint = f"'{padded[0]}' perhaps" if padded else "take a code"
@@ -151,6 +155,6 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
 
 
 def _read(text: str) -> Iterator[dict[str, str]]:
-    for row in dict_reader(text):
+    for row in dict_reader(text, ALIAS_COLUMNS):
         if any((value or "").strip() for value in row.values()):
             yield {name: row.get(name) or "" for name in ALIAS_COLUMNS}

@@ -23,7 +23,7 @@ def table_rows(
         refuse(path, 0, "(file)", "the file is missing", "restore it")
     except UnicodeDecodeError:
         refuse(path, 0, "(file)", "it is not UTF-8", "save it again as CSV UTF-8")
-    reader = dict_reader(text) if as_saved else csv.DictReader(StringIO(text, newline=""), strict=True)
+    reader = dict_reader(text, columns) if as_saved else csv.DictReader(StringIO(text, newline=""), strict=True)
     try:
         header = ",".join(columns)
         if tuple(reader.fieldnames or ()) != columns:

@@ -9,10 +9,13 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import ledgers
 import pytest
 from card_usage.errors import LedgerNotWritable
 from card_usage.ledger.database import _unusable
@@ -241,3 +244,41 @@ def test_a_folder_that_nobody_may_write_is_one_line(desk: Desk) -> None:
     done = desk.run("quality", *SPAN, "--xlsx", f"{place}/gaps.xlsx")
     assert done.returncode == 2
     assert f"{place}/gaps.xlsx cannot be used" in one_line(done)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii", "utf-8"])
+def test_a_terminal_prints_names_that_its_encoding_lacks(tmp_path: Path, encoding: str) -> None:
+    """In a process of its own: results, tables, JSON and errors."""
+    hospitals = tmp_path / "hospitals"
+    hospitals.mkdir()
+    shipped = Path(__file__).resolve().parents[3] / "include" / "hospitals" / "demo_hospital.toml"
+    text = re.sub(r'(?m)^name = ".*"', 'name = "𠮷野家医院"', shipped.read_text(encoding="utf-8"))
+    (hospitals / "demo_hospital.toml").write_text(text, encoding="utf-8")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONIOENCODING": encoding,
+        "CARD_USAGE_HOSPITALS": str(hospitals),
+        "CARD_USAGE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
+        "CARD_USAGE_KEY": ledgers.KEY,
+    }
+
+    def run(*args: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "card_usage", *args]
+        return subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+
+    shown = "𠮷" if encoding == "utf-8" else "\\U00020bb7"
+    assert run("ledger", "migrate").returncode == 0
+    wrong = run("incidents", "--hospital", "𠮷")
+    assert wrong.returncode == 2
+    assert shown in wrong.stderr.decode(encoding)
+    (tmp_path / "𠮷.csv").write_text("a,b\n", encoding="utf-8")
+    refused = run("statement", "import", str(tmp_path / "𠮷.csv"))
+    assert shown in refused.stderr.decode(encoding)
+    (tmp_path / "drop").mkdir()
+    dropped = tmp_path / "drop" / "𠮷.csv"
+    dropped.write_text("a,b\n", encoding="utf-8")
+    os.utime(dropped, (1, 1))
+    taken = run("statement", "take", str(tmp_path / "drop"))
+    assert shown in taken.stdout.decode(encoding)
+    for done in (wrong, refused, taken):
+        assert b"Traceback" not in done.stderr

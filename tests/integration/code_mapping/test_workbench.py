@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ledgers
+import odd_workbooks
 import planted
 import pytest
 from card_usage.code_mapping import workbench
@@ -21,7 +22,7 @@ from card_usage.code_mapping.suggestions import Suggester, stem
 from card_usage.code_mapping.workbook import HEADER_ROW, read, workbook
 from card_usage.config.settings import Settings
 from card_usage.context import Context
-from card_usage.errors import AliasesNotWritable, BadProposal
+from card_usage.errors import AliasesNotWritable, BadProposal, CodeTableError
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
@@ -339,6 +340,67 @@ def test_bad_cells_of_a_workbook_are_named_with_sheet_cell_and_reason(ledger, al
         found.demand(path.name)
     assert "4 cells" in str(refused.value)
     assert "待对照!K6 '心血管'" in str(refused.value)
+
+
+@pytest.mark.parametrize("oddity", odd_workbooks.READABLE)
+def test_a_filled_in_workbook_is_read_whichever_program_saved_it(ledger, aliases, tmp_path, oddity):
+    staged(ledger, aliases)
+    context = context_of(ledger, aliases, tmp_path)
+    path = tmp_path / "gaps.xlsx"
+    path.write_bytes(workbook(context.hospital, str(WINDOW), workbench.suggested(context, WINDOW), TABLES))
+    book = load_workbook(path)
+    book["待对照"].cell(HEADER_ROW + 1, 11).value = "1506"
+    book["待对照"].insert_rows(1)  # a title above
+    book.save(path)
+    path.write_bytes(odd_workbooks.changed(path.read_bytes(), odd_workbooks.READABLE[oddity]))
+    assert [one[:3] for one in workbench.read(context, path).demand(path.name)] == [("department", "21010", "1506")]
+
+
+def test_a_torn_list_is_one_line(ledger, aliases, tmp_path):
+    staged(ledger, aliases)
+    context = context_of(ledger, aliases, tmp_path)
+    path = tmp_path / "gaps.xlsx"
+    path.write_bytes(workbook(context.hospital, str(WINDOW), workbench.suggested(context, WINDOW), TABLES))
+    path.write_bytes(odd_workbooks.changed(path.read_bytes(), odd_workbooks.torn))
+    with pytest.raises(BadProposal, match=r"gaps\.xlsx: .*待对照!\d.*torn") as refused:
+        workbench.read(context, path)
+    assert "\n" not in str(refused.value)
+
+
+def test_local_codes_that_a_spreadsheet_took_for_numbers_are_found_again_or_named(ledger, aliases, tmp_path):
+    """Their zeros come back where one code is meant; shortened ones are lost; a title stands above tabs."""
+    known = load_aliases(aliases, HOSPITAL, TABLES)
+    at = datetime.combine(DAY, datetime.min.time()) + timedelta(hours=9)
+    rows = [row(n, at, code, "科") for n, code in enumerate(("00210", "0777", "777"))]
+    stage(
+        [rows],
+        hospital=planted.hospital(),
+        feed="registration",
+        window=day_window(DAY),
+        ledger=ledger,
+        tables=TABLES,
+        aliases=known,
+        backfill=False,
+        now=NOW,
+    )
+    path = tmp_path / "list.csv"
+    lines = [
+        "对照表, 请补, 急, 今天",
+        "table\tlocal\tstandard\tnote",
+        "department\t210\t1506\t",
+        "department\t777\t1506\t",
+        "department\t1.01E+05\t1506\t",
+        "department\tX\t3.01E+02\t",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-16")
+    proposal = workbench.read(context_of(ledger, aliases, tmp_path), path)
+    assert [choice.local for choice in proposal.choices] == ["00210", "777"]
+    assert [problem.where for problem in proposal.problems] == ["第 5 行, local", "第 6 行, standard"]
+    assert all("设为文本" in problem.problem for problem in proposal.problems)
+    kept = aliases / HOSPITAL / "department.csv"
+    kept.write_text("local,standard,note\n1.01E+05,1506,\n", encoding="utf-8")
+    with pytest.raises(CodeTableError, match=r"department\.csv, line 2, column 'local': .*shortened.*as text"):
+        load_aliases(aliases, HOSPITAL, TABLES)
 
 
 def test_a_local_code_that_looks_like_a_formula_stays_text(tmp_path):

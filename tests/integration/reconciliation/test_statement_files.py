@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import os
-from datetime import UTC, datetime, timedelta
+import shutil
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ledgers
+import odd_workbooks
 import planted
 import pytest
+from card_usage.config.settings import Settings
 from card_usage.errors import StatementError
+from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import reconciliation, statement, statement_count
 from card_usage.reconciliation import statement_store
@@ -89,6 +94,59 @@ def test_a_workbook_gives_back_what_it_made_of_codes_and_dates(reader: Reader, t
     (from_book,) = reader.read(workbook(tmp_path / "s.xlsx", [HEAD, row]), ImportOptions(), now=NOW)
     (from_text,) = reader.read(plain, ImportOptions(), now=NOW)
     assert from_book.counts == from_text.counts
+
+
+@pytest.mark.parametrize("oddity", odd_workbooks.READABLE)
+def test_a_workbook_is_read_whichever_program_wrote_it(reader: Reader, tmp_path: Path, oddity: str) -> None:
+    plain = workbook(tmp_path / "plain.xlsx", [["用卡统计"], HEAD, ROW])
+    odd = tmp_path / "odd.xlsx"
+    odd.write_bytes(odd_workbooks.changed(plain.read_bytes(), odd_workbooks.READABLE[oddity]))
+    (from_plain,) = reader.read(plain, ImportOptions(), now=NOW)
+    (from_odd,) = reader.read(odd, ImportOptions(), now=NOW)
+    assert from_odd.counts == from_plain.counts
+
+
+def test_a_torn_sheet_is_one_line_that_says_where_and_what_to_do(reader: Reader, tmp_path: Path) -> None:
+    path = workbook(tmp_path / "s.xlsx", [HEAD, ROW, changed(hour="10")])
+    path.write_bytes(odd_workbooks.changed(path.read_bytes(), odd_workbooks.torn))
+    with pytest.raises(StatementError, match=r"s\.xlsx, line 3, .*torn.*open it in Excel, save it") as refused:
+        reader.read(path, ImportOptions(), now=NOW)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_title_with_commas_stands_above_tabbed_headings(reader: Reader, tmp_path: Path) -> None:
+    rows = [["2026年3月, 用卡统计, 内部, 勿外传, 共1页, 第1页, 制表, 复核, 存档, 其他"], HEAD, ROW]
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join("\t".join(map(str, row)) for row in rows), encoding="utf-16")
+    (one,) = reader.read(path, ImportOptions(), now=NOW)
+    assert one.uses == 5
+
+
+def test_a_serial_date_is_a_day_of_a_workbook_and_no_guess_elsewhere(reader: Reader, tmp_path: Path) -> None:
+    serial = (DAY - date(1899, 12, 30)).days
+    book = workbook(tmp_path / "s.xlsx", [HEAD, changed(day=serial)])
+    (one,) = reader.read(book, ImportOptions(), now=NOW)
+    assert one.day == DAY
+    for text in (str(serial), "2026111", "202634", "20260230"):
+        path = written(tmp_path / "s.csv", [HEAD, changed(day=text)])
+        with pytest.raises(StatementError, match=rf"line 2, field 'day': '{text}' is no day: write it as 2026-11-01"):
+            reader.read(path, ImportOptions(), now=NOW)
+    (compact,) = reader.read(written(tmp_path / "s.csv", [HEAD, changed(day="20260304")]), ImportOptions(), now=NOW)
+    assert compact.day == DAY
+
+
+@pytest.mark.parametrize("field", ["hospital", "scene", "channel", "uses"])
+def test_a_shortened_number_is_refused_with_the_way_to_mend_it(reader: Reader, tmp_path: Path, field: str) -> None:
+    path = written(tmp_path / "s.csv", [HEAD, changed(**{field: "1.01E+05"})])
+    with pytest.raises(StatementError, match=rf"line 2, field '{field}': .*'1\.01E\+05': format the column as text"):
+        reader.read(path, ImportOptions(), now=NOW)
+
+
+def test_a_code_without_its_zeros_is_the_only_code_of_that_number(tmp_path: Path) -> None:
+    home = HOME.model_copy(update={"platform": HOME.platform.model_copy(update={"hospital_id": "0012"})})
+    path = written(tmp_path / "s.csv", [HEAD, changed(hospital="12", scene="101012", channel="100", card_type="1")])
+    (one,) = Reader([home], load_tables(), load_layouts()).read(path, ImportOptions(), now=NOW)
+    assert one.counts == {Bucket(9, "0101012", "0100", "01"): 5}
 
 
 def test_names_stand_for_codes_and_a_total_is_held_against_its_rows(reader: Reader, tmp_path: Path) -> None:
@@ -288,3 +346,64 @@ def test_the_drop_folder_is_emptied_good_and_bad_apart(embedded: Ledger, reader:
     assert left == wanted
     assert "line 2, field 'hour'" in (folder / "refused" / "bad.csv.txt").read_text()
     assert import_folder(embedded, reader, BY_ID, folder, now=NOW).imported == ()
+
+
+def test_no_file_holds_up_the_others_whatever_is_wrong_with_it(
+    embedded: Ledger, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    written(folder / "a_bug.csv", [HEAD, ROW])
+    (folder / "b_torn.xlsx").write_bytes(b"PK\x03\x04torn")
+    (folder / "c_no_text.csv").write_bytes(b"\xff\xfe\x00")
+    # A name out of an archive made on Chinese Windows.
+    written(folder / os.fsdecode("对账单.csv".encode("gb18030")), [HEAD, ROW])
+    read = reader.read
+
+    def with_a_bug(path: Path, *given: Any, **named: Any) -> Any:
+        if path.name == "a_bug.csv":
+            raise RecursionError
+        return read(path, *given, **named)
+
+    monkeypatch.setattr(reader, "read", with_a_bug)
+    for path in folder.iterdir():
+        os.utime(path, (NOW.timestamp() - 60,) * 2)
+    taken = import_folder(embedded, reader, BY_ID, folder, now=NOW)
+    assert [one.file for one in taken.imported] == ["对账单.csv"]
+    assert [problem.details["path"] for problem in taken.refused] == ["a_bug.csv", "b_torn.xlsx", "c_no_text.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["imported", "refused"]
+
+
+def test_a_folder_that_takes_no_file_holds_up_no_other(embedded: Ledger, reader: Reader, tmp_path: Path) -> None:
+    (tmp_path / "refused").write_text("a file in the way")
+    written(tmp_path / "bad.csv", [HEAD, changed(hour="99")])
+    written(tmp_path / "good.csv", [HEAD, ROW])
+    for path in tmp_path.glob("*.csv"):
+        os.utime(path, (NOW.timestamp() - 60,) * 2)
+    taken = import_folder(embedded, reader, BY_ID, tmp_path, now=NOW)
+    assert [one.file for one in taken.imported] == ["good.csv"]
+    assert "cannot be moved to refused/" in str(taken.refused[-1])
+
+
+def test_a_broken_hospital_file_or_layout_concerns_only_what_needs_it(embedded: Ledger, tmp_path: Path) -> None:
+    hospitals, layouts = tmp_path / "hospitals", tmp_path / "layouts"
+    shutil.copytree(SHIPPED / "hospitals", hospitals)
+    shutil.copytree(LAYOUTS, layouts)
+    (hospitals / "torn.toml").write_text('id = "torn')
+    (hospitals / "gone.toml").symlink_to(tmp_path / "nowhere")
+    (layouts / "torn.toml").write_text("[columns")
+    settings = Settings(
+        ledger_url="",
+        keyring=ledgers.KEYRING,
+        hospitals=hospitals,
+        aliases=tmp_path,
+        reports=tmp_path,
+        statement_layouts=layouts,
+    )
+    of_settings = Reader.of(settings)
+    path = written(tmp_path / "s.csv", [HEAD, ROW])
+    assert len(import_files(embedded, of_settings, BY_ID, [path], ImportOptions(), now=NOW)) == 1
+    with pytest.raises(StatementError, match=r"torn\.toml, line 1, field '\(layout\)': no TOML"):
+        of_settings.read(path, ImportOptions(layout="torn"), now=NOW)
+    with pytest.raises(StatementError, match=r"\(the files of gone, torn cannot be read\)"):
+        of_settings.read(written(tmp_path / "o.csv", [HEAD, changed(hospital="999")]), ImportOptions(), now=NOW)
