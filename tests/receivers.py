@@ -17,17 +17,44 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 
 @dataclass
 class Mailbox:
-    """Mails as they came over the wire. `refuse`: answer 451 to every mail."""
+    """Mails as they came over the wire. `refuse`: answer 451 to every mail.
+
+    `dead`: by mailbox, its refusal; `sender`: the one that refuses all senders; `password`: of any login.
+    """
 
     mails: list[EmailMessage] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     port: int = 0
     refuse: bool = False
+    dead: dict[str, str] = field(default_factory=dict)
+    sender: str = ""
+    password: str = "right"
+    tried: list[str] = field(default_factory=list)
+
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=data.password == self.password.encode(), handled=False)
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.sender:
+            return self.sender
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.tried.append(address)
+        if address in self.dead:
+            return self.dead[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.refuse:
@@ -45,7 +72,7 @@ class Mailbox:
 def mailbox() -> Iterator[Mailbox]:
     """A running SMTP server."""
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
+    controller = Controller(box, hostname="127.0.0.1", port=0, authenticator=box.authenticate, auth_require_tls=False)
     ask = controller._trigger_server
 
     def learn_the_port_and_ask() -> None:

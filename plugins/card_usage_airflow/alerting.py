@@ -21,6 +21,7 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
     """
     from card_usage.alerts.incident_store import run_succeeded
     from card_usage.alerts.sweep import Team, sweep_all
+    from card_usage.code_mapping.workbench import gaps_workbook
     from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
     from card_usage.notifications.dispatch import dispatch
@@ -33,12 +34,15 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
         if made_good is not None:
             with ledger.write() as connection:
                 run_succeeded(connection, dag_id=made_good, run_id="scheduled__")
-        swept = sweep_all(ledger, settings.hospitals, team, now=present())
+        workbook = gaps_workbook(settings)
+        swept = sweep_all(ledger, settings.hospitals, team, now=present(), gaps_workbook=workbook)
         log.info("incidents: %s", ", ".join(f"{count} {name}" for name, count in swept.summary().items()))
         posted = dispatch(ledger, connection_of, now=present())
     finally:
         ledger.close()
     log.info("messages: %d sent, %d tries failed, %d expired", posted.sent, posted.failed, posted.expired)
+    for name, mailboxes in posted.dead.items():
+        log.warning("channel %s: sent, but refused by %s", name, mailboxes)
     for problem in posted.down.values():
         log.warning("%s", problem)
     return {**swept.summary(), "sent": posted.sent, "failed": posted.failed, "expired": posted.expired}

@@ -90,7 +90,7 @@ def test_every_cause_is_told_in_both_languages_somewhere(computed: dict[str, Any
     of_fleet = {name.split(" ")[4] for part in computed["alerts_of_the_fleet"].values() for name in part}
     causes = CAUSES.keys() - of_fleet
     assert {(cause, channel) for cause in causes for channel in ("chinese", "english")} <= told
-    assert {"channel_down", "dag_failed"} == of_fleet
+    assert {"channel_down", "dag_failed", "mailbox_refused"} == of_fleet
 
 
 def test_what_concerns_no_one_hospital_is_told_in_the_same_words(same: Same) -> None:

@@ -148,15 +148,18 @@ def _put(stage: Stage, rows: list[Row]) -> None:
 
 
 def _fleet(home: Path, language: Language) -> dict[str, Any]:
-    """What concerns no one hospital, and goes to the team alone: a DAG of all that failed, a channel that is down."""
+    """What concerns no one hospital, and goes to the team alone: a DAG of all that failed, a channel that is down,
+    a mailbox that refuses."""
     stage = Stage(home=home, now=_NOW)
     stage.run("ledger", "migrate")
     run = {"dag_id": "reconcile_card_usage", "run_id": "manual__1", "hospital": "*", "task_id": "count"}
-    _put(stage, [("failed_run", run | {"reason": "failed", "at": _EARLY})])
+    refusal = {"name": "mail", "problem": "left@hospital.example: 550 5.1.1 no such user", "last_sent_at": _EARLY}
+    failed: list[Row] = [("failed_run", run | {"reason": "failed", "at": _EARLY})]
     team = Team(channels=("team",), airflow="https://airflow.example", language=language)
     with patch.object(Team, "of", lambda _: team):
         for hours in (0, 2, 4):
             stage.now = _NOW + timedelta(hours=hours)
+            _put(stage, [*failed, ("channel", refusal)] if hours == 4 else failed)
             stage.run("alerts", "send")
     return messages(stage)
 

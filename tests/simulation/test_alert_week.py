@@ -159,7 +159,7 @@ def a_column_that_is_empty_since_an_upgrade(week: Week) -> None:
     # Some of every day's are always missing: no trouble.
     week.on("Thu 00:20", lambda w, now: w.events(6, "quarantined", day + DAY, now, feed="payment", reason=rule))
     week.on("Wed 11:00", lambda w, now: w.settle(now, event.c.reason == rule))
-    week.must("Wed 00:20", "opened", "missing_field", rule)
+    week.must("Wed 00:50", "opened", "missing_field", rule)
     week.must("Wed 11:00", "closed", "missing_field", rule)
 
 

@@ -69,15 +69,23 @@ def moment(at: datetime, words: Words) -> str:
     return f"{here.day} {_MONTHS[here.month - 1]} {here:%H:%M}"
 
 
+def span(hours: int, words: Words) -> str:
+    """So many hours as people say it: from two days on, in days."""
+    return words("alerts.hours", n=hours) if hours < 48 else words("alerts.days", n=hours // 24)
+
+
 def _facts(incident: Incident, words: Words) -> dict[str, str | int]:
     """Everything that the texts of its cause may ask for."""
     facts = dict(incident.facts)
     filled = facts | {
         "count": incident.count,
+        "hours_of_count": span(incident.count, words),
         "since": moment(incident.since, words),
         "hospital": incident.hospital,
         "detail": incident.detail,
     }
+    if "hours" in facts:
+        filled["span"] = span(int(facts["hours"]), words)
     if "feeds" in facts:
         filled["feeds"] = words("alerts.all_feeds") if facts.get("all") else _feeds(str(facts["feeds"]), words)
     if "days" in facts:

@@ -18,7 +18,7 @@ import jinja2
 
 from card_usage.alerts.incident_texts import listing, moment, that_it_is_over, title, what_happened, what_to_do
 from card_usage.alerts.incidents import ChangeKind, Incident
-from card_usage.config.alert_causes import SEVERITIES
+from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.ledger.holds import EVERYONE
 from card_usage.words.catalogue import Language, Words
 
@@ -79,6 +79,32 @@ def message(origin: Origin, notices: Sequence[Notice], language: Language, now: 
     blocks = [_block(origin, notice, words, now) for notice in order]
     subject = words("alerts.subject", mark=blocks[0].mark, hospital=origin.label(words), what=blocks[0].title)
     return Message(subject, _markdown(blocks, words), _html(subject, blocks, (), words))
+
+
+def fields(origin: Origin, cause: str, notices: Sequence[Notice]) -> dict[str, object]:
+    """The message for programs: how bad it is, what it is about, and the counts. `severity`: of what is open."""
+    open_severities = [notice.incident.severity for notice in notices if notice.incident.is_open]
+    return {
+        "hospital": origin.hospital,
+        "cause": cause,
+        "severity": max(open_severities, key=SEVERITIES.index, default="info"),
+        "state": "open" if open_severities else "closed",
+        "count": sum(notice.incident.count for notice in notices if notice.incident.is_open),
+        "incidents": [
+            {
+                "id": notice.incident.id,
+                "cause": notice.incident.cause,
+                "detail": notice.incident.detail,
+                "severity": notice.incident.severity,
+                "state": "closed" if not notice.incident.is_open else notice.kind,
+                "count": notice.incident.count,
+                "parts": list(notice.incident.parts),
+                "since": notice.incident.since.isoformat(),
+                "closed_at": None if notice.incident.closed_at is None else notice.incident.closed_at.isoformat(),
+            }
+            for notice in notices
+        ],
+    }
 
 
 def digest(origin: Origin, incidents: Sequence[Incident], language: Language, now: datetime) -> Message:
@@ -148,7 +174,8 @@ def _block(origin: Origin, notice: Notice, words: Words, now: datetime) -> Block
 
 
 def _link(origin: Origin, incident: Incident) -> str:
-    """The page of Airflow that shows most about it: the run that is its fact `run`, or the hospital's DAG."""
+    """The page of Airflow that shows most about it: the run that is its fact `run`, the forms that wait for a decision,
+    or the hospital's DAG."""
     if not origin.airflow:
         return ""
     if "run" in incident.facts:
@@ -156,7 +183,8 @@ def _link(origin: Origin, incident: Incident) -> str:
         return f"{origin.airflow}/dags/{incident.detail}/runs/{run}"
     if origin.hospital == EVERYONE:
         return origin.airflow
-    return f"{origin.airflow}/dags/report_card_usage__{origin.hospital}"
+    dag = f"{origin.airflow}/dags/report_card_usage__{origin.hospital}"
+    return f"{dag}/required_actions?response_received=false" if CAUSES[incident.cause].resolved_in else dag
 
 
 def _markdown(blocks: Iterable[Block], words: Words, *, closing: bool = True) -> str:

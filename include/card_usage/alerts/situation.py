@@ -22,10 +22,12 @@ from card_usage.ledger.holds import EVERYONE, Hold
 from card_usage.ledger.schema import OPEN, event, failed_run, feed_window, verdict
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.quality.verdicts import WITHHOLDING, StoredVerdict
-from card_usage.windows import DAY, Window, local
+from card_usage.windows import DAY, Window, day_window, local
 
 REACH: Final = timedelta(days=92)
 RECENT: Final = timedelta(days=31)
+QUARANTINED_SHARE: Final = "quarantined_share"
+"""The reason of the gate that is also the message about required fields that are missing."""
 QUARANTINED: Final = text("event.status = 'quarantined'")
 DELIVERABLE: Final = and_(OPEN, event.c.lane.in_((0, 1)))
 """Events that a delivery would send, whenever it does."""
@@ -109,6 +111,19 @@ class Situation:
             return ()
         in_force = verdicts_in_force(self.connection, self.hospital.id, Window(start, end))
         return tuple(stored for stored in in_force if stored.awaits_decision)
+
+    def days_told_by_gate(self, days: Set[date]) -> frozenset[date]:
+        """Those of the days that the gate withheld because of their quarantined events, decided since or not."""
+        if not days:
+            return frozenset()
+        window = Window(day_window(min(days)).start, day_window(max(days)).end)
+        return frozenset(
+            day
+            for stored in verdicts_in_force(self.connection, self.hospital.id, window)
+            if stored.level in WITHHOLDING
+            and any(reason.code == QUARANTINED_SHARE for reason in stored.verdict.withholding)
+            for day in stored.window.days
+        )
 
     @cached_property
     def first_day(self) -> date | None:

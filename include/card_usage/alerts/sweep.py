@@ -6,7 +6,8 @@ what was notified are written in one transaction. The morning digest lists what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,18 +19,22 @@ from card_usage.alerts import incident_store
 from card_usage.alerts.detection import detect, detect_in_fleet
 from card_usage.alerts.incident_store import NotifiedState
 from card_usage.alerts.incidents import Condition, Incident, step
-from card_usage.alerts.message import Message, Origin, digest, message
+from card_usage.alerts.message import Message, Notice, Origin, digest, fields, message
 from card_usage.alerts.notices import is_routed, notices
 from card_usage.alerts.situation import Situation
-from card_usage.config.hospital import Alerts, Hospital, Route, hospital_ids, load_hospital
+from card_usage.config.alert_causes import CAUSES
+from card_usage.config.hospital import Alerts, Hospital, Route, load_valid_hospitals
 from card_usage.config.settings import Settings
-from card_usage.errors import BadHospitalFile
+from card_usage.errors import CardUsageError
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.holds import EVERYONE
 from card_usage.ledger.schema import outbox as outbox_table
 from card_usage.notifications import outbox
+from card_usage.notifications.attachments import File
 from card_usage.windows import HOUR, instant, local
 from card_usage.words.catalogue import Language
+
+log = logging.getLogger(__name__)
 
 MEMORY: Final = timedelta(hours=36)
 """How long channels can still be notified of a closed incident."""
@@ -79,29 +84,38 @@ class Team:
         return tuple(Route(channel=name, at_night="all", digest=False) for name in self.channels)
 
 
-def sweep_all(ledger: Ledger, hospitals: Path, team: Team, *, now: datetime) -> SweepResult:
+GapsWorkbook = Callable[[Connection, Hospital, datetime], File | None]
+"""The workbook of a hospital's local codes without a standard one, for people to fill in; None: there is none."""
+
+
+def sweep_all(
+    ledger: Ledger, hospitals: Path, team: Team, *, now: datetime, gaps_workbook: GapsWorkbook | None = None
+) -> SweepResult:
     """Every hospital that has a file, and the fleet. A file that cannot be read is itself an incident."""
     result = SweepResult()
-    broken_files: dict[str, str] = {}
-    for hospital_id in hospital_ids(hospitals):
-        try:
-            hospital = load_hospital(hospitals, hospital_id)
-        except BadHospitalFile as problem:
-            broken_files[hospital_id] = str(problem)
-        else:
-            result += sweep(ledger, hospital, team, now=now)
+    valid, broken_files = load_valid_hospitals(hospitals)
+    for hospital in valid:
+        result += sweep(ledger, hospital, team, now=now, gaps_workbook=gaps_workbook)
     return result + sweep_fleet(ledger, team, broken_files, now=now)
 
 
-def sweep(ledger: Ledger, hospital: Hospital, team: Team, *, now: datetime) -> SweepResult:
-    """Sweep one hospital: open, update and close its incidents, put messages into the outbox."""
+def sweep(
+    ledger: Ledger, hospital: Hospital, team: Team, *, now: datetime, gaps_workbook: GapsWorkbook | None = None
+) -> SweepResult:
+    """Sweep one hospital: open, update and close its incidents, put messages into the outbox.
+
+    `gaps_workbook` makes what is attached to messages about missing codes.
+    """
     with ledger.read() as connection:
         conditions = detect(Situation(connection, hospital, now=now))
+    own = {route.channel for route in hospital.alerts.routes or team.routes}
     audience = _Audience(
         origin=Origin(hospital=hospital.id, name=hospital.name, name_en=hospital.name_en, airflow=team.airflow),
         routes=hospital.alerts.routes or team.routes,
         settings=hospital.alerts,
         language=hospital.report.language,
+        formerly=[route for route in team.routes if route.channel not in own],
+        attached=_Gaps(hospital, gaps_workbook, now),
     )
     return _update(ledger, audience, conditions, now=now)
 
@@ -125,14 +139,41 @@ def sweep_fleet(ledger: Ledger, team: Team, broken_files: Mapping[str, str], *, 
     return result
 
 
+@dataclass(slots=True)
+class _Gaps:
+    """The workbook of a hospital's missing codes, made once, when the first channel needs it."""
+
+    hospital: Hospital
+    make: GapsWorkbook | None
+    now: datetime
+    made: tuple[File, ...] | None = None
+
+    def __call__(self, connection: Connection) -> tuple[File, ...]:
+        """The workbook, if it can be made: a message without it is better than none."""
+        if self.made is None and self.make is not None:
+            try:
+                workbook = self.make(connection, self.hospital, self.now)
+            except CardUsageError as problem:
+                log.warning("%s: no workbook of missing codes: %s", self.hospital.id, problem)
+                workbook = None
+            self.made = () if workbook is None else (workbook,)
+        return self.made or ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Audience:
-    """Who is notified of one hospital's incidents, in which language unless a route has its own."""
+    """Who is notified of one hospital's incidents, in which language unless a route has its own.
+
+    `formerly`: channels outside these routes, which hear only that something they were told of is over. `attached`:
+    what goes with messages about missing codes.
+    """
 
     origin: Origin
     routes: Sequence[Route]
     settings: Alerts
     language: Language
+    formerly: Sequence[Route] = ()
+    attached: Callable[[Connection], tuple[File, ...]] = lambda _: ()
 
 
 def _update(
@@ -153,8 +194,11 @@ def _update(
         notified = incident_store.notified_states(connection, ids) if incidents else {}
         messages = 0
         for route in audience.routes if incidents else ():
-            of_channel = {key[0]: state for key, state in notified.items() if key[1] == route.channel}
-            messages += _Channel(connection, audience, route, now).notify(incidents, of_channel)
+            messages += _Channel(connection, audience, route, now).notify(incidents, _of_channel(notified, route))
+        # The team heard of it while the hospital's file, which names its routes, could not be read.
+        closed = [incident for incident in incidents if not incident.is_open]
+        for route in audience.formerly if closed else ():
+            messages += _Channel(connection, audience, route, now).notify(closed, _of_channel(notified, route))
     kinds = [change.kind for change in changes]
     return SweepResult(
         opened=kinds.count("opened"),
@@ -164,6 +208,11 @@ def _update(
         open=sum(incident.is_open for incident in incidents),
         messages=messages,
     )
+
+
+def _of_channel(notified: Mapping[tuple[int, str], NotifiedState], route: Route) -> dict[int, NotifiedState]:
+    """What one channel was last notified of, by incident."""
+    return {incident: state for (incident, name), state in notified.items() if name == route.channel}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +239,8 @@ class _Channel:
                 if is_routed(self.route, incident) and (incident.closed_at is None or incident.closed_at > since)
             ]
             if listed:
-                self._enqueue(digest(origin, listed, self.language, self.now), DIGEST, listed)
+                listed_as = [Notice("opened", incident) for incident in listed]
+                self._enqueue(digest(origin, listed, self.language, self.now), DIGEST, listed_as)
                 notified = {
                     incident.id: NotifiedState(incident.version, not incident.is_open, self.now)
                     for incident in listed
@@ -200,14 +250,24 @@ class _Channel:
         due = notices(self.route, self.audience.settings, incidents, notified, self.now)
         for cause, of_cause in due.items():
             text = message(origin, of_cause, self.language, self.now)
-            self._enqueue(text, cause, [notice.incident for notice in of_cause])
+            self._enqueue(text, cause, of_cause)
             messages += 1
         return messages
 
-    def _enqueue(self, content: Message, topic: str, incidents: Sequence[Incident]) -> None:
-        subject, text, html = content
+    def _enqueue(self, content: Message, topic: str, of_topic: Sequence[Notice]) -> None:
         hospital, name = self.audience.origin.hospital, self.route.channel
-        outbox.enqueue(self.connection, name, subject, text, html, now=self.now, hospital=hospital, topic=topic)
+        incidents = [notice.incident for notice in of_topic]
+        gaps = any(incident.is_open and CAUSES[topic].brings == "gaps" for incident in incidents if topic in CAUSES)
+        outbox.enqueue(
+            self.connection,
+            name,
+            *content,
+            self.audience.attached(self.connection) if gaps else (),
+            fields=fields(self.audience.origin, topic, of_topic),
+            now=self.now,
+            hospital=hospital,
+            topic=topic,
+        )
         incident_store.save_notified(self.connection, name, incidents, self.now)
 
     def _digest_is_due(self) -> bool:

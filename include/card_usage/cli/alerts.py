@@ -42,6 +42,11 @@ def _incidents(invocation: Invocation) -> Result:
         for channel in channels
         if channel.down_since is not None
     ]
+    lines += [
+        f"channel {channel.name}: refused by {channel.problem}"
+        for channel in channels
+        if channel.down_since is None and channel.problem
+    ]
     return Result(settled=settled, text="\n".join(lines) or "no incident")
 
 
@@ -69,16 +74,24 @@ def _iso(value: object) -> str:
 def _send(invocation: Invocation) -> Result:
     """Update the incidents of every hospital, then send due messages. Exit code 1 if a channel is down."""
     from card_usage.alerts.sweep import Team, sweep_all
+    from card_usage.code_mapping.workbench import gaps_workbook
     from card_usage.notifications.dispatch import dispatch
 
     settings = invocation.settings
     with invocation.ledger() as ledger:
-        swept = sweep_all(ledger, settings.hospitals, Team.of(settings), now=invocation.now)
+        swept = sweep_all(
+            ledger,
+            settings.hospitals,
+            Team.of(settings),
+            now=invocation.now,
+            gaps_workbook=gaps_workbook(settings),
+        )
         dispatched = dispatch(ledger, invocation.connection_of, now=invocation.now)
     lines = [
         f"incidents: {', '.join(f'{count} {name}' for name, count in swept.summary().items())}",
         f"messages: {dispatched.sent} sent, {dispatched.failed} tries failed, {dispatched.expired} expired",
         *(f"{channel}: {problem}" for channel, problem in dispatched.down.items()),
+        *(f"{channel}: sent, but refused by {mailboxes}" for channel, mailboxes in dispatched.dead.items()),
     ]
     return Result(settled=not dispatched.down, text="\n".join(lines))
 
@@ -101,12 +114,19 @@ def _test(invocation: Invocation) -> Result:
     for route in routes:
         message = test_message(origin, route.channel, route.language or hospital.report.language)
         try:
-            send(invocation.connection_of(route.channel), *message)
+            receipt = send(invocation.connection_of(route.channel), *message)
         except CardUsageError as problem:
             settled = False
             lines.append(f"{route.channel}: FAILED: {problem}")
         else:
-            lines.append(f"{route.channel}: sent; look whether it arrived")
+            if receipt.refused or receipt.later:
+                settled = False
+                answers = "; ".join(
+                    f"{name}: {answer}" for name, answer in {**receipt.refused, **receipt.later}.items()
+                )
+                lines.append(f"{route.channel}: sent to some; refused by {answers}")
+            else:
+                lines.append(f"{route.channel}: sent; look whether it arrived")
     return Result(settled=settled, text="\n".join(lines))
 
 

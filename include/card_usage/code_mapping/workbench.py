@@ -7,22 +7,28 @@ reading the HIS. Stopped half way it may be repeated: rows that are there are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from card_usage.alerts.situation import REACH
 from card_usage.code_mapping.gaps import Gap, gaps
 from card_usage.code_mapping.proposal import Proposal, from_csv, from_lines
 from card_usage.code_mapping.release import ReleaseResult, release
 from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap_row
+from card_usage.config.hospital import Hospital
+from card_usage.config.settings import Settings
 from card_usage.context import Context
 from card_usage.ledger import counts
+from card_usage.notifications.attachments import File
 from card_usage.standard.aliases import AliasChange, Choice, alias_changes, load_aliases, with_choices, write_aliases
-from card_usage.standard.code_tables import fold
+from card_usage.standard.code_tables import fold, load_tables
 from card_usage.standard.rules import BY_ID
-from card_usage.windows import Window
+from card_usage.windows import Window, local
 from card_usage.words.catalogue import Words
 
 Suggested = list[tuple[Gap, tuple[Suggestion, ...]]]
@@ -35,6 +41,33 @@ def suggested(context: Context, window: Window) -> Suggested:
     with context.ledger.read() as connection:
         gaps_of_days = gaps(connection, context.hospital.id, window.days[0], window.days[-1])
     return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in gaps_of_days]
+
+
+MOST_ATTACHED: Final = 500
+"""Gaps in a workbook that goes with a message."""
+
+
+def gaps_workbook(settings: Settings) -> Callable[[Connection, Hospital, datetime], File | None]:
+    """Makes the workbook of a hospital's gaps that goes with the message about them, to be filled in and handed back.
+
+    It has the gaps of the days within REACH, as far back as a redelivery reaches.
+    """
+
+    def of_hospital(connection: Connection, hospital: Hospital, now: datetime) -> File | None:
+        from card_usage.code_mapping.workbook import workbook
+
+        last = local(now).date()
+        first = last - REACH
+        waiting = gaps(connection, hospital.id, first, last)[:MOST_ATTACHED]
+        if not waiting:
+            return None
+        tables = load_tables(settings.code_tables)
+        suggester = Suggester(settings.aliases, hospital.id, tables, settings.code_tables)
+        with_suggestions = [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in waiting]
+        content = workbook(hospital, f"{first}..{last}", with_suggestions, tables)
+        return File(f"{hospital.id}-codes-{last}.xlsx", content)
+
+    return of_hospital
 
 
 def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]]:

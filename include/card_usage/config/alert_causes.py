@@ -41,7 +41,8 @@ class Cause:
 
     `part`: what its parts are (feeds, days, codes; "" for none). `closes_after`: how long the condition must be absent
     before the incident closes. `explained_by`: causes that bring it about; while one of them is open, no incident of
-    this cause is opened.
+    this cause is opened. `resolved_in`: "form" if a person decides in a form of Airflow. `brings`: "gaps" if its
+    message brings the workbook of missing codes, to be filled in.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Cause:
     listing: Listing = ""
     part: str = ""
     closes_after: timedelta = AT_ONCE
+    resolved_in: Literal["", "form"] = ""
+    brings: Literal["", "gaps"] = ""
     explained_by: tuple[str, ...] = ()
 
 
@@ -118,6 +121,7 @@ _DECLARED: Final = (
     ),
     Cause(
         name="gate_held",
+        resolved_in="form",
         owner="his",
         part="day",
         title=("质检未放行，等待人工决定", "Held by the quality gate"),
@@ -139,8 +143,8 @@ _DECLARED: Final = (
         explained_by=("dag_failed",),
         title=("医院系统备库数据滞后", "The HIS replica is behind"),
         what=(
-            "{feeds}的数据只采到 {since}，已晚 {count} 小时",
-            "{feeds}: read up to {since} only, {count} hours late",
+            "{feeds}的数据只采到 {since}，已晚 {hours_of_count}",
+            "{feeds}: read up to {since} only, {hours_of_count} late",
         ),
         todo=(
             "请信息科检查备库同步是否中断、备库能否登录；恢复后流程自动补采，无需重跑",
@@ -159,9 +163,9 @@ _DECLARED: Final = (
         explained_by=("replica_late", "dag_failed"),
         title=("有时段的数据仍是暂定", "Windows that are still provisional"),
         what=(
-            "{feeds}在 {since} 之前的数据采集时备库还不完整，{count} 小时后仍未重新核对",
+            "{feeds}在 {since} 之前的数据采集时备库还不完整，{hours_of_count}后仍未重新核对",
             (
-                "{feeds}: the replica was not complete up to {since} when it was read; {count} hours later not "
+                "{feeds}: the replica was not complete up to {since} when it was read; {hours_of_count} later not "
                 "counted again"
             ),
         ),
@@ -173,6 +177,7 @@ _DECLARED: Final = (
     ),
     Cause(
         name="unmapped_code",
+        brings="gaps",
         owner="mapping",
         part="code",
         title=("有本地代码未对照", "Local codes without a standard code"),
@@ -285,8 +290,8 @@ _DECLARED: Final = (
         explained_by=("misconfiguration", "token_contested", "quota_exhausted", "dag_failed", "replica_late"),
         title=("上报滞后", "Delivery is behind"),
         what=(
-            "{count} 笔已就绪的记录超过 {limit} 小时仍未报出，最早的已等 {hours} 小时",
-            "{count} records have been ready for more than {limit} hours, the oldest for {hours}",
+            "{count} 笔已就绪的记录超过 {limit} 小时仍未报出，最早的已等 {span}",
+            "{count} records have been ready for more than {limit} hours, the oldest for {span}",
         ),
         todo=(
             "看 deliver 任务最近一次日志：多为平台或外网不通；恢复后自动续报，不会重复",
@@ -334,14 +339,29 @@ _DECLARED: Final = (
         closes_after=SHORT_ABSENCE,
         title=("告警通道不通", "An alert channel is down"),
         what=(
-            "告警通道 {channel} 已有 {hours} 小时发不出消息，{count} 条排队等待",
-            "the channel {channel} has taken no message for {hours} hours, {count} wait",
+            "告警通道 {channel} 已有 {span}发不出消息，{count} 条排队等待",
+            "the channel {channel} has taken no message for {span}, {count} wait",
         ),
         todo=(
             "核对该连接的地址、密钥和外网；可用 python -m card_usage alerts test 逐个通道测试",
             "check that connection's address, key and network; python -m card_usage alerts test tries each channel",
         ),
         over=("告警通道已恢复，积压消息已补发", "it is back, what waited was sent"),
+    ),
+    Cause(
+        name="mailbox_refused",
+        owner="engineer",
+        part="mailbox",
+        title=("有收件地址被拒收", "A mailbox refuses our mail"),
+        what=(
+            "告警通道 {channel} 有 {count} 个收件地址被拒收：{reason}；其他人已收到",
+            "{count} mailboxes of the channel {channel} refuse its mail: {reason}; the others have it",
+        ),
+        todo=(
+            "核对该连接 extra 中的 to：改正或删去失效的地址",
+            "correct or remove the address in `to`, in the extra of that connection",
+        ),
+        over=("所有收件地址都能收到", "every mailbox takes the mail"),
     ),
 )
 

@@ -27,7 +27,8 @@ class ChannelKind:
     """A kind of channel.
 
     `plugin`: builds the Apprise plugin of a connection; None, or TypeError, ValueError or AppriseException if Apprise
-    does not accept it. `aliases`: other names of the connection type. `html`: whether it shows HTML. `title`
+    does not accept it. `aliases`: other names of the connection type. `html`: whether it shows HTML.
+    `fields_in_payload`: whether it carries a message's fields for programs. `title`
     and `fields`, by the name of a connection's field what it holds: for the documentation.
     """
 
@@ -35,6 +36,7 @@ class ChannelKind:
     plugin: Callable[[Connection], NotifyBase | None]
     aliases: tuple[str, ...] = ()
     html: bool = False
+    fields_in_payload: bool = False
     title: str = ""
     fields: Mapping[str, str]
 
@@ -122,13 +124,16 @@ def _mail(connection: Connection) -> NotifyBase | None:
         "mode": "insecure" if tls == "none" else tls,
     }
     parameters |= {name: str(extra[name]) for name in ("cc", "name") if extra.get(name)}
+    from card_usage.notifications.mail import Mail
+
     scheme = "mailto" if tls == "none" else "mailtos"
     server = f"{connection.host}:{connection.port or _PORTS[tls]}"
-    return _from_url(f"{scheme}://{_login(connection)}{server}?{urlencode(parameters)}")
+    parsed = Mail.parse_url(f"{scheme}://{_login(connection)}{server}?{urlencode(parameters)}")
+    return Mail(**parsed) if parsed else None
 
 
 def _webhook(connection: Connection) -> NotifyBase | None:
-    """Apprise's JSON notification: {"version", "title", "message", "attachments", "type"}, by POST."""
+    """Apprise's JSON notification by POST: {"version", "title", "message", "attachments", "type"} and the fields."""
     scheme, _, server = connection.base_url().partition("://")
     path = "" if connection.schema in ("", "http", "https") else f"/{connection.schema}"
     headers = connection.extra.get("headers") or {}
@@ -190,10 +195,11 @@ _DECLARED: Final = (
         name="webhook",
         plugin=_webhook,
         aliases=("http", "https"),
+        fields_in_payload=True,
         fields={
             "password": "basic authentication, with `login`",
             "host": "`https://host`, path in the schema",
-            "extra": '`headers`; gets `{"title", "message", "type", ...}`',
+            "extra": '`headers`; gets `{"title", "message", "severity", "cause", "hospital", "count", ...}`',
         },
     ),
     ChannelKind(name="apprise", plugin=_apprise, fields={"password": "any [Apprise](https://appriseit.com/) URL"}),

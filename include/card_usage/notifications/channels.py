@@ -7,38 +7,84 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from card_usage.config.connections import Connection
 from card_usage.errors import ChannelRefused
+from card_usage.notifications.attachments import Attachment
 from card_usage.notifications.channel_kinds import ChannelKind, bad_connection, kind_of
 
 if TYPE_CHECKING:
+    from apprise import AppriseAttachment
     from apprise.plugins import NotifyBase
 
 
+class Receipt(NamedTuple):
+    """What became of a message that a channel took: mailboxes that refused it for good, and those to try again."""
+
+    refused: Mapping[str, str] = MappingProxyType({})
+    later: Mapping[str, str] = MappingProxyType({})
+
+    def named(self) -> str:
+        """The mailboxes that refused, each with the server's answer."""
+        return "; ".join(f"{address}: {answer}" for address, answer in self.refused.items())
+
+
 def send(
-    connection: Connection, subject: str, text: str, html: str | None = None, attachments: Sequence[str] = ()
-) -> None:
-    """Send one message now. Raises BadConnection if the connection cannot be one, ChannelRefused if it is not taken."""
+    connection: Connection,
+    subject: str,
+    text: str,
+    html: str | None = None,
+    attachments: Sequence[Attachment] = (),
+    *,
+    fields: Mapping[str, object] = MappingProxyType({}),
+    only_to: Collection[str] = (),
+) -> Receipt:
+    """Send one message now. Raises BadConnection if the connection cannot be one, ChannelRefused if it is not taken.
+
+    `fields` go where a program reads them (webhook). `only_to`: of a mail, the recipients that still wait for it.
+    """
     import apprise
+
+    from card_usage.notifications.mail import Mail
 
     for chatty in ("httpx", "httpcore", "urllib3"):  # their debug lines quote the address
         logging.getLogger(chatty).setLevel(logging.WARNING)
     with _captured_logs() as captured:
         kind = kind_of(connection)
         plugin = _plugin(connection, kind)
+        if kind.fields_in_payload:
+            plugin.payload_extras = dict(fields)  # type: ignore[attr-defined]
+        if isinstance(plugin, Mail):
+            plugin.only_to = only_to
         as_html = bool(html) and kind.html
         taken = plugin.notify(
             title=subject,
             body=html if as_html else text,
             body_format=apprise.NotifyFormat.HTML if as_html else apprise.NotifyFormat.TEXT,
-            attach=apprise.AppriseAttachment(list(attachments)) if attachments and plugin.attachment_support else None,
+            attach=_attached(attachments) if attachments and plugin.attachment_support else None,
         )
     if not taken:
         reason = getattr(plugin, "problem", "") or "; ".join(captured.messages) or "no reason given"
         raise ChannelRefused(channel=connection.conn_id, reason=reason[:200])
+    return Receipt(plugin.refused, plugin.later) if isinstance(plugin, Mail) else Receipt()
+
+
+def _attached(attachments: Sequence[Attachment]) -> AppriseAttachment:
+    """As Apprise takes them: files by their path, and contents from memory."""
+    import apprise
+    from apprise.attachment.memory import AttachMemory
+
+    attached = apprise.AppriseAttachment()
+    for attachment in attachments:
+        if isinstance(attachment, str):
+            attached.add(attachment)
+        else:
+            named = {"name": attachment.name, "mimetype": attachment.mimetype}
+            attached.add(AttachMemory(content=attachment.content, **named))  # type: ignore[no-untyped-call]
+    return attached
 
 
 def _plugin(connection: Connection, kind: ChannelKind) -> NotifyBase:

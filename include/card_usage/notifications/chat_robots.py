@@ -60,12 +60,13 @@ class ChatRobot:
             address = address.copy_with(scheme=gateway.scheme, host=gateway.host, port=gateway.port, path=path)
         try:
             response = httpx.post(address.copy_merge_params(params or {}), json=payload, timeout=TIMEOUT)
-            body = response.json() if response.is_success else {}
         except httpx.HTTPError as error:
             self.problem = type(error).__name__
             return False
+        try:
+            body = response.json()
         except ValueError:
-            self.problem = "the answer is no JSON"
+            self.problem = f"HTTP {response.status_code}, the answer is no JSON"
             return False
         code = next((body[name] for name in self.codes if name in body), None) if isinstance(body, dict) else None
         if response.is_success and code == 0:

@@ -11,8 +11,9 @@ waiting --nobody took it in time--> expired      both are kept for KEEP, then re
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, select, update
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, literal, or_, sel
 from card_usage.ledger.holds import EVERYONE
 from card_usage.ledger.schema import WAITING, channel, outbox
 from card_usage.ledger.upsert import insert_into
+from card_usage.notifications.attachments import Attachment, from_json, to_json
 
 LIFE: Final = timedelta(days=3)
 """How long a message waits for a channel that is down."""
@@ -31,7 +33,8 @@ LONGEST_PAUSE: Final = timedelta(minutes=30)
 
 
 class QueuedMessage(NamedTuple):
-    """A message that is due. `text` is Markdown that reads well as it is; `attachments` are paths."""
+    """A message that is due. `text` is Markdown that reads well as it is; `fields`: the same for programs.
+    `only_to`: the mailboxes that an earlier try left over; none: all."""
 
     id: int
     hospital: str
@@ -39,12 +42,17 @@ class QueuedMessage(NamedTuple):
     subject: str
     text: str
     html: str | None
-    attachments: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
     attempts: int
+    fields: Mapping[str, object]
+    only_to: tuple[str, ...]
 
 
 class ChannelState(NamedTuple):
-    """The state of a channel. `waiting`: messages in its queue."""
+    """The state of a channel. `waiting`: messages in its queue.
+
+    `problem`: why it is down; of one that is not, the mailboxes that refused the last message, which others took.
+    """
 
     name: str
     waiting: int
@@ -65,8 +73,9 @@ def enqueue(
     subject: str,
     text: str,
     html: str | None = None,
-    attachments: Sequence[str] = (),
+    attachments: Sequence[Attachment] = (),
     *,
+    fields: Mapping[str, object] = MappingProxyType({}),
     now: datetime,
     hospital: str = EVERYONE,
     topic: str = "",
@@ -74,7 +83,8 @@ def enqueue(
 ) -> int:
     """Put a message into the queue of the channel `name`; returns its id. Committed with the caller's transaction.
 
-    `html` and `attachments` go where the channel can carry them (mail); everywhere else `text` says it all.
+    `html` and `attachments` go where the channel can carry them (mail), `fields` where a program reads them (webhook);
+    everywhere else `text` says it all.
     """
     values = {
         "hospital": hospital,
@@ -83,7 +93,8 @@ def enqueue(
         "subject": subject[:200],
         "text": text,
         "html": html,
-        "attachments": json.dumps(list(attachments)),
+        "attachments": to_json(attachments),
+        "fields": json.dumps(dict(fields), ensure_ascii=False),
         "created_at": now,
         "next_try_at": now,
         "expires_at": now + life,
@@ -115,7 +126,7 @@ def lease(connection: Connection, name: str, now: datetime) -> bool:
 
 def due_messages(connection: Connection, name: str, now: datetime, most: int) -> list[QueuedMessage]:
     """What the channel has to send now, oldest first."""
-    columns = ("id", "hospital", "topic", "subject", "text", "html", "attachments", "attempts")
+    columns = ("id", "hospital", "topic", "subject", "text", "html", "attachments", "attempts", "fields", "only_to")
     query = (
         select(*(outbox.c[column] for column in columns))
         .where(WAITING, outbox.c.channel == name, outbox.c.next_try_at <= now)
@@ -123,16 +134,39 @@ def due_messages(connection: Connection, name: str, now: datetime, most: int) ->
         .limit(most)
     )
     return [
-        QueuedMessage(**{**row, "attachments": tuple(json.loads(row["attachments"]))})
+        QueuedMessage(
+            **{
+                **row,
+                "attachments": from_json(row["attachments"]),
+                "fields": json.loads(row["fields"] or "{}"),
+                "only_to": tuple(json.loads(row["only_to"] or "[]")),
+            }
+        )
         for row in connection.execute(query).mappings()
     ]
 
 
-def mark_sent(connection: Connection, message_id: int, name: str, now: datetime) -> None:
-    """The channel took the message, so it is not down."""
-    values = {"status": "sent", "attempts": outbox.c.attempts + 1, "ended_at": now}
-    connection.execute(update(outbox).where(outbox.c.id == message_id, WAITING).values(values))
-    working = {"failures": 0, "problem": None, "down_since": None, "next_try_at": None, "last_sent_at": now}
+def mark_sent(
+    connection: Connection,
+    message: QueuedMessage,
+    name: str,
+    now: datetime,
+    *,
+    refused: str = "",
+    later: Sequence[str] = (),
+) -> None:
+    """The channel took the message, so it is not down.
+
+    `refused`: mailboxes that refused it for good. `later`: mailboxes that it is sent to again, and to no other.
+    """
+    again = {"only_to": json.dumps(list(later)), "next_try_at": now + pause(message.attempts + 1)}
+    values: dict[str, object] = again if later else {"status": "sent", "ended_at": now}
+    values["attempts"] = outbox.c.attempts + 1
+    connection.execute(update(outbox).where(outbox.c.id == message.id, WAITING).values(values))
+    working: dict[str, object] = {"failures": 0, "down_since": None, "next_try_at": None, "last_sent_at": now}
+    # What went to some mailboxes only says nothing about the others.
+    if refused or not message.only_to:
+        working["problem"] = refused[:200] or None
     connection.execute(update(channel).where(channel.c.name == name).values(working))
 
 

@@ -33,8 +33,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "alerts.more": ("等 {n} 项", "and {n} more"),
     "alerts.fleet": ("全部医院", "All hospitals"),
     "alerts.all_feeds": ("全部业务", "all feeds"),
+    "alerts.hours": ("{n} 小时", "{n} hours"),
+    "alerts.days": ("{n} 天", "{n} days"),
     "alerts.blank": ("（空白）", "(blank)"),
     "alerts.records": ("{n} 笔", "{n} records"),
+    "alerts.broken_rule": ("“{rule}” {n} 笔不满足", "'{rule}': {n} records break it"),
     "alerts.usual": ("{found} 笔，平时 {usual} 笔", "{found}, usually {usual}"),
     "alerts.and_days": ("等", "and more"),
     # --- digest

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from card_usage.alerts.detection import detect_in_fleet
 from card_usage.config.connections import Connection
 from card_usage.errors import BadConnection, ChannelRefused, MissingSetting
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import outbox as outbox_table
 from card_usage.notifications import outbox
+from card_usage.notifications.attachments import File
 from card_usage.notifications.channel_kinds import KINDS
 from card_usage.notifications.channels import send
 from card_usage.notifications.chat_robots import cut
@@ -147,6 +151,110 @@ def test_a_text_is_cut_to_bytes_and_never_within_a_character(text: str, most: in
     short = cut(text, most)
     assert len(short.encode()) <= most
     assert short == text if len(text.encode()) <= most else short.endswith("……")
+
+
+PEOPLE = ["it@hospital.example", "left@hospital.example", "head@hospital.example"]
+
+
+def test_one_dead_mailbox_of_three_is_named_and_the_others_have_the_mail_once(ledger: Ledger, box: Mailbox) -> None:
+    box.dead["left@hospital.example"] = "550 5.1.1 no such user"
+    fill(ledger, "mail", "mail")
+    connection_of = {"mail": mail(box, to=PEOPLE)}.__getitem__
+    for minute in range(0, 180, 5):
+        posted = dispatch(ledger, connection_of, now=NOW + timedelta(minutes=minute))
+        if not minute:
+            assert (posted.sent, posted.failed, posted.down) == (2, 0, {})
+            assert posted.dead == {"mail": "left@hospital.example: 550 5.1.1 no such user"}
+    assert [message["to"] for message in box.mails] == [PEOPLE[0], PEOPLE[2]] * 2
+    assert set(statuses(ledger)) == {"sent"}
+    with ledger.read() as connection:
+        (state,) = outbox.channel_states(connection)
+        (condition,) = [one for one in detect_in_fleet(connection, NOW) if one.cause == "mailbox_refused"]
+    assert (state.down_since, state.problem) == (None, "left@hospital.example: 550 5.1.1 no such user")
+    assert (condition.count, condition.parts) == (1, ("left@hospital.example",))
+    # The address is corrected: the next mail ends it.
+    fill(ledger, "mail")
+    dispatch(ledger, {"mail": mail(box, to=PEOPLE[:1])}.__getitem__, now=NOW + timedelta(hours=4))
+    with ledger.read() as connection:
+        assert not [one for one in detect_in_fleet(connection, NOW) if one.cause == "mailbox_refused"]
+
+
+def test_a_mailbox_that_is_busy_gets_the_mail_later_and_no_other_again(ledger: Ledger, box: Mailbox) -> None:
+    box.dead["left@hospital.example"] = "450 4.2.1 try again later"
+    fill(ledger, "mail")
+    connection_of = {"mail": mail(box, to=PEOPLE)}.__getitem__
+    for minute in (0, 1, 2, 3):
+        assert dispatch(ledger, connection_of, now=NOW + timedelta(minutes=minute)).down == {}
+    assert statuses(ledger) == ["waiting"]
+    box.dead.clear()
+    dispatch(ledger, connection_of, now=NOW + timedelta(minutes=60))
+    assert [message["to"] for message in box.mails] == [PEOPLE[0], PEOPLE[2], PEOPLE[1]]
+    assert statuses(ledger) == ["sent"]
+
+
+def test_every_mailbox_dead_is_a_refusal_that_names_them(box: Mailbox) -> None:
+    box.dead = dict.fromkeys(PEOPLE, "550 no such user")
+    with pytest.raises(ChannelRefused, match=r"no mailbox took it: it@hospital\.example: 550 no such user; left@"):
+        send(mail(box, to=PEOPLE), "t", "b")
+
+
+@pytest.mark.parametrize(
+    ("sender", "login", "says"),
+    [
+        ("", True, r"login refused: 535 .*授权码"),
+        ("501 mail from address must be same as authorization user", False, r"sender refused: 501 mail from .*`from`"),
+        ("530 authentication required", False, r"login refused: 530 .*授权码"),
+        ("553 sender rejected", False, r"sender refused: 553"),
+    ],
+)
+def test_a_refused_login_or_sender_is_said_to_be_one(box: Mailbox, sender: str, login: bool, says: str) -> None:
+    box.sender = sender
+    connection = mail(box)
+    if login:
+        connection = replace(connection, login="alerts@isv.example", password="wrong-sEcReT")
+    with pytest.raises(ChannelRefused, match=says) as refused:
+        send(connection, "t", "b")
+    assert "reached" not in str(refused.value)
+    assert "sEcReT" not in str(refused.value)
+
+
+def test_a_right_login_is_taken_and_a_server_that_is_not_there_cannot_be_reached(box: Mailbox) -> None:
+    send(replace(mail(box), login="alerts@isv.example", password="right"), "t", "b")
+    assert len(box.mails) == 1
+    with pytest.raises(ChannelRefused, match=r"the server cannot be reached \(Connection refused\)"):
+        send(replace(mail(box), port=1), "t", "b")
+
+
+def test_a_refusal_with_a_status_of_its_own_keeps_code_and_text(hook: Webhook) -> None:
+    hook.status, hook.answer = 400, {"code": 19024, "msg": "Key Words Not Found"}
+    with pytest.raises(ChannelRefused, match=r"HTTP 400, code 19024: Key Words Not Found"):
+        send(robot("feishu", hook), "t", "b")
+
+
+def test_a_webhook_gets_the_fields_and_a_file_that_stands_in_the_ledger(ledger: Ledger, hook: Webhook) -> None:
+    fields = {"severity": "critical", "count": 12, "incidents": [{"cause": "unmapped_code", "count": 12}]}
+    with ledger.write() as connection:
+        outbox.enqueue(
+            connection,
+            "hook",
+            "t",
+            "b",
+            None,
+            [File("codes.xlsx", b"\x00PK")],
+            fields=fields,
+            now=NOW,
+            hospital="demo",
+            topic="unmapped_code",
+        )
+    webhook = Connection(conn_id="hook", conn_type="webhook", host=hook.url)
+    assert dispatch(ledger, {"hook": webhook}.__getitem__, now=NOW).sent == 1
+    ((_, payload),) = hook.posts
+    assert payload["hospital"] == "demo"
+    assert payload["cause"] == "unmapped_code"
+    assert {name: payload[name] for name in fields} == fields
+    assert [(one["filename"], base64.b64decode(one["base64"])) for one in payload["attachments"]] == [
+        ("codes.xlsx", b"\x00PK")
+    ]
 
 
 # -- the outbox -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Channels: those that have taken no message for some time."""
+"""Channels: those that have taken no message for some time, and mailboxes that refuse what others take."""
 
 from __future__ import annotations
 
@@ -29,4 +29,19 @@ def _channel_down(connection: Connection, now: datetime) -> Iterator[Condition]:
             )
 
 
-FLEET_DETECTORS = (_channel_down,)
+def _mailbox_refused(connection: Connection, now: datetime) -> Iterator[Condition]:
+    for channel in outbox.channel_states(connection):
+        if channel.down_since is None and channel.problem and channel.last_sent_at is not None:
+            mailboxes = tuple(part.partition(":")[0] for part in channel.problem.split("; "))
+            yield Condition(
+                cause="mailbox_refused",
+                detail=channel.name,
+                severity="warning",
+                count=len(mailboxes),
+                since=channel.last_sent_at,
+                parts=mailboxes,
+                facts={"channel": channel.name, "reason": channel.problem},
+            )
+
+
+FLEET_DETECTORS = (_channel_down, _mailbox_refused)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from card_usage.alerts.incidents import Condition, listed_days
-from card_usage.alerts.situation import Situation
+from card_usage.alerts.situation import QUARANTINED_SHARE, Situation
+from card_usage.ledger import counts
 from card_usage.quality.verdict_texts import reason_text
+from card_usage.quality.verdicts import StoredVerdict
+from card_usage.standard.rules import BY_ID
+from card_usage.words.catalogue import LANGUAGES, Language, Words
+
+_MOST_RULES: Final = 2
 
 
 def _gate_held(situation: Situation) -> Iterator[Condition]:
@@ -16,6 +24,10 @@ def _gate_held(situation: Situation) -> Iterator[Condition]:
     days = sorted({stored.window.day for stored in held}, reverse=True)
     worst = max(held, key=lambda stored: (stored.level == "stop", stored.verdict.events))
     reasons = worst.verdict.withholding[:3]
+    texts = {language: [reason_text(reason, language) for reason in reasons] for language in LANGUAGES}
+    if any(reason.code == QUARANTINED_SHARE for reason in reasons):
+        for language in LANGUAGES:
+            texts[language] += _causes(situation, worst, language)
     yield Condition(
         cause="gate_held",
         severity="critical" if any(stored.level == "stop" for stored in held) else "warning",
@@ -24,10 +36,25 @@ def _gate_held(situation: Situation) -> Iterator[Condition]:
         parts=tuple(map(str, days)),
         facts={
             "days": listed_days(days),
-            "reason": "；".join(reason_text(reason, "zh") for reason in reasons),
-            "reason_en": "; ".join(reason_text(reason, "en") for reason in reasons),
+            "reason": "；".join(texts["zh"]),
+            "reason_en": "; ".join(texts["en"]),
         },
     )
+
+
+def _causes(situation: Situation, stored: StoredVerdict, language: Language) -> list[str]:
+    """The required fields that are missing, by rule: this message is also the one about them."""
+    words = Words(language)
+    by_rule: Counter[str] = Counter()
+    for cause in counts.causes(
+        situation.connection, situation.hospital.id, stored.window.days[0], stored.window.days[-1]
+    ):
+        if cause.rule.endswith(".required"):
+            by_rule[cause.rule] += cause.events
+    return [
+        words("alerts.broken_rule", rule=BY_ID[rule].text(language), n=events)
+        for rule, events in by_rule.most_common(_MOST_RULES)
+    ]
 
 
 DETECTORS = (_gate_held,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, select
@@ -15,7 +15,9 @@ from card_usage.ledger.schema import event, finding
 
 LEAST_MISSING: Final = 20
 """Events without a field, of one feed and day, below which a share is not judged."""
-_NAMED: Final = 8
+CHECKED_WITHIN: Final = timedelta(minutes=30)
+"""After its staging a window is checked; until then nobody knows whether the gate will speak of it."""
+_NAMED: Final = 20
 
 
 class _UnmappedCode(NamedTuple):
@@ -75,6 +77,10 @@ class _Missing(NamedTuple):
 
 def _missing_field(situation: Situation) -> Iterator[Condition]:
     enough = [missing for missing in _missing_fields(situation) if missing.events >= LEAST_MISSING]
+    # One cause, one message: what the gate withheld a day for, its own message says.
+    told = situation.days_told_by_gate({missing.day for missing in enough})
+    checked_by = situation.now - CHECKED_WITHIN
+    enough = [missing for missing in enough if missing.day not in told and missing.since <= checked_by]
     volumes = situation.volumes({missing.day for missing in enough})
     rows = {(volume.feed, volume.day): volume.rows for volume in volumes}
     by_rule: dict[str, list[tuple[_Missing, float]]] = {}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from collections.abc import Iterator, Set
+from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import and_, func, select
 
 from card_usage.alerts.incidents import Condition
 from card_usage.alerts.situation import REACH, RECENT, Situation
-from card_usage.ledger.schema import feed_window
+from card_usage.ledger.schema import feed_window, window_profile
 from card_usage.quality.baseline import expected
 from card_usage.windows import DAY, HOUR, instant, local
 
@@ -107,8 +107,11 @@ def _volume_drop(situation: Situation) -> Iterator[Condition]:
         limit = max(limit, hospital.gate.holiday_drop)
     volumes = situation.volumes(frozenset((day, *similar, *ordinary)))
     drops: list[_Drop] = []
+    measured = _measured(situation, frozenset((day, *similar, *ordinary)))
     for feed in hospital.his.feeds:
         by_day = {volume.day: volume.rows for volume in volumes if volume.feed == feed}
+        if feed in measured and day in measured[feed]:
+            by_day |= measured[feed]
         usual = expected(*([by_day[past] for past in days if past in by_day] for days in (similar, ordinary)))
         if day not in by_day or usual is None:
             continue
@@ -129,6 +132,21 @@ def _volume_drop(situation: Situation) -> Iterator[Condition]:
                 "named": "\n".join(f"{drop.feed}\t{drop.rows}\t{drop.usual}" for drop in drops),
             },
         )
+
+
+def _measured(situation: Situation, days: Set[date]) -> dict[str, dict[date, int]]:
+    """By feed and day, the volume that the gate measured: what it says and what this says are one figure."""
+    of = window_profile.c
+    query = select(of["of"], of.start, of.end, of.amount).where(
+        of.hospital == situation.hospital.id,
+        of.measure == "volume",
+        of.start.in_([datetime.combine(day, time()) for day in days]),
+    )
+    measured: dict[str, dict[date, int]] = {}
+    for feed, start, end, events in situation.connection.execute(query):
+        if end - start == DAY:
+            measured.setdefault(feed, {})[start.date()] = events
+    return measured
 
 
 DETECTORS = (_replica_late, _provisional_window, _volume_drop)

@@ -16,6 +16,7 @@ from sqlalchemy import (
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 
 # `channel` is the id of an Airflow connection; `hospital` an id, or '*' for what concerns no one hospital.
+# `fields`: JSON for programs. `only_to`: JSON list of the mailboxes that still wait for it, if others have it.
 outbox = Table(
     "outbox",
     metadata,
@@ -33,6 +34,8 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_try_at", Instant, nullable=False),
     Column("ended_at", Instant),
+    Column("fields", Text),
+    Column("only_to", Text),
     CheckConstraint("status in ('waiting','sent','expired')", name="status"),
 )
 WAITING = text("status = 'waiting'")
