@@ -314,6 +314,7 @@ def test_the_check_runs_as_the_reader_and_shows_no_patient(his: Server, database
         else mysql(his, "check", user="card_usage_reader")
     )
     assert re.search(r"registration\W+9\W+6\W+1\b", said), said
+    assert re.search(r"admission\W+2\b", said), "two stays without a time"
     assert not re.search("甲|乙|QR1|11010", said)
     assert (
         len(
@@ -496,6 +497,7 @@ def test_the_check_of_every_release_counts_and_shows_no_patient(winning: SqlServ
     assert rows[2][1:3] == ("char", 16)
     assert ("registration", "09", 6, 1) in rows
     assert (1, 0, 0, 0) in rows, "rights"
+    assert ("admission", 2) in rows, "two stays without a time"
     assert not {"甲", "乙", "QR1", FIRST_ID} & {value for row in rows for value in row}
 
 

@@ -67,5 +67,10 @@ FROM (
     GROUP BY QR_CODE_TEXT
     HAVING COUNT(DISTINCT ID_NUMBER) > 1
 ) shared;
--- 7. 权限：只应有 SELECT (rights: SELECT and nothing else).
+-- 7. 任何时间窗都取不到的记录，应无结果 (uses whose time no window can hold: no rows; give them their time in the HIS).
+SELECT FEED, COUNT(*) AS OUTSIDE_EVERY_WINDOW
+FROM V_CARD_USE
+WHERE OCCURRED_AT IS NULL OR OCCURRED_AT < '2000-01-01' OR OCCURRED_AT >= '2100-01-01'
+GROUP BY FEED;
+-- 8. 权限：只应有 SELECT (rights: SELECT and nothing else).
 SHOW GRANTS;

@@ -66,7 +66,12 @@ FROM (
     GROUP BY QR_CODE_TEXT
     HAVING COUNT(DISTINCT ID_NUMBER) > 1
 ) shared;
--- 7. 权限：查询为真，其余为假 (rights: SELECT true, the others false).
+-- 7. 任何时间窗都取不到的记录，应无结果 (uses whose time no window can hold: no rows; give them their time in the HIS).
+SELECT FEED, COUNT(*) AS OUTSIDE_EVERY_WINDOW
+FROM V_CARD_USE
+WHERE OCCURRED_AT IS NULL OR OCCURRED_AT < '2000-01-01' OR OCCURRED_AT >= '2100-01-01'
+GROUP BY FEED;
+-- 8. 权限：查询为真，其余为假 (rights: SELECT true, the others false).
 SELECT has_table_privilege('v_card_use', 'SELECT') AS CAN_SELECT,
        has_table_privilege('v_card_use', 'INSERT') AS CAN_INSERT,
        has_table_privilege('v_card_use', 'UPDATE') AS CAN_UPDATE,

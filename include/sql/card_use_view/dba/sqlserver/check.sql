@@ -84,7 +84,13 @@ FROM (
     HAVING COUNT(DISTINCT ID_NUMBER) > 1
 ) shared;
 GO
--- 7. 权限：查询为 1，其余为 0 (rights: SELECT 1, the others 0).
+-- 7. 任何时间窗都取不到的记录，应无结果 (uses whose time no window can hold: no rows; give them their time in the HIS).
+SELECT FEED, COUNT(*) AS OUTSIDE_EVERY_WINDOW
+FROM dbo.V_CARD_USE
+WHERE OCCURRED_AT IS NULL OR OCCURRED_AT < '20000101' OR OCCURRED_AT >= '21000101'
+GROUP BY FEED;
+GO
+-- 8. 权限：查询为 1，其余为 0 (rights: SELECT 1, the others 0).
 SELECT HAS_PERMS_BY_NAME('dbo.V_CARD_USE', 'OBJECT', 'SELECT') AS CAN_SELECT,
        HAS_PERMS_BY_NAME('dbo.V_CARD_USE', 'OBJECT', 'INSERT') AS CAN_INSERT,
        HAS_PERMS_BY_NAME('dbo.V_CARD_USE', 'OBJECT', 'UPDATE') AS CAN_UPDATE,
