@@ -24,6 +24,7 @@ from card_usage.errors import (
     SourceDrift,
     SourceError,
     StatementError,
+    WorkbookUnreadable,
     WrongKey,
 )
 
@@ -33,6 +34,7 @@ NEEDS_SOMEBODY: Final = (
     NormalizeError,
     SourceDrift,
     StatementError,
+    WorkbookUnreadable,
     EvidenceBroken,
     LedgerBehind,
     LedgerReplaced,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,12 +17,13 @@ from card_usage.delivery.stopping import Stop, StopControl, StopReason
 from card_usage.delivery.transitions import Attempt, Settled
 from card_usage.delivery.workload import InFlight, Workload
 from card_usage.ledger.schema import SETTLED_STATES
-from card_usage.platform.outcome import UNAVAILABLE, Answer, Outcome, Reply, Step, settle
+from card_usage.platform.outcome import UNAVAILABLE, Answer, Outcome, Reply, Step, classify, settle
 
 log = logging.getLogger(__name__)
 
 BARRED_TRIES: Final = 3  # calls of one event that end in HTTP 3xx or 4xx before a person looks at it
 TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
+UNTIMELY_TRIES: Final = 4  # refusals of one event, over all runs, that its date may have caused before one is believed
 
 
 class AnswerHandler:
@@ -44,6 +46,7 @@ class AnswerHandler:
 
     def answered(self, event: InFlight, reply: Reply, at: datetime) -> None:
         """A call of the event, made at that instant, has ended."""
+        reply = _believed(event, reply)
         outcome = settle(event.earlier_answers, reply.answer)
         again = reply.answer in event.earlier_answers
         event.earlier_answers.append(reply.answer)
@@ -104,3 +107,15 @@ class AnswerHandler:
     def _settle(self, event: InFlight, status: str, due: datetime | None, code: int | None) -> None:
         self._outcomes.add(Settled(event.claimed, status, due, code, tuple(event.calls)))
         self._workload.flush_due.set()
+
+
+def _believed(event: InFlight, reply: Reply) -> Reply:
+    """The reply, as the refusal that it is once the event's date was blamed often enough.
+
+    A run doubts refusals as long as nothing was accepted in it; an event that no run will ever have accepted, alone
+    under a clock that stays wrong, would otherwise be tried for ever.
+    """
+    doubted = reply.answer is Answer.UNTIMELY and event.earlier_answers.count(Answer.UNTIMELY) >= UNTIMELY_TRIES
+    if not doubted or reply.result_code is None:
+        return reply
+    return replace(reply, answer=classify(reply.result_code))

@@ -10,6 +10,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "answer.busy": ("平台繁忙或出错", "platform busy or failing"),
     "answer.quota": ("调用限额用完", "quota used up"),
     "answer.throttled": ("请求过快", "too fast"),
+    "answer.untimely": ("请求时间与平台不符", "dated differently from the platform"),
     "answer.refused": ("拒收", "refused"),
     "answer.misconfigured": ("配置或授权有误", "misconfigured or not authorized"),
     "answer.unlisted": ("文档之外的返回码", "a code that the document lacks"),

@@ -174,6 +174,8 @@ def test_a_cause_is_added_by_its_declaration_and_its_detector() -> None:
         (detector,) = {path for path in naming if path.parent.name == "detectors"}
         # A file of a hospital that cannot be read has no situation to detect it in.
         besides = {package / "alerts" / "sweep.py"} if cause == "misconfiguration" else set()
+        if cause == "unconfirmed":  # a state of events has the same name, and notes on runs count by states
+            besides = {SHIPPED.parent / "plugins" / "card_usage_airflow" / "run_notes.py"}
         assert naming == {declared, detector} | besides, cause
 
 
