@@ -198,7 +198,7 @@ def test_a_his_that_lost_a_column_fails_before_anything_is_staged_and_names_it(f
         assert connection.scalar(text("select count(*) from event where hospital = 'old_hospital'")) == 0
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_a_failed_run_is_told_once(fleet: Any) -> None:
     """Of the hospitals whose runs failed above."""
     fleet.unpause("alert_card_usage")
@@ -212,7 +212,12 @@ def test_a_failed_run_is_told_once(fleet: Any) -> None:
     # Its sweep is made every five minutes.
     fleet.until(of_old_run, "the failed run is told", 400)
     assert len(of_old_run()) == 1
-    refused = [text for text in told() if "21006" in text]
+
+    def of_refused() -> list[str]:
+        return [text for text in told() if "21006" in text]
+
+    fleet.until(of_refused, "the refused hospital is told", 400)  # perhaps by the next sweep, on a busy machine
+    refused = of_refused()
     assert len(refused) == 1
     assert "已停止上报" in refused[0]
     with fleet.ledger.read() as connection:

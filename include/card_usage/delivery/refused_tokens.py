@@ -24,7 +24,7 @@ from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
 log = logging.getLogger(__name__)
 
 ASK_AFTER: Final = 2  # fresh tokens refused at once, in a row
-GIVE_UP_AFTER: Final = 5  # the same, where nobody can be asked and the hospital never had anything accepted
+GIVE_UP_AFTER: Final = 10  # the same, where nobody can be asked and the hospital never had anything accepted
 
 
 class RefusedTokens:

@@ -97,12 +97,12 @@ def test_a_wrong_hospital_id_is_found_out_by_asking_with_one_that_works() -> Non
     assert delivered.left == 100
 
 
-def test_a_wrong_hospital_id_alone_under_its_app_id_costs_five_tokens_and_accuses_nobody() -> None:
+def test_a_wrong_hospital_id_alone_under_its_app_id_costs_ten_tokens_and_accuses_nobody() -> None:
     platform = Choosy(set())
     delivered, placed = stage(platform, sibling_works=False)()
     assert delivered.stop is not None
-    assert "5 new appTokens in a row are refused at once for hospitalId main" in delivered.stop.detail
-    assert (platform.tokens, platform.probes) == (5, 0)
+    assert "10 new appTokens in a row are refused at once for hospitalId main" in delivered.stop.detail
+    assert (platform.tokens, platform.probes) == (10, 0)
     assert placed == ["misconfigured"]
 
 
