@@ -15,7 +15,7 @@ PYTEST := $(VENV)/python -m pytest --numprocesses $$(($(PROCESSORS) + 1)) --maxp
 # What says most in the shortest time: two tests in five, in less than a minute.
 FAST := tests/unit tests/golden $(addprefix tests/integration/,ledger platform platform_sandbox)
 
-.PHONY: help install install-dev demo test test-fast check lint types format docs docs-check lock services bench clean
+.PHONY: help install install-dev demo test test-fast test-upgrade check lint types format docs docs-check lock services bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ test: install-dev ## all tests, fast ones first (ARGS="-k name" narrows them)
 
 test-fast: install-dev ## the fast ones alone, in under a minute: units, the golden day, sandbox, platform client, ledger
 	@$(PYTEST) $(FAST) $(ARGS)
+
+test-upgrade: install-dev ## an installation of the last release survives the upgrade to this checkout (ten minutes)
+	@$(VENV)/python -m pytest tests/upgrade $(ARGS)
 
 check: lint types docs-check test ## what CI runs: format, lint, types, import contracts, docs, tests
 

@@ -36,14 +36,26 @@ RESTARTS = 5
 class Embedded:
     """Airflow at http://127.0.0.1:port with its home in `home` and logs of its components in `logs`.
 
-    `settings` are further environment variables for tasks: CARD_USAGE_*, AIRFLOW_CONN_*.
+    `settings` are further environment variables for tasks: CARD_USAGE_*, AIRFLOW_CONN_*. `root` and `programs`: another
+    checkout whose DAGs and plugins are run, and the folder of its environment's programs.
     """
 
-    def __init__(self, home: Path, *, port: int, logs: Path, settings: Mapping[str, str], workers: int = 3) -> None:
-        self.home, self.port, self.logs = home, port, logs
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int,
+        logs: Path,
+        settings: Mapping[str, str],
+        workers: int = 3,
+        root: Path = ROOT,
+        programs: Path = BIN,
+    ) -> None:
+        self.home, self.port, self.logs, self.programs = home, port, logs, programs
         self.url = f"http://127.0.0.1:{port}"
         self.password = secrets.token_urlsafe(6)
-        self.env = clean_environment() | _airflow_settings(home, port, workers) | dict(settings)
+        self.env = clean_environment() | _airflow_settings(home, port, workers, root, programs) | dict(settings)
+        self.components: dict[str, Child] = {}
         self._token = ""
 
     def migrate(self, children: Children) -> Child:
@@ -56,19 +68,18 @@ class Embedded:
             # Readers and the writer do not block each other then; the setting stays with the file.
             database.execute("PRAGMA journal_mode=WAL")
         database.close()
-        command: list[str | Path] = [BIN / "airflow", "db", "migrate"]
+        command: list[str | Path] = [self.programs / "airflow", "db", "migrate"]
         return children.start("airflow db migrate", command, env=self.env, log=self.logs / "airflow-migrate.log")
 
     def start(self, children: Children) -> None:
         """Start all components, again if one dies; returns when the REST API answers. Raises ChildFailed."""
-        started = {}
         for name in COMPONENTS:
             # Logs are read from the shared folder: nobody needs the log servers, whose ports are fixed.
             extra = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
             log = self.logs / f"airflow-{name}.log"
-            command: list[str | Path] = [BIN / "airflow", name, *extra]
-            started[name] = children.start(name, command, env=self.env, log=log, restarts=RESTARTS)
-        started["api-server"].wait_until(lambda: answers(self.port), seconds=120)
+            command: list[str | Path] = [self.programs / "airflow", name, *extra]
+            self.components[name] = children.start(name, command, env=self.env, log=log, restarts=RESTARTS)
+        self.components["api-server"].wait_until(lambda: answers(self.port), seconds=120)
 
     # -- REST ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +170,7 @@ class Embedded:
         patience = Patience()
         while True:
             log = self.logs / f"airflow-{words[0]}-{secrets.token_hex(4)}.log"
-            child = Child(f"airflow {' '.join(words)}", [BIN / "airflow", *words], env=self.env, log=log)
+            child = Child(f"airflow {' '.join(words)}", [self.programs / "airflow", *words], env=self.env, log=log)
             try:
                 return child.wait()
             except ChildFailed as failure:
@@ -185,11 +196,11 @@ class Patience:
         return True
 
 
-def _airflow_settings(home: Path, port: int, workers: int) -> dict[str, str]:
+def _airflow_settings(home: Path, port: int, workers: int, root: Path, programs: Path) -> dict[str, str]:
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     settings = {
-        "core.dags_folder": ROOT / "dags",
-        "core.plugins_folder": ROOT / "plugins",
+        "core.dags_folder": root / "dags",
+        "core.plugins_folder": root / "plugins",
         "core.load_examples": False,
         "core.executor": "LocalExecutor",
         "core.parallelism": workers,
@@ -214,7 +225,7 @@ def _airflow_settings(home: Path, port: int, workers: int) -> dict[str, str]:
         "usage_data_collection.enabled": False,
     }
     environment = {"AIRFLOW__" + name.replace(".", "__").upper(): str(value) for name, value in settings.items()}
-    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     # What Airflow's own parts deprecate of each other is of no use to whoever reads a task's log.
     quiet = "ignore::DeprecationWarning,ignore::UserWarning"
     return environment | {"AIRFLOW_HOME": str(home), "PATH": path, "TZ": "Asia/Shanghai", "PYTHONWARNINGS": quiet}

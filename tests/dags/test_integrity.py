@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from pydoc import locate
 
 import pendulum
 import pytest
@@ -22,6 +24,7 @@ from card_usage import errors
 from card_usage.windows import DAY, ZONE, local
 from card_usage_airflow.defaults import Tag, timetable
 from card_usage_airflow.retry_policy import RETRY_BY_MEANING
+from card_usage_airflow.sensors import ReplicaPassed
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSPITAL_FILE = ROOT / "include" / "hospitals" / "demo_hospital.toml"
@@ -257,6 +260,21 @@ def test_parsing_is_quick_and_loads_nothing_heavy(fleet: Path) -> None:
     assert sorted({name.partition(".")[0] for name in loaded} & heavy) == []
     assert [name for name in loaded if name.startswith(("card_usage.ledger", "card_usage.pipeline"))] == []
     assert took < 1.0, "processor seconds for 102 hospitals"
+
+
+def test_what_airflow_keeps_by_its_name_is_still_there() -> None:
+    """Of deferred runs, forms and deadlines that an upgrade finds open: docs/production.md, "What may be open"."""
+    kept = (
+        "card_usage_airflow.triggers.ReplicaPasses",
+        "card_usage_airflow.sensors.ReplicaPassed.resume",
+        "card_usage_airflow.approval.Approval.execute_complete",
+        "card_usage_airflow.alerting.look_now",
+        "card_usage_airflow.timetable.LocalIntervals",
+        "card_usage_airflow.links.ReportLink",
+    )
+    assert [name for name in kept if locate(name) is None] == []
+    resumed = inspect.signature(ReplicaPassed.resume).parameters
+    assert list(resumed) == ["self", "context", "event", "windows"]
 
 
 def test_airflow_loads_one_plugin_and_no_module_of_the_package_by_its_bare_name() -> None:

@@ -95,7 +95,7 @@ exit 1
 """
     )
     stub.chmod(0o755)
-    monkeypatch.setattr(embedded_airflow, "BIN", tmp_path)
+    monkeypatch.setattr(airflow, "programs", tmp_path)
     airflow.run("backfill", "create")
     assert (tmp_path / "tries").read_text() == "once\n" * 3
     with pytest.raises(embedded_airflow.ChildFailed, match="exit code 2") as caught:

@@ -109,7 +109,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 def test_tests_mirror_into_known_folders_only() -> None:
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in tracked("tests/*/*.py", "tests/*/**/*.py")}
     # tds is no folder of tests: the look-alike SQL Server that tests start.
-    assert folders <= {"unit", "golden", "dags", "integration", "simulation", "ui", "tds"}
+    assert folders <= {"unit", "golden", "dags", "integration", "simulation", "ui", "upgrade", "tds"}
 
 
 def test_the_version_of_the_project_heads_the_changelog_and_names_the_image() -> None:
