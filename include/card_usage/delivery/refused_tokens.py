@@ -58,6 +58,8 @@ class RefusedTokens:
         hospital_id = self._run.hospital.platform.hospital_id
         working = await self._run.executor.write(self._working)
         for other in working:
+            if self._stopping.holds_calls:
+                return  # paused or stopped meanwhile: this call counts as any other
             answer = await self._ask(token, self._run.siblings[other])
             if answer is Answer.TOKEN:
                 self._refused.clear()  # it was the token
