@@ -208,8 +208,8 @@ class Deliverer:
         """All tasks of the run, until the last is done."""
         workload = self._workload
         try:
-            await self._heartbeat.tick()
             await self._run.platform.read_clock()  # it dates the calls, and its day limits them
+            await self._heartbeat.tick()  # after it: a pause that came meanwhile must be seen before the first call
             due = (await self._feeder.backlog()).open
             async with asyncio.TaskGroup() as group:
                 heartbeat = group.create_task(self._heartbeat.run(began, due))
