@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--repeat",
         default="accepted",
         choices=REPEATS,
-        help="when a requestId is remembered: once accepted, or as soon as it is seen (default %(default)s)",
+        help="when a requestId is remembered: once accepted, or once seen by the interface or the gate (%(default)s)",
     )
     flags.add_argument(
         "--not-live", action="append", default=[], metavar="HOSPITAL", help="under the quota; repeatable"

@@ -17,6 +17,11 @@ SHARES: Final = (
     "html",
     "truncated",
     "wrong_request_id",
+    "gateway_403",
+    "gateway_429",
+    "gateway_503",
+    "lost",
+    "lost_503",
     "busy",
     "refuse",
     "slow",
@@ -42,10 +47,14 @@ class Faults:
     In the interface, after authentication:
       busy              one of -1, -2, 1, 10001, 10005, -10044, 20003; nothing accepted
       refuse            10042; nothing accepted (reports only)
+      lost              connection closed; nothing accepted
+      lost_503          HTTP 503; nothing accepted
     After the call was done, and accepted if it was right:
       drop_after        connection closed without an answer
       truncated         half of the answer
       wrong_request_id  the answer names another requestId
+      gateway_403, gateway_429, gateway_503
+                        that HTTP status, of a gateway in front
       slow              the answer comes slow_ms later
 
     latency_ms (+ up to jitter_ms) delays every answer. evict_every: after every so many authenticated reports of an
@@ -59,6 +68,11 @@ class Faults:
     html: float = 0.0
     truncated: float = 0.0
     wrong_request_id: float = 0.0
+    gateway_403: float = 0.0
+    gateway_429: float = 0.0
+    gateway_503: float = 0.0
+    lost: float = 0.0
+    lost_503: float = 0.0
     busy: float = 0.0
     refuse: float = 0.0
     slow: float = 0.0

@@ -28,6 +28,7 @@ GET_APP_TOKEN: Final = "getAppToken"
 REPORT_HIS_DATA: Final = "reportHISData"
 CONTENT_TYPE: Final = "application/json; charset=utf-8"
 
+_FAILS: Final = frozenset({"busy", "lost", "lost_503"})
 _SHANGHAI: Final = timedelta(hours=8)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -71,6 +72,7 @@ class Sandbox:
         self._hospitals = config.hospitals
         self._clock: Callable[[], datetime] = config.clock
         self._remember_seen = config.repeat == "seen"
+        self._remember_at_gate = config.repeat == "gate"
         self._day_start = self._day_end = datetime.min.replace(tzinfo=UTC)
         self._day = ""
         self.accepted = Accepted(Journal(config.state) if config.state else None)
@@ -79,6 +81,7 @@ class Sandbox:
             day = (datetime.fromisoformat(record.received_at) + _SHANGHAI).date().isoformat()
             self.calls[Tally(day, record.hospital_id, REPORT_HIS_DATA, 0)] += 1
             self._ids.setdefault(record.app_id, set()).add(record.request_id)
+            self._ids_at_gate.add(record.request_id)
             self._reload_quota(day, record.hospital_id)
 
     def _begin(self) -> None:
@@ -90,6 +93,7 @@ class Sandbox:
         self._tokens: dict[str, Token] = {}
         self._current: dict[str, str] = {}
         self._ids: dict[str, set[str]] = {app_id: set() for app_id in self._apps}
+        self._ids_at_gate: set[str] = set()
         self._reports: Counter[str] = Counter()
         self._second = 0
         self._this_second: Counter[str] = Counter()
@@ -106,7 +110,8 @@ class Sandbox:
     ) -> Answer:
         """The platform's answer to one call of getAppToken or reportHISData. Never raises for what a caller sent.
 
-        `body`: None if it was too long to read. `fault`: busy or refuse, to strike once the call reached the interface.
+        `body`: None if it was too long to read. `fault`: busy, lost or refuse, to strike once the call reached the
+        interface.
         """
         request_id = hospital_id = ""
         now = self._clock()
@@ -120,6 +125,8 @@ class Sandbox:
             request_id = rules.check_request_id(common)
             req = rules.part(document, "req", 10002)
             rules.check_common(common)
+            if self._remember_at_gate:
+                self._check_at_gate(request_id)
             app = self._app_by_id(req) if interface == GET_APP_TOKEN else self._app_by_token(common, now)
             self._check_signature(app, common, req)
             hospital_id = self._hospital(app, common)
@@ -197,7 +204,7 @@ class Sandbox:
 
     def _get_app_token(self, app: App, request_id: str, now: datetime, fault: str | None) -> dict[str, object]:
         ids = self._fresh(app, request_id)
-        if fault == "busy":
+        if fault in _FAILS:
             raise Refusal(self.dice.choose(BUSY))
         token = self._issue(app, now)
         ids.add(request_id)
@@ -212,7 +219,7 @@ class Sandbox:
             if self._reports[app.app_id] % every == 0:
                 self._evict(app, now)
         ids = self._fresh(app, request_id)
-        if fault == "busy":
+        if fault in _FAILS:
             raise Refusal(self.dice.choose(BUSY))
         if fault == "refuse":
             raise Refusal(10042)
@@ -247,6 +254,12 @@ class Sandbox:
         if self._remember_seen:
             ids.add(request_id)
         return ids
+
+    def _check_at_gate(self, request_id: str) -> None:
+        """Before it is known whose call it is: an id of any application."""
+        if request_id in self._ids_at_gate:
+            raise Refusal(10054)
+        self._ids_at_gate.add(request_id)
 
     def _issue(self, app: App, now: datetime) -> str:
         self._tokens.pop(self._current.get(app.app_id, ""), None)

@@ -31,6 +31,12 @@ _wire_log.addHandler(logging.NullHandler())
 _wire_log.propagate = False
 
 _HTML: Final = "text/html; charset=utf-8"
+_STATUSES: Final = {
+    "gateway_403": (403, "403 Forbidden"),
+    "gateway_429": (429, "429 Too Many Requests"),
+    "gateway_503": (503, "503 Service Unavailable"),
+    "lost_503": (503, "503 Service Unavailable"),
+}
 _PAGE: Final = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>\n"
 
 
@@ -104,8 +110,10 @@ class Desk:
             return self._page(200, "系统维护中")
         answer = sandbox.call(interface, body, request.headers.get("Content-Type", ""), fault)
         await asyncio.sleep(sandbox.dice.delay() + slow)
-        if fault == "drop_after":
+        if fault in ("drop_after", "lost"):
             return _dropped(request)
+        if fault in _STATUSES:
+            return self._page(*_STATUSES[fault])
         if fault == "wrong_request_id":
             answer = answer._replace(request_id=uuid.uuid4().hex.upper())
         answered = answer.encoded()

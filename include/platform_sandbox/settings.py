@@ -9,7 +9,7 @@ from pathlib import Path
 from platform_sandbox.faults import Faults, SandboxError
 
 PROFILES = ("v2.1", "current")
-REPEATS = ("accepted", "seen")
+REPEATS = ("accepted", "seen", "gate")
 
 __all__ = ["PROFILES", "REPEATS", "App", "Config", "SandboxError", "SettingError", "utc_now"]
 
@@ -53,7 +53,8 @@ class Config:
     """Everything that a sandbox is told once.
 
     profile      v2.1 or current (newer copies of the document: cardCostTypes and hospitalCode)
-    repeat       accepted: a requestId is remembered once accepted; seen: as soon as it reached the interface
+    repeat       accepted: a requestId is remembered once accepted; seen: as soon as it reached the interface; gate: as
+                 soon as it can be read, whatever the gate (token, signature, rate, quota) says
     not_live     hospitals with a quota of `quota` calls a day (Asia/Shanghai) and interface (3.1.1)
     token_life   seconds (3.2.1)
     rate_limit   calls a second and application, counted by the clock's second; 0: none
@@ -84,7 +85,7 @@ class Config:
         if self.profile not in PROFILES:
             raise SettingError(f"profile is {' or '.join(PROFILES)}, not {self.profile!r}")
         if self.repeat not in REPEATS:
-            raise SettingError(f"repeat is {' or '.join(REPEATS)}, not {self.repeat!r}")
+            raise SettingError(f"repeat is {', '.join(REPEATS[:-1])} or {REPEATS[-1]}, not {self.repeat!r}")
         strangers = sorted(self.not_live - self.hospitals)
         if strangers:
             raise SettingError(f"not live, but bound to no app: {', '.join(strangers)}")

@@ -68,6 +68,33 @@ def test_a_page_instead_of_an_answer_means_that_nothing_was_done(
     assert caller.report("R1") == 0
 
 
+@pytest.mark.parametrize(("fault", "status"), [("gateway_403", 403), ("gateway_429", 429), ("gateway_503", 503)])
+def test_a_gateway_answers_by_a_mere_status_though_the_event_was_accepted(
+    sandbox: RunningSandbox, caller: Caller, fault: str, status: int
+) -> None:
+    sandbox.faults(**{fault: 1.0})
+    assert caller.send("R1").status_code == status
+    assert caller.send("R2", name="").status_code == status
+    sandbox.calm()
+    assert [record.request_id for record in sandbox.accepted()] == ["R1"]
+    assert caller.report("R1") == 10054
+    assert caller.report("R2") == 0
+
+
+@pytest.mark.parametrize(("repeat", "again"), [("accepted", 0), ("seen", 10054), ("gate", 10054)])
+def test_what_is_lost_before_it_is_accepted_was_seen_all_the_same(repeat: str, again: int) -> None:
+    with platform_sandbox.serve(Config(repeat=repeat)) as sandbox, Caller(sandbox.url) as caller:
+        sandbox.faults(lost=1.0)
+        with pytest.raises(LOST):
+            caller.send("R1")
+        sandbox.faults(lost=0.0, lost_503=1.0)
+        assert caller.send("R2").status_code == 503
+        sandbox.calm()
+        assert sandbox.accepted() == []
+        assert struck(sandbox) == {"lost": 1, "lost_503": 1}
+        assert [caller.report("R1"), caller.report("R2")] == [again, again]
+
+
 def test_a_truncated_answer_is_no_json_though_the_event_was_accepted(sandbox: RunningSandbox, caller: Caller) -> None:
     sandbox.faults(truncated=1.0)
     response = caller.send("R1")

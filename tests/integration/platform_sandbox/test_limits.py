@@ -55,6 +55,14 @@ def test_a_call_that_did_not_pass_the_gate_was_never_seen() -> None:
         assert isv.report("R2") == 0
 
 
+def test_a_gate_that_remembers_ids_says_10054_even_to_a_call_that_it_turned_away() -> None:
+    with serving(repeat="gate") as sandbox, Caller(sandbox.url) as isv:
+        assert [isv.report("R1", common={"appToken": "x"}), isv.report("R1")] == [21004, 10054]
+        assert [isv.report("R2", common={"sign": "x"}), isv.report("R2")] == [21006, 10054]
+        assert [isv.report("R3"), isv.report("R3"), isv.report("R4")] == [0, 10054, 0]
+        assert [record.request_id for record in sandbox.accepted()] == ["R3", "R4"]
+
+
 def test_the_request_id_of_a_token_call_is_remembered_too() -> None:
     with serving() as sandbox, Caller(sandbox.url) as isv:
         codes = [isv.get_token({"requestId": "T1"})["commonOut"]["resultCode"] for _ in range(2)]
