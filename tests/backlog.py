@@ -28,7 +28,7 @@ from card_usage.staging.intake import take_in
 from card_usage.standard.aliases import load_aliases
 from card_usage.standard.code_tables import CodeTable, load_tables
 from card_usage.standard.id_numbers import check_digit
-from card_usage.standard.payload import payload
+from card_usage.standard.payload import Form, payload
 from card_usage.windows import day_window
 from platform_sandbox.signing import canonical
 
@@ -151,10 +151,10 @@ class Backlog:
     def requests(self) -> Iterator[dict[str, str]]:
         """`req` of each event, as reportHISData has to get it."""
         window = day_window(DAY)
-        settings = self.hospital.platform
+        form = Form.of(self.hospital.platform, self.tables)
         for row in self.rows():
             use = self.drafter.draft(row, window).card_use
-            yield payload(use, settings.hospital_id, settings.profile, settings.department_format, self.tables, None)
+            yield payload(form, use)
 
     def digests(self) -> list[str]:
         """By event, the digest under which the sandbox keeps it once accepted."""

@@ -57,11 +57,18 @@ class Desk:
 
 
 @contextmanager
-def opened(tmp_path: Path, command_line: CommandLine | None, first: date = DAY) -> Iterator[Desk]:
+def opened(
+    tmp_path: Path,
+    command_line: CommandLine | None,
+    first: date = DAY,
+    *,
+    platform: platform_sandbox.Config | None = None,
+    uses: int = 400,
+) -> Iterator[Desk]:
     """A fresh one, two days in its HIS, its ledger migrated."""
-    demo_his.create(f"sqlite:///{tmp_path}/his.db", [first, first + timedelta(days=1)], uses_per_day=400, seed=9)
-    with platform_sandbox.serve() as sandbox:
-        platform = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
+    demo_his.create(f"sqlite:///{tmp_path}/his.db", [first, first + timedelta(days=1)], uses_per_day=uses, seed=9)
+    with platform_sandbox.serve(platform) as sandbox:
+        connection = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
         environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
             "CARD_USAGE_LEDGER_URL": ledgers.sqlite_url(tmp_path),
             "CARD_USAGE_KEY": ledgers.KEY,
@@ -69,7 +76,7 @@ def opened(tmp_path: Path, command_line: CommandLine | None, first: date = DAY) 
             "CARD_USAGE_EVIDENCE": str(tmp_path / "evidence"),
             "CARD_USAGE_STATEMENTS": str(tmp_path / "statements"),
             "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
-            "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
+            "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(connection),
         }
         yield Desk(tmp_path, sandbox, environment, command_line)
 

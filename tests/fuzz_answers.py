@@ -48,14 +48,22 @@ def _envelope(random: Random) -> dict[str, Any]:
     for _ in range(random.choice((0, 1, 1, 1, 2))):
         place, name = random.choice(
             [("commonOut", "resultCode")] * 4
-            + [("commonOut", "requestId"), ("rsp", "appToken"), ("rsp", "expiresIn"), ("", "commonOut"), ("", "rsp")]
+            + [
+                ("commonOut", "requestId"),
+                ("rsp", "appToken"),
+                ("rsp", "expiresIn"),
+                ("rsp", "resultCode"),
+                ("", "commonOut"),
+                ("", "rsp"),
+            ]
         )
         within = envelope.get(place) if place else envelope
         if isinstance(within, dict):
             if random.random() < 0.1:
                 within.pop(name, None)
             else:
-                within[name] = deepcopy(random.choice(_STRANGE))
+                strange = random.random() < 0.5 or name != "resultCode"
+                within[name] = deepcopy(random.choice(_STRANGE)) if strange else random.choice(_CODES)
     return envelope
 
 
@@ -78,20 +86,32 @@ def _expected(body: bytes) -> tuple[Answer, int | None]:
     nothing = Answer.NO_ANSWER, None
     try:
         common = json.loads(body)["commonOut"]
-        code, echoed = common["resultCode"], common.get("requestId")
+        code, echoed = _whole(common["resultCode"]), common.get("requestId")
+        rsp = json.loads(body).get("rsp")
+        inner = rsp.get("resultCode") if type(rsp) is dict and code == 0 else None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
         return nothing
-    if type(code) is str:
-        digits = code.removeprefix("-")
-        if not digits or len(digits) > 10 or set(digits) - set("0123456789"):
-            return nothing
-        code = int(code)
-    if type(code) is not int or abs(code) > LARGEST_INTEGER or type(echoed) not in {str, type(None)}:
+    inner = None if inner is None else _whole(inner)
+    if inner == "none" or code == "none" or type(echoed) not in {str, type(None)}:
         return nothing
     answer = classify(code)
+    if inner:
+        code, answer = inner, classify(inner)
+        if answer in {Answer.TOKEN, Answer.QUOTA, Answer.THROTTLED, Answer.MISCONFIGURED}:
+            answer = Answer.UNLISTED
     if (echoed or "").upper() == REQUEST_ID or (not echoed and answer not in {Answer.ACCEPTED, Answer.REPEATED}):
         return answer, code
     return nothing
+
+
+def _whole(value: Any) -> Any:
+    """A whole number of 32 bits, or 'none'."""
+    if type(value) is str:
+        digits = value.removeprefix("-")
+        if not digits or len(digits) > 10 or set(digits) - set("0123456789"):
+            return "none"
+        value = int(value)
+    return value if type(value) is int and abs(value) <= LARGEST_INTEGER else "none"
 
 
 def fuzz(answers: int, seed: int) -> Counter[str]:

@@ -107,7 +107,7 @@ def maker(kind: type[_Named]) -> Callable[[Iterable[Any]], _Named]:
 
 # In a name each part stands behind its own length: no two lists of parts, ("a|b", "c") and ("a", "b|c"), give the same.
 def _uuid5(namespace: bytes, name: str) -> str:
-    """`uuid.uuid5(namespace, name).hex`, without the object in between: staging computes two for every row."""
+    """`uuid.uuid5(namespace, name).hex`, without the object in between: staging computes one for every row."""
     digest = sha1(namespace + name.encode()).hexdigest()  # noqa: S324 - as UUIDv5 is defined
     return f"{digest[:12]}5{digest[13:16]}{_VARIANT[digest[16]]}{digest[17:32]}"
 
@@ -123,11 +123,12 @@ def event_key(hospital_id: str, feed: str, source_id: str) -> str:
     return _uuid5(_event_namespace_of(hospital_id, feed), f"{len(source_id)}:{source_id}")
 
 
-def request_id(event_key: str, digest: str, generation: int) -> str:
-    """UUIDv5 of (event, payload digest, generation): 32 upper-case hex digits (document 3.1.2, requestId).
+def request_id(event_key: str, generation: int) -> str:
+    """UUIDv5 of (event, generation): 32 upper-case hex digits (document 3.1.2, requestId).
 
-    Stays the same as long as an outcome is unknown; the generation rises only after a definite refusal.
+    Of nothing else: a row that was corrected in the HIS, or is read by another version of Python, keeps its id. It
+    stays the same as long as an outcome is unknown; the generation rises only after a refusal.
     """
     number = str(generation)
-    name = f"{len(event_key)}:{event_key}{len(digest)}:{digest}{len(number)}:{number}"
+    name = f"{len(event_key)}:{event_key}{len(number)}:{number}"
     return _uuid5(_REQUEST_NAMESPACE, name).upper()

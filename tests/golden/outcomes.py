@@ -6,7 +6,7 @@ import json
 from itertools import combinations_with_replacement
 from typing import Any
 
-from card_usage.platform.outcome import Answer, result_classes, settle
+from card_usage.platform.outcome import Answer, Memory, Outcome, result_classes, settle
 from card_usage.platform.reader import read_reply
 
 from golden.written import Listing
@@ -15,8 +15,20 @@ _ID = "A" * 32
 
 
 def _after(history: tuple[Answer, ...]) -> dict[str, str]:
-    outcomes = {answer.value: settle(history, answer) for answer in Answer}
-    return {answer: f"{outcome.status}, {outcome.step.value}" for answer, outcome in outcomes.items()}
+    """What each answer then means: where ids are known to be remembered on acceptance, and where it differs else."""
+    meanings = {}
+    for answer in Answer:
+        proving, unknown, on_sight = (
+            _named(settle(history, answer, memory))
+            for memory in (Memory.ON_ACCEPTANCE, Memory.UNKNOWN, Memory.ON_SIGHT)
+        )
+        assert unknown == on_sight
+        meanings[answer.value] = proving if proving == unknown else f"{proving}; else {unknown}"
+    return meanings
+
+
+def _named(outcome: Outcome) -> str:
+    return f"{outcome.status}, {outcome.step.value}{', new id' if outcome.new_id else ''}"
 
 
 def _read(status: int, body: bytes) -> str:
@@ -24,8 +36,9 @@ def _read(status: int, body: bytes) -> str:
     return f"{reply.answer.value}, code {reply.result_code}, http {reply.http_status}, {reply.detail!r}"
 
 
-def _envelope(code: Any, request_id: str = _ID) -> bytes:
-    return json.dumps({"commonOut": {"requestId": request_id, "resultCode": code, "errMsg": ""}, "rsp": {}}).encode()
+def _envelope(code: Any, request_id: str = _ID, rsp: Any = None) -> bytes:
+    common = {"requestId": request_id, "resultCode": code, "errMsg": ""}
+    return json.dumps({"commonOut": common, "rsp": rsp or {}}).encode()
 
 
 def compute() -> dict[str, Any]:
@@ -37,6 +50,8 @@ def compute() -> dict[str, Any]:
         "accepted for another": _envelope(0, "B" * 32),
         "token, without an id": _envelope(21004, ""),
         "busy": _envelope(-1),
+        "accepted, and refused behind it": _envelope(0, rsp={"resultCode": -1}),
+        "accepted, and so behind it": _envelope(0, rsp={"resultCode": "0"}),
         "a code that is text": _envelope("10034"),
         "a code that nobody knows": _envelope(424242),
         "no JSON": b"<html>",

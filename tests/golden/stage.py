@@ -18,6 +18,7 @@ import demo_his
 import platform_sandbox
 from card_usage.cli.main import main
 from card_usage.clock import SystemClock
+from card_usage.events import request_id
 from platform_sandbox.platform import GET_APP_TOKEN, Answer, Sandbox, refused
 from platform_sandbox.refusal import Refusal
 from sqlalchemy import create_engine
@@ -28,8 +29,27 @@ DAYS = (date(2026, 3, 2), date(2026, 3, 3))
 TOKEN = "0123456789ABCDEF0123456789ABCDEF"
 _KEY = "golden:" + "G" * 43 + "="
 _SECRET = "golden-secret"
-_REFUSED = ("A0", "B1", "C2", "D3", "E4", "F5")
-_KNOWN_ALREADY = ("1A", "2B")
+_REFUSED = (
+    "106569d257c956999d9186b91b9bd1fa",
+    "1ed1dcc0aa7d5118a208fd0d075ee638",
+    "4634136045e956e5a11782243e45f00a",
+    "4766166f1113541d91b7de7ad3ed53d1",
+    "63276091cd1f526d94034b2aba0c6b9a",
+    "73e08c3a3f635df0b091b7d2dd54eeae",
+    "8425407dd0d1558884be2f7a5dfef8f2",
+    "b2895865586555bb83dce0e49a35e7f0",
+    "b702b9de5cb5588bb8c3911311fa4cbe",
+    "d258a4d5598f5dcba136de79e4be9a85",
+    "eed909dfd9f056aa9b85eb6ca1c0494f",
+    "efd5271eceff56699c4eb641583dd635",
+    "f7c117bd3eee509e9b29c7cf24cbafa7",
+)
+_KNOWN_ALREADY = (
+    "04cc237803f05f0880443904a7c134f2",
+    "0b7391daecc7517e9e7762671beef18e",
+    "8076888a631b56b78ad8598541570ef9",
+    "ebbfa8dd9da259e091906c2cd504580b",
+)
 
 
 def at(day: int, hour: int, minute: int = 0) -> datetime:
@@ -89,18 +109,21 @@ class Wire(Sandbox):
     def __init__(self, config: platform_sandbox.Config | None, seen: list[dict[str, Any]]) -> None:
         super().__init__(config)
         self._seen = seen
+        self._refused, self._known_already = (
+            {request_id(key, 0) for key in keys} for keys in (_REFUSED, _KNOWN_ALREADY)
+        )
 
     def call(self, interface: str, body: bytes | None, content_type: str = "", fault: str | None = None) -> Answer:
         text = (body or b"").decode()
-        request_id = json.loads(text)["commonIn"]["requestId"]
+        of_call = json.loads(text)["commonIn"]["requestId"]
         if interface == GET_APP_TOKEN:
             # This id is drawn at random, and the signature covers it.
             text = re.sub(r'"(requestId|sign)":"[^"]+"', r'"\1":"*"', text)
-        elif request_id.startswith(_REFUSED):
+        elif of_call in self._refused:
             fault = "refuse"
         answer = super().call(interface, body, content_type, fault)
-        if interface != GET_APP_TOKEN and request_id.startswith(_KNOWN_ALREADY):
-            answer = refused(Refusal(10054), request_id)
+        if interface != GET_APP_TOKEN and of_call in self._known_already:
+            answer = refused(Refusal(10054), of_call)
         self._seen.append({"interface": interface, "content_type": content_type, "body": text, "answer": answer.code})
         return answer
 
@@ -163,6 +186,10 @@ class Stage:
         try:
             self.platforms[home.id] = running
             platform = {"conn_type": "http", "host": running.url, "login": app.app_id, "password": _SECRET}
+            self.ledger(
+                "INSERT INTO platform_memory VALUES "
+                f"('{running.url.partition('://')[2]}', '{app.app_id}', 'on_acceptance', 'calibration', '{self.now}')"
+            )
             self.environment |= {
                 f"AIRFLOW_CONN_{home.id.upper()}_HIS": his,
                 f"AIRFLOW_CONN_{home.id.upper()}_PLATFORM": json.dumps(platform),

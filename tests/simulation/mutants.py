@@ -9,24 +9,56 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from card_usage.delivery import claims, feeder, membership, outcome_buffer, quota, tokens, transitions
+from card_usage.events import request_id
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
-from card_usage.platform.outcome import TABLE, Answer, Outcome, Past, Step
+from card_usage.platform import outcome
+from card_usage.platform.outcome import OWN_REFUSALS, TABLES, Answer, Memory, Outcome, Past, Step
 from card_usage.staging import changes, intake
-from sqlalchemy import text, update
+from sqlalchemy import or_, text, update
 
 from simulation.__main__ import play, settle_in
 
 MOST_SEEDS = 1500
 
 
-def _cell(answer: Answer, status: str, step: Step, *pasts: Past) -> None:
-    for past in pasts or tuple(Past):
-        TABLE[answer][past] = Outcome(status, step)  # type: ignore[index]
+def _cell(answer: Answer, status: str, step: Step, *pasts: Past, of: tuple[Memory, ...] = tuple(Memory)) -> None:
+    for memory in of:
+        for past in pasts or tuple(Past):
+            TABLES[memory][answer][past] = Outcome(status, step)  # type: ignore[index]
+
+
+_UNPROVEN = (Memory.UNKNOWN, Memory.ON_SIGHT)
+
+
+def _new_ids(new_id: bool, *pasts: Past) -> None:
+    for memory in _UNPROVEN:
+        for answer in OWN_REFUSALS:
+            for past in pasts:
+                TABLES[memory][answer][past] = replace(TABLES[memory][answer][past], new_id=new_id)  # type: ignore[index]
+
+
+def _a_mere_status_is_a_refusal() -> None:
+    for answer in (Answer.BARRED, Answer.LIMITED):
+        _cell(answer, "ready", Step.SLOW, Past.CLEAN)
+    outcome._PROOFS = tuple(  # type: ignore[misc]
+        (past, answers - {Answer.BARRED, Answer.LIMITED}) for past, answers in outcome._PROOFS
+    )
+
+
+def _bodies_follow_the_settings() -> None:
+    claims.is_due_for_sealing = lambda claimed, form: claimed.form != form.mark  # type: ignore[attr-defined]
+
+
+def _a_change_forgets_the_generation() -> None:
+    intake._row_after = lambda stored, draft, now: intake._row(  # type: ignore[assignment]
+        draft, now, request_id(draft.key, 0), 0
+    )
 
 
 def _claim_without_marking() -> None:
@@ -134,7 +166,10 @@ def _keep_the_queue() -> None:
 
 def _replace_also(*states: str) -> None:
     changes.REPLACEABLE = changes.REPLACEABLE | set(states)  # type: ignore[misc]
-    wider = update(event).where(event.c.id == intake.bindparam("event_id"))
+    any_state = or_(
+        event.c.status == intake.bindparam("stored_status"), event.c.request_id == intake.bindparam("stored_request_id")
+    )
+    wider = update(event).where(event.c.id == intake.bindparam("event_id"), any_state)
     intake._UPDATE_REPLACED = wider.values(dict(intake._UPDATE_REPLACED._values))  # type: ignore[misc]
 
 
@@ -167,8 +202,19 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "no answer counts as not sent": partial(_cell, Answer.NO_ANSWER, "ready", Step.RETRY),
     "no answer is a refusal": partial(_cell, Answer.NO_ANSWER, "rejected", Step.DECIDE),
     "no answer is a success": partial(_cell, Answer.NO_ANSWER, "delivered", Step.SETTLE),
-    "10054 in doubt is unconfirmed": partial(_cell, Answer.REPEATED, "unconfirmed", Step.DECIDE, Past.DOUBT),
+    "10054 in doubt is unconfirmed where it proves": partial(
+        _cell, Answer.REPEATED, "unconfirmed", Step.DECIDE, Past.DOUBT, of=(Memory.ON_ACCEPTANCE,)
+    ),
     "10054 in doubt is a refusal": partial(_cell, Answer.REPEATED, "rejected", Step.DECIDE, Past.DOUBT),
+    "10054 in doubt is a success on any platform": partial(
+        _cell, Answer.REPEATED, "delivered", Step.SETTLE, Past.DOUBT, of=_UNPROVEN
+    ),
+    "10054 is a success on any platform": partial(_cell, Answer.REPEATED, "delivered", Step.SETTLE, of=_UNPROVEN),
+    "a refusal of the gate keeps the id on any platform": partial(_new_ids, False, Past.CLEAN),
+    "a refusal of the gate in doubt takes a new id": partial(_new_ids, True, Past.DOUBT),
+    "a mere HTTP status is a refusal": _a_mere_status_is_a_refusal,
+    "bodies follow the settings in doubt": _bodies_follow_the_settings,
+    "a change forgets the generation": _a_change_forgets_the_generation,
     "10054 after 'failed' is a success": partial(_cell, Answer.REPEATED, "delivered", Step.SETTLE, Past.FAILED),
     "busy is a refusal": partial(_cell, Answer.BUSY, "rejected", Step.DECIDE),
     "busy is a success": partial(_cell, Answer.BUSY, "delivered", Step.SETTLE),

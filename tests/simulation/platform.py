@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from card_usage.platform.client import Grant
 from card_usage.platform.outcome import Answer, Reply, classify
@@ -22,6 +22,10 @@ from simulation.loop import OWNER, VirtualLoop
 EPOCH = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 CALL_TIMEOUT = 5.0
 TOKEN_LIFE = 7200
+_FAULTS = (
+    *("not_sent", "lost_before", "error_before", "lost_after", "error_after", "late"),
+    *("gateway_before", "gateway_after"),
+)
 BUSY = (-1, -2, 1, 10001, 10005, -10044, 20003)
 
 
@@ -39,6 +43,8 @@ class Weather:
     lost_after: float = 0.0  # done, and the answer is lost
     error_after: float = 0.0  # done, and the client sees HTTP 5xx
     late: float = 0.0  # arrives after the client has given up
+    gateway_before: float = 0.0  # HTTP 403 or 429 of a gateway, nothing was done
+    gateway_after: float = 0.0  # done, and the gateway answers 403 or 429
     busy: float = 0.0
     unlisted: float = 0.0
     throttled: float = 0.0
@@ -58,25 +64,31 @@ class Call:
     request_id: str
     hospital: str
     started: float
+    content: tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
 class Platform:
-    """Accepts each request id once; `remembers_on_sight` also those that then failed."""
+    """Accepts each request id once. `remembers` ids once they are accepted, as soon as the interface sees them, or as
+    soon as the gate does."""
 
     loop: VirtualLoop
     random: Random
     weather: Weather
     seen: Counter[str]
-    remembers_on_sight: bool = False
+    remembers: Literal["acceptance", "sight", "gate"] = "acceptance"
     skew: float = 0.0
     quotas: Mapping[str, int] = field(default_factory=dict)
     refuses: frozenset[str] = frozenset()
     accepted: dict[str, str] = field(default_factory=dict)
     of_event: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     asked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    latest: dict[str, str] = field(default_factory=dict)
     remembered: set[str] = field(default_factory=set)
     told_failed: set[str] = field(default_factory=set)
+    told_repeated: set[str] = field(default_factory=set)
+    doubted: set[str] = field(default_factory=set)
+    contents: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     calls_of_day: Counter[Any] = field(default_factory=Counter)
     over_quota: dict[str, tuple[Any, int]] = field(default_factory=dict)
     tokens: list[tuple[str, float]] = field(default_factory=list)
@@ -107,12 +119,12 @@ class Platform:
         self.seen["token lost to others"] += 1
         self.new_token()
 
-    def report(self, call: Call, token: str, *, heard: bool) -> int:
-        """Result code of one report, in the order of checks of a gateway with a business behind it.
-
-        `heard`: the client gets the answer. A platform that remembers on sight, fails, and is not heard cannot be told
-        from one that accepted (docs/delivery.md names it): here it does not fail then.
-        """
+    def report(self, call: Call, token: str) -> int:
+        """Result code of one report, in the order of checks of a gateway with a business behind it."""
+        if self.remembers == "gate":
+            if call.request_id in self.remembered:
+                return self._repeated(call)
+            self.remembered.add(call.request_id)
         if not self.tokens or token != self.tokens[-1][0]:
             return 21004
         if self.loop.time() >= self.tokens[-1][1]:
@@ -124,26 +136,27 @@ class Platform:
             self.calls_of_day[call.hospital, self.day()] += 1
             if self.calls_of_day[call.hospital, self.day()] > quota:
                 return 10034
-        if call.request_id in self.accepted or call.request_id in self.remembered:
-            return 10054
-        if self.remembers_on_sight:
+        if self.remembers != "gate" and call.request_id in self.accepted.keys() | self.remembered:
+            return self._repeated(call)
+        if self.remembers == "sight":
             self.remembered.add(call.request_id)
-        may_fail = heard or not self.remembers_on_sight
-        if may_fail and self.random.random() < self.weather.busy:
+        if self.random.random() < self.weather.busy:
             self.told_failed.add(call.event)
             return self.random.choice(BUSY)
-        if may_fail and self.random.random() < self.weather.unlisted:
+        if self.random.random() < self.weather.unlisted:
             self.told_failed.add(call.event)
             return 31415
         if call.event in self.refuses:
-            if not may_fail:
-                self.remembered.discard(call.request_id)
             return 10042
         self.accepted[call.request_id] = call.event
         self.of_event[call.event].append(call.request_id)
         if len(self.of_event[call.event]) > 1:
             raise Violation(f"event {call.event} was accepted twice, as {self.of_event[call.event]}")
         return 0
+
+    def _repeated(self, call: Call) -> int:
+        self.told_repeated.add(call.event)
+        return 10054
 
     # -- what a client sees -------------------------------------------------------------------------------------
 
@@ -155,7 +168,14 @@ class Platform:
         spent = self.asked[call.event] - {call.request_id}
         if spent & self.accepted.keys():
             raise Violation(f"event {call.event}: a second request id while the first one was accepted")
+        if call.request_id in self.asked[call.event] and call.request_id != self.latest[call.event]:
+            raise Violation(f"event {call.event}: back to an earlier request id")
         self.asked[call.event].add(call.request_id)
+        self.latest[call.event] = call.request_id
+        if self.contents.setdefault(call.request_id, call.content) != call.content:
+            if call.request_id in self.accepted:
+                raise Violation(f"event {call.event}: other content under a request id that was accepted")
+            self.contents[call.request_id] = call.content
         over = self.over_quota.get(call.hospital)
         if over is not None and over[:2] == (self.day(), call.worker):
             raise Violation(f"{call.hospital}: worker {call.worker} calls again after 10034 on the same day")
@@ -196,14 +216,17 @@ class Platform:
             async with asyncio.timeout(CALL_TIMEOUT):
                 reply = await answered
         except TimeoutError:
+            self.doubted.add(call.event)
             return Reply(Answer.NO_ANSWER, detail="timeout")
+        if reply.result_code is None:
+            self.doubted.add(call.event)
         if reply.answer is Answer.QUOTA:
             self.over_quota[call.hospital] = (self.day(), call.worker)
         return reply
 
     def _drawn(self) -> str:
         draw = self.random.random()
-        for name in ("not_sent", "lost_before", "error_before", "lost_after", "error_after", "late"):
+        for name in _FAULTS:
             draw -= getattr(self.weather, name)
             if draw < 0:
                 return name
@@ -212,16 +235,26 @@ class Platform:
     def _arrive(self, call: Call, token: str, fault: str, answered: asyncio.Future[Reply]) -> None:
         if fault == "error_before":
             reply = Reply(Answer.NO_ANSWER, None, 502, "http 502")
+        elif fault == "gateway_before":
+            reply = self._of_a_gateway()
         else:
-            code = self.report(call, token, heard=not fault)
+            code = self.report(call, token)
             self.seen[f"code {classify(code)}"] += 1
             reply = Reply(classify(code), code, 200)
             if fault == "lost_after":
                 return
             if fault == "error_after":
                 reply = Reply(Answer.NO_ANSWER, None, 500, "http 500")
+            if fault == "gateway_after":
+                reply = self._of_a_gateway()
         back = self.random.uniform(0.001, 0.05)
         self.loop.call_later(back, lambda: answered.done() or answered.set_result(reply))
+
+    def _of_a_gateway(self) -> Reply:
+        """Mostly 'too many', for a 403 stops the hospital until somebody resumes it."""
+        status = 403 if self.random.random() < 0.2 else 429
+        self.seen[f"http {status}"] += 1
+        return Reply(Answer.BARRED if status == 403 else Answer.LIMITED, None, status, f"http {status}")
 
     async def grant(self) -> Grant | Reply:
         """The answer to getAppToken."""
@@ -232,7 +265,7 @@ class Platform:
         await asyncio.sleep(self.random.uniform(0.001, 0.1))
         if fault == "not_sent":
             return Reply(Answer.NOT_SENT, detail="refused")
-        if fault in {"lost_before", "error_before"}:
+        if fault in {"lost_before", "error_before", "gateway_before"}:
             return Reply(Answer.NO_ANSWER, detail="lost")
         token = self.new_token()
         if fault:

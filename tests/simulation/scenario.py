@@ -1,12 +1,14 @@
 """One seed: a drawn world, a stretch of trouble, calm, and what must then be true.
 
-Asserted at every call (simulation.platform): no event is accepted twice; no call starts for an event that a living
-worker already has one under way for; no second request id goes out once the first was accepted; a worker that was told
-10034 makes no call of that hospital on the platform's same day; no call starts later than 5 s after a pause.
+Asserted at every call (simulation.platform): no event is accepted twice; no other content goes out under a request id
+that was accepted; no call starts for an event that a living worker already has one under way for; no second request id
+goes out once the first was accepted, and none that was left for a newer one; a worker that was told 10034 makes no call
+of that hospital on the platform's same day; no call starts later than 5 s after a pause.
 
 Asserted at the end (`judge`): every event stands in a settled state; delivered means accepted once, accepted means
-delivered (or unconfirmed, where the platform had said that it failed), refused and voided mean not accepted; the
-platform's quota was not exceeded by what we counted; tokens were asked for at most once per loss.
+delivered (or unconfirmed, where the platform had said that it failed, or 'repeated' where that proves nothing), refused
+and voided mean not accepted; the platform's quota was not exceeded by what we counted; tokens were asked for at most
+once per loss.
 """
 
 from __future__ import annotations
@@ -19,18 +21,20 @@ from random import Random
 from typing import Literal
 
 from card_usage.config.hospital import Hospital
+from card_usage.delivery.platform_memory import LearnedBy, learn
 from card_usage.delivery.transitions import backlog
-from card_usage.events import CardUse, event_key, request_id
+from card_usage.events import CardUse, event_key
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
+from card_usage.platform.outcome import Memory
 from card_usage.staging.drafts import Draft
 from card_usage.staging.intake import take_in
 from sqlalchemy import select
 
 from simulation.loop import VirtualLoop
 from simulation.platform import EPOCH, TOKEN_LIFE, Platform, Violation, Weather
-from simulation.world import KEYRING, World, hospital, new_ledger
+from simulation.world import APP_ID, KEYRING, World, hospital, new_ledger
 
 DAY = date(2026, 3, 1)
 TROUBLE = (0.0, 0.0, 0.02, 0.1, 0.25)
@@ -75,8 +79,8 @@ def draft(record: Event) -> Draft:
         department_name=None,
         status=status,
         digest=digest,
-        request_id=request_id(key, digest, 0),
         findings=(),
+        form=None,
         seal=lambda: None if record.voided else sealed,
     )
 
@@ -108,15 +112,17 @@ class Scenario:
             random=Random(random.random()),
             weather=self.weather,
             seen=self.seen,
-            remembers_on_sight=random.random() < 0.2,
+            remembers=random.choice(("acceptance", "acceptance", "acceptance", "sight", "gate")),
             skew=random.uniform(-300, 300),
             # The platform may allow less than the hospital's file believes.
             quotas={"main": quota - random.choice((0, 0, 2))} if self.rationed else {},
             refuses=refused,
         )
         self.world = World(self.loop, random, self.platform, new_ledger())
-        # A failure that nobody heard of cannot be told from an acceptance, if the platform remembers on sight.
-        self.world.crash_share = 0 if self.platform.remembers_on_sight else random.choice((0, 0.002, 0.01, 0.03))
+        self.known = random.random() < 0.7
+        if self.known:
+            self._calibrate()
+        self.world.crash_share = random.choice((0, 0.002, 0.01, 0.03))
         self.world.stumble_share = random.choice((0, 0, 0.005, 0.02))
         if rough:
             self.world.stumble_share = self.weather.token_lost = 0.25
@@ -125,6 +131,17 @@ class Scenario:
         self.hospitals = [self.main] + ([self.clinic] if len(self.his) > len(self.labels) else [])
         self.steps = 0
         self.trouble_ends = 0.0
+
+    @property
+    def proves(self) -> bool:
+        """Whether the delivery knows that 10054 proves an acceptance."""
+        return self.known and self.platform.remembers == "acceptance"
+
+    def _calibrate(self) -> None:
+        memory = Memory.ON_ACCEPTANCE if self.platform.remembers == "acceptance" else Memory.ON_SIGHT
+        with self.world.ledger.write() as connection:
+            learn(connection, memory, host="simulated", app_id=APP_ID, by=LearnedBy.CALIBRATION, now=EPOCH)
+        self.seen[f"known to remember {memory}"] += 1
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -166,6 +183,9 @@ class Scenario:
         steps = 300 if self.rationed else 3600
         offset = self.random.choice((0.0, 0.0, self.random.uniform(-steps, steps)))
         self.steps += offset != 0.0
+        if self.random.random() < 0.2:
+            of = of.model_copy(update={"platform": of.platform.model_copy(update={"profile": "current"})})
+            self.seen["other settings"] += 1
         self.world.start(of, Scope(of.id, DAY, DAY), offset=offset)
 
     def _something_happens(self) -> None:
@@ -209,7 +229,7 @@ class Scenario:
         kind = self.random.choice(("pause", "pause", "drain", "resume", "resume"))
         with self.world.ledger.write() as connection:
             if kind == "resume":
-                holds.lift(connection, hospital="main", kinds=("pause", "drain"))
+                holds.lift(connection, hospital="main", kinds=("pause", "drain", "misconfigured"))
                 self.platform.paused_since.clear()
                 return
             holds.place(connection, hospital="main", kind=kind, reason="operator", by="sim", now=now)
@@ -279,7 +299,7 @@ class Scenario:
                 "delivered": times == 1,
                 "rejected": times == 0 and name in self.platform.refuses,
                 "voided": times == 0,
-                "unconfirmed": times <= 1 and name in self.platform.told_failed | self.platform.refuses,
+                "unconfirmed": times <= 1 and self._may_be_unconfirmed(name),
             }
             if not fits.get(row.status, False):
                 raise Violation(f"event {name} ends {row.status}, the platform accepted it {times} times")
@@ -289,6 +309,15 @@ class Scenario:
             if calls > self.main.platform.daily_quota:
                 raise Violation(f"{of}: {calls} calls on {day}, its file allows {self.main.platform.daily_quota}")
         self._judge_tokens()
+
+    def _may_be_unconfirmed(self, name: str) -> bool:
+        """Told that it failed, or refused, in doubt; or told 'repeated' where that proves nothing. A worker that dies,
+        or loses the ledger, leaves doubts of which the platform does not know."""
+        platform, seen = self.platform, self.seen
+        if name in platform.told_failed | platform.refuses:
+            return True
+        lost = any(count for what, count in seen.items() if what.startswith(("killed", "ledger lost")))
+        return not self.proves and name in platform.told_repeated and (lost or name in platform.doubted)
 
     def _judge_tokens(self) -> None:
         """One token call a loss: the first, each that somebody else took, each expiry, and each call that went wrong or

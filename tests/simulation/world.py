@@ -215,7 +215,7 @@ class SimCaller:
         if world.random.random() < world.crash_share:
             world.kill(self._worker, "before a call")
             await asyncio.sleep(0)
-        call = Call(self._worker, req["name"], request_id, hospital_id, world.loop.time())
+        call = Call(self._worker, req["name"], request_id, hospital_id, world.loop.time(), tuple(req.items()))
         reply = await world.platform.answer(call, token)
         if reply.http_status is not None:
             self._note_clock()

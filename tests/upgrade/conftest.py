@@ -97,6 +97,7 @@ def migrated(before: Installation) -> Iterator[tuple[Installation, Rows, Rows]]:
 def after(migrated: tuple[Installation, Rows, Rows]) -> Installation:
     """The new code, running."""
     made, _, _ = migrated
+    made.new.run(made.settings, "platform", "calibrate", "--hospital", "steady")
     made.new.run(made.settings, "resume", "--all")
     made.running.start(made.children_that_run)
     return made

@@ -1,8 +1,8 @@
 """Keyring: encryption of patient fields (AES-256-GCM) and keyed digests of events (HMAC-SHA256).
 
 CARD_USAGE_KEY lists keys as `id:base64`, comma-separated, 32 bytes each. The first key encrypts; all keys decrypt. The
-last one, the founding key, also keys the digests. Request ids derive from digests, so it must stay in the list as long
-as the ledger may have to be rebuilt. To rotate, insert a new key in front.
+last one, the founding key, also keys the digests. By another one every event would seem to have changed in the HIS, so
+it must stay in the list. To rotate, insert a new key in front.
 """
 
 from __future__ import annotations

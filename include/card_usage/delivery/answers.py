@@ -47,7 +47,9 @@ class AnswerHandler:
     def answered(self, event: InFlight, reply: Reply, at: datetime) -> None:
         """A call of the event, made at that instant, has ended."""
         reply = _believed(event, reply)
-        outcome = settle(event.earlier_answers, reply.answer)
+        memory = self._outcomes.memory
+        memory.observe(event.earlier_answers, reply.answer)
+        outcome = settle(event.earlier_answers, reply.answer, memory.memory)
         again = reply.answer in event.earlier_answers
         event.earlier_answers.append(reply.answer)
         event.calls.append(Attempt(at, reply, outcome.status))
@@ -55,10 +57,15 @@ class AnswerHandler:
         due: datetime | None = None
         match outcome.step:
             case Step.RENEW:
-                if len(event.calls) < TOKEN_TRIES and self._live and self._gate.is_open:
+                if outcome.new_id:
+                    # Through the ledger: an id is written down before it is sent.
+                    soon = self._live and event.claimed.attempts + len(event.calls) < TOKEN_TRIES
+                    due = None if soon else self._after_backoff(1)
+                elif len(event.calls) < TOKEN_TRIES and self._live and self._gate.is_open:
                     self._workload.queue.appendleft(event)
                     return
-                due = self._after_backoff(1)
+                else:
+                    due = self._after_backoff(1)
             case Step.RETRY | Step.SLOW:
                 due = self._after_backoff(event.claimed.attempts + len(event.calls))
             case Step.NEXT_DAY:
@@ -74,19 +81,19 @@ class AnswerHandler:
                 self._stopping.misconfigured(f"the platform answers {code}", reply)
             case Step.SETTLE | Step.DECIDE:
                 pass
-        self._settle(event, outcome.status, due, reply.result_code)
+        self._settle(event, outcome, due, reply.result_code)
 
     def without_token(self, event: InFlight, reply: Reply) -> None:
         """No call could be made for want of a token, getAppToken was answered so: the event goes back as it was."""
         if reply.answer is Answer.QUOTA:
             detail = "the platform's getAppToken calls of today are used up"
             self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=self._platform_clock.next_day()))
-        elif reply.answer in UNAVAILABLE or reply.answer in {Answer.THROTTLED, Answer.UNTIMELY}:
+        elif reply.answer in UNAVAILABLE or reply.answer in {Answer.THROTTLED, Answer.LIMITED, Answer.UNTIMELY}:
             self._sender.record(reply, 0.0)
         else:
             self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)
         status = event.calls[-1].status if event.calls else event.claimed.before
-        self._settle(event, status, self._after_backoff(2), None)
+        self._settle(event, Outcome(status, Step.RETRY), self._after_backoff(2), None)
 
     def _barred(self, event: InFlight, outcome: Outcome) -> tuple[Outcome, datetime | None]:
         """What becomes of an event that something in front of the platform turns away, as its earlier answers show too:
@@ -104,8 +111,9 @@ class AnswerHandler:
     def _after_backoff(self, failures: int) -> datetime:
         return self._clock.now() + timedelta(seconds=backoff(max(1, failures), self._random))
 
-    def _settle(self, event: InFlight, status: str, due: datetime | None, code: int | None) -> None:
-        self._outcomes.add(Settled(event.claimed, status, due, code, tuple(event.calls)))
+    def _settle(self, event: InFlight, outcome: Outcome, due: datetime | None, code: int | None) -> None:
+        calls = tuple(event.calls)
+        self._outcomes.add(Settled(event.claimed, outcome.status, due, code, calls, outcome.new_id))
         self._workload.flush_due.set()
 
 

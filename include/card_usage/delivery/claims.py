@@ -7,11 +7,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from card_usage.delivery.bodies import is_due_for_sealing, sealed_again
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.run import Run
-from card_usage.delivery.transitions import Claimed, Settled, claim, history, recover, release, settle
+from card_usage.delivery.transitions import Claimed, Settled, claim, history, recover, release, reseal, settle
 from card_usage.delivery.workload import InFlight
 from card_usage.ledger.scope import BACKFILL, LIVE
+from card_usage.standard.payload import Form
 
 BATCH: Final = 256
 
@@ -24,6 +26,7 @@ class Claims:
         self._newest_first = run.hospital.platform.backfill_order == "newest"
         self._taken: dict[int, InFlight] = {}
         self._retries_seen = run.executor.retries
+        self._form = Form.of(run.hospital.platform, run.tables)
 
     def claim_batch(self, connection: Connection) -> list[InFlight]:
         """Claim the next batch. To be given to `track` once the transaction is committed, and not before: a batch whose
@@ -51,8 +54,20 @@ class Claims:
                 )
                 self._budget.refund(connection, lane, room - len(batch))
                 claimed += batch
+        claimed = self._with_bodies(connection, claimed)
         answers = history(connection, claimed)
         return [InFlight(event, answers.get(event.id, [])) for event in claimed]
+
+    def _with_bodies(self, connection: Connection, claimed: list[Claimed]) -> list[Claimed]:
+        """The same events, each with a body that may be sent; what is new of it is written down before it is sent."""
+        keyring = self._run.keyring
+        sealed = {
+            event.id: sealed_again(keyring, event, self._form)
+            for event in claimed
+            if is_due_for_sealing(event, self._form)
+        }
+        reseal(connection, sealed.values())
+        return claimed if not sealed else [sealed.get(event.id, event) for event in claimed]
 
     def track(self, batch: Iterable[InFlight]) -> None:
         """These events were claimed, and that is committed."""

@@ -13,6 +13,8 @@ What each part hides:
     answers.py         what an answer means for event and run (platform/outcome.py has the table)
     stopping.py        why a run stops, and the hold that it leaves
     outcome_buffer.py  outcomes on their way to the ledger; transitions.py has the statements
+    platform_memory.py when the platform remembers a request id, as far as it is known
+    bodies.py          what is sent of an event, out of its sealed part
     heartbeat.py       what is due every two seconds
     termination.py     what a SIGTERM does
     result.py          what a run came to
@@ -24,8 +26,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from random import SystemRandom
 from types import MappingProxyType
@@ -44,6 +47,7 @@ from card_usage.delivery.membership import Fenced, Membership
 from card_usage.delivery.outcome_buffer import OutcomeBuffer
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.progress import Progress
+from card_usage.delivery.redelivery import standing_unconfirmed
 from card_usage.delivery.refused_tokens import RefusedTokens
 from card_usage.delivery.result import Delivered
 from card_usage.delivery.run import Run
@@ -82,44 +86,53 @@ def deliver(
 
     `siblings`: see Run. `until`: leave by then, what is left stays due. Raises BadConnection and LedgerUnreachable.
     """
-    base_url = connection.base_url()
-    credentials = Credentials(app_id=connection.login, app_secret=connection.password)
-    settings = hospital.platform
+    connection.base_url()  # a wrong one is said before anything is done
 
     async def run() -> Delivered:
-        executor = ThreadedExecutor(ledger)
-        try:
-            async with Platform(
-                base_url,
-                credentials,
-                connections=settings.concurrency + 1,
-                call_timeout=settings.call_timeout_seconds,
-            ) as platform:
-                return await deliver_run(
-                    Run(
-                        hospital=hospital,
-                        scope=scope,
-                        app_id=credentials.app_id,
-                        executor=executor,
-                        keyring=ledger.keyring,
-                        platform=platform,
-                        tables=tables,
-                        clock=SystemClock(),
-                        random=SystemRandom(),
-                        identity=Identity.of_this_process(),
-                        siblings=siblings,
-                        until=until,
-                        on_progress=on_progress,
-                    )
-                )
-        finally:
-            executor.close()
+        async with opened_run(ledger, hospital, scope, connection=connection, tables=tables) as opened:
+            return await deliver_run(replace(opened, siblings=siblings, until=until, on_progress=on_progress))
 
     # An event loop in C costs less a call. Imported here, so that no DAG's parsing pays for it.
     import uvloop
 
     with infrequent_collection():
         return uvloop.run(run())
+
+
+@asynccontextmanager
+async def opened_run(
+    ledger: Ledger,
+    hospital: Hospital,
+    scope: Scope,
+    *,
+    connection: Connection,
+    tables: Mapping[str, CodeTable],
+) -> AsyncIterator[Run]:
+    """A run of this process, with the platform's connections open."""
+    settings = hospital.platform
+    credentials = Credentials(app_id=connection.login, app_secret=connection.password)
+    executor = ThreadedExecutor(ledger)
+    try:
+        async with Platform(
+            connection.base_url(),
+            credentials,
+            connections=settings.concurrency + 1,
+            call_timeout=settings.call_timeout_seconds,
+        ) as platform:
+            yield Run(
+                hospital=hospital,
+                scope=scope,
+                app_id=credentials.app_id,
+                executor=executor,
+                keyring=ledger.keyring,
+                platform=platform,
+                tables=tables,
+                clock=SystemClock(),
+                random=SystemRandom(),
+                identity=Identity.of_this_process(),
+            )
+    finally:
+        executor.close()
 
 
 async def deliver_run(run: Run) -> Delivered:
@@ -192,6 +205,8 @@ class Deliverer:
         if stop is None or stop.reason is not StopReason.FENCED:
             await self._leave()
         left = (await self._feeder.backlog()).open
+        scope = self._run.scope
+        unconfirmed = await self._run.executor.write(lambda connection: standing_unconfirmed(connection, scope))
         return Delivered(
             hospital=self._run.hospital.id,
             platform=self._run.platform.base_url,
@@ -200,6 +215,7 @@ class Deliverer:
             calls=sum(self._sender.answers.values()),
             refreshes=self._tokens.refreshes,
             left=left,
+            unconfirmed=unconfirmed,
             stop=stop,
             seconds=round(self._run.clock.monotonic() - began, 3),
         )

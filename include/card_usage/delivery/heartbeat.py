@@ -56,6 +56,7 @@ class Heartbeat:
         view = await self._membership.beat(self._outcomes.states.total())
         self._sender.share_app_rate(view.deliverers)
         self._stopping.apply_hold(view.hold)
+        self._outcomes.memory.refresh(view.known)
         self._workload.changed.set()
 
     def _check_silence(self, now: float) -> float:

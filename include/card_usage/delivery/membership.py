@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
+from card_usage.delivery import platform_memory
 from card_usage.delivery.run import Run
 from card_usage.delivery.transitions import recover
 from card_usage.ledger import holds
@@ -149,10 +150,12 @@ class Fenced(Exception):
 
 
 class View(NamedTuple):
-    """What a beat shows: the hold in effect, and how many deliverers share the appId, this one included."""
+    """What a beat shows: the hold in effect, how many deliverers share the appId, this one included, and what is known
+    of the platform's memory."""
 
     hold: holds.Hold | None
     deliverers: int
+    known: platform_memory.Known
 
 
 class Membership:
@@ -214,4 +217,6 @@ class Membership:
                 sharing -= dead.app_id == app_id
                 recovered = recover(connection, dead.worker, now=now, detail="deliverer died")
                 log.warning("deliverer %d died: %d events are unknown and go again", dead.worker, recovered)
-        return View(holds.blocking(holds.active(connection, self._hospital, now)), sharing)
+        hold = holds.blocking(holds.active(connection, self._hospital, now))
+        host = platform_memory.host_of(self._run.platform.base_url)
+        return View(hold, sharing, platform_memory.read(connection, host=host, app_id=app_id))

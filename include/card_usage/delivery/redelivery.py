@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from card_usage.events import request_id
-from card_usage.ledger.schema import event
+from card_usage.ledger.schema import UNDECIDED, event
 from card_usage.ledger.scope import Scope
 
 Undecided = Literal["rejected", "unconfirmed"]
@@ -42,10 +42,17 @@ def undecided(connection: Connection, scope: Scope, states: tuple[Undecided, ...
     return Counter((status, code) for status, code in connection.execute(query))
 
 
+def standing_unconfirmed(connection: Connection, scope: Scope) -> int:
+    """How many events of the scope are unconfirmed, whichever run left them so."""
+    days = event.c.day.between(scope.first, scope.last)
+    of_scope = and_(event.c.hospital == scope.hospital, days, UNDECIDED, event.c.status == "unconfirmed")
+    return connection.scalar(select(func.count()).select_from(event).where(of_scope)) or 0
+
+
 def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ...]) -> int:
     """Make them due under a new request id; returns how many. Repeating it finds none: they are ready then."""
     moved = 0
-    columns = (event.c.id, event.c.key, event.c.digest, event.c.generation, event.c.status)
+    columns = (event.c.id, event.c.key, event.c.generation, event.c.status)
     query = select(*columns).where(_of(scope, states)).order_by(event.c.id).limit(_BATCH)
     while rows := connection.execute(query).all():
         moves = [
@@ -53,7 +60,7 @@ def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ..
                 "of_id": row.id,
                 "of_status": row.status,
                 "of_generation": row.generation,
-                "of_request_id": request_id(row.key, row.digest, row.generation + 1),
+                "of_request_id": request_id(row.key, row.generation + 1),
             }
             for row in rows
         ]

@@ -19,7 +19,7 @@ from card_usage.delivery.run import Run
 from card_usage.delivery.stopping import StopControl
 from card_usage.delivery.tokens import StoredToken, TokenManager
 from card_usage.ledger.schema import event
-from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
+from card_usage.platform.outcome import MERE_STATUS, UNAVAILABLE, Answer, Reply
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RefusedTokens:
             if answer is Answer.TOKEN:
                 self._refused.clear()  # it was the token
                 return
-            if answer not in UNAVAILABLE and answer is not Answer.THROTTLED:
+            if answer not in UNAVAILABLE | MERE_STATUS and answer is not Answer.THROTTLED:
                 detail = f"hospitalId {hospital_id} is refused, the same appToken is taken for {other}"
                 self._stop(detail, reply)
                 return

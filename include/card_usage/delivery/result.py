@@ -14,7 +14,8 @@ from card_usage.platform.outcome import meanings
 class Delivered:
     """Events by the state that the run gave them, calls by the class of their answer.
 
-    `refreshes`: tokens obtained. `left`: open events of the scope at the end. `stop`: what ended the run early.
+    `refreshes`: tokens obtained. `left`: open events of the scope at the end, `unconfirmed`: those of which nobody can
+    say whether the platform has them, of earlier runs too. `stop`: what ended the run early.
     `hospital` and `platform` (its URL) name the two in errors.
     """
 
@@ -25,6 +26,7 @@ class Delivered:
     calls: int
     refreshes: int
     left: int
+    unconfirmed: int = 0
     stop: Stop | None
     seconds: float
 
@@ -35,8 +37,8 @@ class Delivered:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing that was due is left, and nothing of this run waits for a decision."""
-        return self.left == 0 and not self.states.get("rejected") and not self.states.get("unconfirmed")
+        """Whether nothing that was due is left or unconfirmed, and nothing that this run was refused waits."""
+        return not (self.left or self.unconfirmed or self.states.get("rejected") or self.states.get("unconfirmed"))
 
     @property
     def answers_text(self) -> str:
@@ -51,6 +53,7 @@ class Delivered:
             "calls": self.calls,
             "refreshes": self.refreshes,
             "left": self.left,
+            **({"unconfirmed": self.unconfirmed} if self.unconfirmed else {}),
             "stopped_by": self.stop.reason.value if self.stop else None,
             "seconds": self.seconds,
             "settled": self.settled,

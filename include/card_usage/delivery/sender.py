@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from card_usage.config.keyring import Sealed
+from card_usage.delivery.bodies import body
 from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, RateLimiter
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
 from card_usage.delivery.tokens import StoredToken
 from card_usage.delivery.transitions import Claimed
-from card_usage.events import CardUse
 from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
-from card_usage.standard.payload import payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Sender:
         self.ever_answered = False
         self.last_failure: Reply | None = None
         self._settings, self._clock, self._platform_clock = settings, run.clock, platform_clock
-        self._keyring, self._platform, self._tables = run.keyring, run.platform, run.tables
+        self._keyring, self._platform = run.keyring, run.platform
         self._concurrency = ConcurrencyLimiter(settings.concurrency)
         self._hospital_rate = RateLimiter(settings.requests_per_second)
         self._app_rate = RateLimiter(settings.app_requests_per_second)
@@ -66,14 +63,14 @@ class Sender:
         self.breaker.record_call()
 
     async def call(self, claimed: Claimed, token: StoredToken) -> Call:
-        """Decrypt the patient fields, sign and send; adapt to the answer."""
+        """Decrypt the body, sign and send; adapt to the answer."""
         began, at = self._clock.monotonic(), self._clock.now()
         timestamp = self._platform_clock.timestamp()
         reply = await self._platform.report(
             token=token.text,
             request_id=claimed.request_id,
             hospital_id=self._settings.hospital_id,
-            req=self._request(claimed),
+            req=body(self._keyring, claimed),
             now=timestamp.at,
         )
         reply = self._platform_clock.judged(reply, timestamp)
@@ -91,30 +88,7 @@ class Sender:
             return
         self.breaker.record_success()
         self._last_answered, self.ever_answered = now, True
-        if answer is Answer.THROTTLED:
+        if answer in {Answer.THROTTLED, Answer.LIMITED}:
             self._concurrency.record_overload(now)
         else:
             self._concurrency.record_success(latency, now)
-
-    def _request(self, claimed: Claimed) -> dict[str, str]:
-        sealed = Sealed(claimed.key_id, claimed.sealed)
-        patient = json.loads(self._keyring.open(sealed, bound_to=claimed.key.encode()))
-        use = CardUse(
-            claimed.occurred_at,
-            claimed.scene,
-            claimed.department,
-            claimed.card_type,
-            claimed.channel,
-            claimed.cost_type,
-            patient["idCardNumber"],
-            patient["name"],
-            patient["qrCodeText"],
-        )
-        return payload(
-            use,
-            self._settings.hospital_id,
-            self._settings.profile,
-            self._settings.department_format,
-            self._tables,
-            claimed.department_name,
-        )

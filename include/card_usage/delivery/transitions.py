@@ -1,7 +1,7 @@
 """Transitions: claim, settle, release, recover. Each changes events only from the state that it expects.
 
 ready | held | unknown  --claim-->    in_flight
-in_flight               --settle-->   whatever the outcome table says
+in_flight               --settle-->   whatever the outcome table says, under a new request id if it says so
 in_flight               --release-->  as before the claim (never sent)
 in_flight of the dead   --recover-->  unknown (perhaps sent)
 """
@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from card_usage.events import request_id
 from card_usage.ledger.bulk import few_sizes, insert_many
 from card_usage.ledger.schema import IN_FLIGHT, OPEN, SETTLED_STATES, attempt, event
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
@@ -37,13 +38,15 @@ from card_usage.platform.outcome import Answer, Reply
 
 
 class Claimed(NamedTuple):
-    """What a deliverer needs of one event. `before` is its state before the claim; `sealed` its patient fields."""
+    """What a deliverer needs of one event. `before` is its state before the claim; `sealed` its patient fields and what
+    else is sent, by the settings of that `form` (standard/payload.py)."""
 
     id: int
     key: str
     before: str
     lane: int
     request_id: str
+    generation: int
     attempts: int
     occurred_at: datetime
     scene: str
@@ -52,6 +55,7 @@ class Claimed(NamedTuple):
     card_type: str
     channel: str
     cost_type: str | None
+    form: str | None
     key_id: str
     sealed: bytes
 
@@ -65,13 +69,14 @@ class Attempt(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """An event's new state after its calls of this claim."""
+    """An event's new state after its calls of this claim. `new_id`: it goes on under a new request id."""
 
     claimed: Claimed
     status: str
     due_at: datetime | None
     result_code: int | None
     attempts: tuple[Attempt, ...]
+    new_id: bool = False
 
 
 def _open(form: tuple[bool, ...]) -> ColumnElement[bool]:
@@ -103,6 +108,7 @@ _CLAIMED = (
     event.c.status,
     event.c.lane,
     event.c.request_id,
+    event.c.generation,
     event.c.attempts,
     event.c.occurred_at,
     event.c.scene,
@@ -111,6 +117,7 @@ _CLAIMED = (
     event.c.card_type,
     event.c.channel,
     event.c.cost_type,
+    event.c.form,
     event.c.key_id,
     event.c.sealed,
 )
@@ -161,6 +168,23 @@ def claim(
     if claimed:
         connection.execute(_TAKE, {"ids": few_sizes(connection, [row.id for row in claimed]), "worker": worker})
     return claimed
+
+
+_RESEAL: Final = (
+    update(event)
+    .where(event.c.id == bindparam("event_id"))
+    .values(form=bindparam("new_form"), key_id=bindparam("new_key_id"), sealed=bindparam("new_sealed"))
+)
+
+
+def reseal(connection: Connection, claimed: Iterable[Claimed]) -> None:
+    """Write down what these events of this deliverer send, before it is sent."""
+    rows = [
+        {"event_id": row.id, "new_form": row.form, "new_key_id": row.key_id, "new_sealed": row.sealed}
+        for row in claimed
+    ]
+    if rows:
+        connection.execute(_RESEAL, rows)
 
 
 _HISTORY: Final = (
@@ -214,8 +238,16 @@ def _settling(status: str) -> ReturningUpdate[Any]:
     if status in SETTLED_STATES:
         values["settled_at"] = bindparam("at", type_=event.c.settled_at.type)
     if status == "delivered":
-        values |= {"sealed": None, "key_id": None}
+        values |= {"sealed": None, "key_id": None, "form": None}
     return update(event).where(_CLAIMED_OF_THESE).values(values).returning(event.c.id)
+
+
+LAST_GENERATION: Final = 32_767  # the column holds no more; from there the request id stays
+_RENEW_ID: Final = (
+    update(event)
+    .where(event.c.id == bindparam("event_id"))
+    .values(request_id=bindparam("new_request_id"), generation=event.c.generation + 1)
+)
 
 
 def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, now: datetime) -> set[int]:
@@ -237,6 +269,15 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
         if status in SETTLED_STATES:
             values["at"] = now
         moved.update(connection.scalars(_settling(status), values))
+    renewed = [
+        {"event_id": outcome.claimed.id, "new_request_id": request_id(outcome.claimed.key, generation)}
+        for outcome in settled
+        if outcome.new_id
+        and outcome.claimed.id in moved
+        and (generation := outcome.claimed.generation + 1) <= LAST_GENERATION
+    ]
+    if renewed:
+        connection.execute(_RENEW_ID, renewed)
     rows = [
         (
             outcome.claimed.id,

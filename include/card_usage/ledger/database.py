@@ -221,7 +221,7 @@ def _unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
 
 
 def _check_founding_key(ledger: Ledger) -> None:
-    """Digests made with another founding key would give every event a second request id: refuse to work."""
+    """By digests of another founding key every event would seem to have changed in the HIS: refuse to work."""
     with ledger.read() as connection:
         known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
     if known is None:

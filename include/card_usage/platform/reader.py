@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from card_usage.platform.outcome import Answer, Reply, classify
+from card_usage.platform.outcome import OWN_REFUSALS, Answer, Reply, classify
 
 ANSWER_BYTES: Final = 64 * 1024
 """An answer is read up to here, and decompressed up to here; a real one has some hundred bytes."""
@@ -104,19 +104,33 @@ def read_reply(status: int, content: bytes, request_id: str) -> tuple[Reply, Map
     if not 100 <= status <= 599:
         return Reply(Answer.NO_ANSWER, None, None, "no http status"), {}
     if 300 <= status < 500 and status != 408:
-        # 429 is a gateway's "slow down"; everything else here turns requests away for a reason in our settings.
-        return Reply(Answer.THROTTLED if status == 429 else Answer.BARRED, None, status, f"http {status}"), {}
+        # The word of a gateway, which may come after the platform behind it has accepted the event.
+        return Reply(Answer.LIMITED if status == 429 else Answer.BARRED, None, status, f"http {status}"), {}
     if not 200 <= status < 300:
         return Reply(Answer.NO_ANSWER, None, status, f"http {status}"), {}
     try:
         code, echoed, rsp = _parsed(content)
+        inner = _inner_code(rsp) if code == 0 else 0
     except Unreadable as problem:
         return Reply(Answer.NO_ANSWER, None, status, str(problem)), {}
-    answer = classify(code)
+    answer = classify(code or inner)
+    if inner and answer in OWN_REFUSALS:
+        answer = Answer.UNLISTED  # the gate passed it: the two codes contradict each other, and nothing is certain
     # An early refusal may come without an id; an acceptance, or another's id, is only believed with ours.
     if echoed.upper() != request_id and (echoed or answer in {Answer.ACCEPTED, Answer.REPEATED}):
         return Reply(Answer.NO_ANSWER, None, status, "another request id"), {}
-    return Reply(answer, code, status), rsp
+    return Reply(answer, code or inner, status), rsp
+
+
+def _inner_code(rsp: Mapping[str, object]) -> int:
+    """The result code of what is behind the one that answered 0; 0 where it says nothing else. Raises Unreadable."""
+    inner = rsp.get("resultCode")
+    if inner is None:
+        return 0
+    code = whole_number(inner)
+    if code is None:
+        raise Unreadable(f"rsp.resultCode is {quoted(inner)}")
+    return code
 
 
 def _parsed(content: bytes) -> tuple[int, str, Mapping[str, object]]:

@@ -5,9 +5,12 @@
     (not stored)             --         new row                 new row, voided
     ready held quarantined   --         replaced, due anew      voided: never sent
     rejected                 --         replaced, due anew      marked
-    in_flight unknown        --         marked, sent unchanged  marked
+    in_flight unknown        --         marked, sent as it was  marked
     delivered unconfirmed    --         marked                  marked
     voided                   --         replaced, due anew      --
+
+What is replaced keeps its request id, for the platform certainly accepted nothing under it; only a refused event gets a
+new one. What is unknown may have been accepted: the platform must not be given other content under the same id.
 
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """
@@ -36,6 +39,8 @@ class StoredEvent(NamedTuple):
     key: str
     status: str
     digest: str
+    request_id: str
+    generation: int
     occurred_at: datetime | None
     voided: bool
     changed: bool
@@ -48,20 +53,15 @@ PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "
 
 def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, StoredEvent]:
     """The events of these keys that the ledger has."""
-    columns = (
-        event.c.id,
-        event.c.key,
-        event.c.status,
-        event.c.digest,
-        event.c.occurred_at,
-        event.c.voided_at,
-        event.c.changed_at,
-    )
+    columns = [event.c[name] for name in ("id", "key", "status", "digest", "request_id", "generation")]
+    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", *PLAIN_COLUMNS)]
     events: dict[str, StoredEvent] = {}
-    query = select(*columns, *(event.c[name] for name in PLAIN_COLUMNS)).where(among(connection, event.c.key, keys))
-    for event_id, key, status, digest, occurred_at, voided_at, changed_at, *plain in connection.execute(query):
+    query = select(*columns).where(among(connection, event.c.key, keys))
+    for event_id, key, status, digest, request_id, generation, at, voided_at, changed_at, *plain in connection.execute(
+        query
+    ):
         marks = (voided_at is not None, changed_at is not None)
-        events[key] = StoredEvent(event_id, key, status, digest, occurred_at, *marks, tuple(plain))
+        events[key] = StoredEvent(event_id, key, status, digest, request_id, generation, at, *marks, tuple(plain))
     return events
 
 

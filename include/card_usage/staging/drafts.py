@@ -11,11 +11,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
-from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding, SourceRow, event_key, maker, request_id
+from card_usage.events import CODE_TABLES, CardUse, Finding, SourceRow, event_key, maker
 from card_usage.standard import rule_check
 from card_usage.standard.aliases import Aliases
 from card_usage.standard.code_tables import CodeTable
 from card_usage.standard.normalize import Codes, Normalizer
+from card_usage.standard.payload import Form, template
 from card_usage.windows import Window
 
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
@@ -24,7 +25,8 @@ _DEPARTMENT_NAME: Final = 128
 
 
 class Draft(NamedTuple):
-    """One card use as staging sees it now. `seal` makes its sealed part, called only if it has to be written."""
+    """One card use as staging sees it now. `seal` makes its sealed part, called only if it has to be written;
+    `form`: the mark of the settings by which it holds the body of a call, if it does."""
 
     key: str
     source_id: str
@@ -33,8 +35,8 @@ class Draft(NamedTuple):
     department_name: str | None
     status: Literal["ready", "quarantined", "voided"]
     digest: str
-    request_id: str
     findings: tuple[Finding, ...]
+    form: str | None
     seal: Callable[[], Sealed | None]
 
 
@@ -43,7 +45,8 @@ _new_draft: Final = maker(Draft)
 
 class _CodeGroup(NamedTuple):
     """What rows with the same codes have in common: the standard codes, those of them that are sent, as the digest has
-    them, which of the patient fields are sent, and a quick test whether the rules find nothing."""
+    them, which of the patient fields are sent, a quick test whether the rules find nothing, and the template of the
+    body of their calls (standard/payload.py) as JSON."""
 
     codes: Codes
     department_name: str | None
@@ -52,6 +55,7 @@ class _CodeGroup(NamedTuple):
     sends_number: bool
     sends_name: bool
     sends_qr: bool
+    body: str
 
 
 class Drafter:
@@ -69,6 +73,7 @@ class Drafter:
         self._keyring = keyring
         self._profile = hospital.platform.profile
         self._format = hospital.platform.department_format
+        self._form = Form.of(hospital.platform, tables)
         self._groups: dict[tuple[object, ...], _CodeGroup] = {}
 
     def draft(self, row: SourceRow, window: Window) -> Draft:
@@ -114,14 +119,16 @@ class Drafter:
                 group.department_name,
                 status,
                 digest,
-                request_id(key, digest, 0),
                 findings,
-                self._seal(row, use, status, key),
+                self._form.mark if status == "ready" else None,
+                self._seal(row, use, status, key, group),
             )
         )
 
-    def _seal(self, row: SourceRow, use: CardUse, status: str, key: str) -> Callable[[], Sealed | None]:
-        """Seals what has to be kept of the patient until the event is settled."""
+    def _seal(
+        self, row: SourceRow, use: CardUse, status: str, key: str, group: _CodeGroup
+    ) -> Callable[[], Sealed | None]:
+        """Seals what has to be kept until the event is settled: of the patient, and the rest of what is sent."""
         if status == "voided":
             return _no_seal
         if status == "quarantined":
@@ -129,7 +136,9 @@ class Drafter:
             sealed = _encode(list(map(_writable, row)))
         else:
             number, name, qr = _quoted(use.id_number), _quoted(use.name), _quoted(use.qr_code_text)
-            sealed = f'{{"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}}}'
+            time = _time_text(use.occurred_at)
+            patient = f'"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}'
+            sealed = f'{{{patient}, "time": "{time}", "req": {group.body}}}'
         return partial(self._keyring.seal, sealed.encode(), bound_to=key.encode())
 
     def _look_up(self, row: SourceRow) -> _CodeGroup:
@@ -150,12 +159,16 @@ class Drafter:
         if self._format == "his_name":
             values["department"] = codes.department_name
         coded = [(value if table in sent else "") or "" for table, value in values.items()]
+        department_name = codes.department_name and codes.department_name[:_DEPARTMENT_NAME]
         group = _CodeGroup(
             codes,
-            codes.department_name and codes.department_name[:_DEPARTMENT_NAME],
+            department_name,
             passes_all or _fails,
             "\x1f".join(coded),
-            *(field in sent for field in PATIENT_FIELDS),
+            "id_number" in sent,
+            "name" in sent,
+            "qr_code_text" in sent,
+            _encode(template(self._form, use, department_name)),
         )
         if self._normalizer.is_cached(row):
             self._groups[row[2:8]] = group
@@ -165,7 +178,7 @@ class Drafter:
 def _content(use: CardUse, group: _CodeGroup, findings: Iterable[Finding]) -> str:
     """The text that the digest covers: what would be sent, and what stands against sending it.
 
-    Only sent fields count: a request id must not change because a column changed that the platform never sees.
+    Only sent fields count: an event has not changed because a column changed that the platform never sees.
     """
     number = use.id_number if group.sends_number else ""
     name = use.name if group.sends_name else ""

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from card_usage.events import Finding
+from card_usage.events import Finding, request_id
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import event, finding
 from card_usage.staging import unchanged_hours
 from card_usage.staging.changes import (
     MARKS,
     PLAIN_COLUMNS,
-    REPLACEABLE,
     VOIDABLE,
     Change,
     Mark,
@@ -73,7 +72,7 @@ class _Writes:
     """What a batch has to write, by kind of statement."""
 
     new: list[Draft] = field(default_factory=list)
-    replaced: list[tuple[int, Draft]] = field(default_factory=list)
+    replaced: list[tuple[StoredEvent, Draft]] = field(default_factory=list)
     voided: list[int] = field(default_factory=list)
     marked: dict[Mark, list[int]] = field(default_factory=dict)
     plain: list[dict[str, Any]] = field(default_factory=list)
@@ -93,7 +92,7 @@ class _Writes:
         if stored.occurred_at is not None:
             self.changed_hours.add(unchanged_hours.floor(stored.occurred_at))
         if change is Change.REPLACED:
-            self.replaced.append((stored.id, draft))
+            self.replaced.append((stored, draft))
         elif change is Change.VOIDED:
             self.voided.append(stored.id)
         else:
@@ -169,28 +168,43 @@ _REPLACED_COLUMNS: Final = (
     "reason",
     "digest",
     "request_id",
+    "generation",
+    "form",
     "key_id",
     "sealed",
     "staged_at",
 )
 _UPDATE_REPLACED: Final = (
     update(event)
-    # Not `in_`, whose list of parameters does not go with many rows at once.
-    .where(event.c.id == bindparam("event_id"), or_(*(event.c.status == state for state in sorted(REPLACEABLE))))
+    # Only as it was read: a delivery may have sent it meanwhile, and a later staging sees what came of it.
+    .where(
+        event.c.id == bindparam("event_id"),
+        event.c.status == bindparam("stored_status"),
+        event.c.request_id == bindparam("stored_request_id"),
+    )
     .values(
         {name: bindparam(name) for name in _REPLACED_COLUMNS}
-        | {"generation": 0, "attempts": 0, "due_at": None, "result_code": None, "settled_at": None}
+        | {"attempts": 0, "due_at": None, "result_code": None, "settled_at": None}
         | {"voided_at": None, "changed_at": None, "vanished_at": None}
     )
 )
 
 
-def _row(draft: Draft, now: datetime) -> tuple[Any, ...]:
+def _row(draft: Draft, now: datetime, request_id: str, generation: int) -> tuple[Any, ...]:
     """Values of `_REPLACED_COLUMNS`."""
-    _, _, day, use, _, status, digest, request_id, findings, seal = draft
+    _, _, day, use, _, status, digest, findings, form, seal = draft
     critical = next((found.rule for found in findings if found.severity == "critical"), None) if findings else None
     key_id, blob = seal() or (None, None)
-    return (*_plain_values(draft), day, use.occurred_at, status, critical, digest, request_id, key_id, blob, now)
+    sent = (digest, request_id, generation, form, key_id, blob)
+    return (*_plain_values(draft), day, use.occurred_at, status, critical, *sent, now)
+
+
+def _row_after(stored: StoredEvent, draft: Draft, now: datetime) -> tuple[Any, ...]:
+    """The same, for an event that the ledger has: what was refused goes on under a new request id."""
+    if stored.status != "rejected":
+        return _row(draft, now, stored.request_id, stored.generation)
+    generation = stored.generation + 1
+    return _row(draft, now, request_id(stored.key, generation), generation)
 
 
 def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft], *, lane: int, now: datetime) -> None:
@@ -198,7 +212,15 @@ def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft
         return
     columns = ("key", "hospital", "feed", "source_id", "lane", "voided_at", *_REPLACED_COLUMNS)
     rows = [
-        (draft.key, hospital, feed, draft.source_id, lane, now if draft.status == "voided" else None, *_row(draft, now))
+        (
+            draft.key,
+            hospital,
+            feed,
+            draft.source_id,
+            lane,
+            now if draft.status == "voided" else None,
+            *_row(draft, now, request_id(draft.key, 0), 0),
+        )
         for draft in drafts
     ]
     insert_many(connection, event, columns, rows)
@@ -208,15 +230,20 @@ def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft
         _write_findings(connection, {row.id: findings[row.key] for row in connection.execute(ids)})
 
 
-def _replace(connection: Connection, replaced: list[tuple[int, Draft]], *, now: datetime) -> None:
+def _replace(connection: Connection, replaced: list[tuple[StoredEvent, Draft]], *, now: datetime) -> None:
     if not replaced:
         return
     rows = [
-        {"event_id": event_id, **dict(zip(_REPLACED_COLUMNS, _row(draft, now), strict=True))}
-        for event_id, draft in replaced
+        {
+            "event_id": stored.id,
+            "stored_status": stored.status,
+            "stored_request_id": stored.request_id,
+            **dict(zip(_REPLACED_COLUMNS, _row_after(stored, draft, now), strict=True)),
+        }
+        for stored, draft in replaced
     ]
     connection.execute(_UPDATE_REPLACED, rows)
-    _write_findings(connection, {event_id: draft.findings for event_id, draft in replaced})
+    _write_findings(connection, {stored.id: draft.findings for stored, draft in replaced})
 
 
 def _write_findings(connection: Connection, findings_of: Mapping[int, tuple[Finding, ...]]) -> None:

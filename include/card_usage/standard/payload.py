@@ -1,38 +1,90 @@
-"""Payload: the parameters of reportHISData for one event (document 3.2.7)."""
+"""Payload: the parameters of reportHISData for one event (document 3.2.7), and the settings that they depend on.
+
+Staging seals the parameters with the event, beside a short mark of the settings that made them (`Form.mark`). An event
+that may have reached the platform is sent as it was sealed, whatever the settings are by then; another one that was
+sealed under other settings is sealed again before it is sent.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from json import dumps
+from typing import Final, Self
 
-from card_usage.events import FIELDS, CardUse
+from card_usage.config.hospital import Platform
+from card_usage.events import FIELDS, PATIENT_FIELDS, CardUse
 from card_usage.standard.code_tables import CodeTable
 from card_usage.standard.rule_check import required_fields
 
+_VERSION: Final = 1  # of the way from an event to its parameters
+_TIME: Final = FIELDS["occurred_at"]
+_OWN: Final = frozenset({_TIME, *(FIELDS[field] for field in PATIENT_FIELDS)})
 
-def payload(
-    card_use: CardUse,
-    hospital_id: str,
-    profile: str,
-    department_format: str,
-    tables: Mapping[str, CodeTable],
-    department_name: str | None = None,
-) -> dict[str, str]:
-    """`req` of reportHISData (document 3.2.7): flat text by wire name, required fields only, absent ones left out.
 
-    `department_format`: the standard code, the standard name, or the HIS's own name (`department_name`).
-    """
-    required = required_fields(card_use, profile)
-    sent: dict[str, str] = {"hospitalId": hospital_id}
-    if profile == "current":
-        sent["hospitalCode"] = hospital_id
-    for field, wire in FIELDS.items():
-        if field not in required:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """The settings by which an event becomes parameters. `department_names`: standard code -> name, where names are
+    sent. `mark` tells two forms apart, in 16 hexadecimal digits."""
+
+    hospital_id: str
+    profile: str
+    department_format: str
+    department_names: Mapping[str, str] = field(default_factory=dict)
+    mark: str
+
+    @classmethod
+    def of(cls, platform: Platform, tables: Mapping[str, CodeTable]) -> Self:
+        """The form of a hospital's settings."""
+        names = tables["department"].names if platform.department_format == "name" else {}
+        settings = [_VERSION, platform.hospital_id, platform.profile, platform.department_format]
+        text = dumps([*settings, sorted(names.items())], ensure_ascii=False)
+        return cls(
+            hospital_id=platform.hospital_id,
+            profile=platform.profile,
+            department_format=platform.department_format,
+            department_names=names,
+            mark=sha256(text.encode()).hexdigest()[:16],
+        )
+
+
+def template(form: Form, codes: CardUse, department_name: str | None) -> dict[str, str | None]:
+    """What all events with these codes send, by wire name and in order; None: the event's own time or patient field."""
+    required = required_fields(codes, form.profile)
+    sent: dict[str, str | None] = {"hospitalId": form.hospital_id}
+    if form.profile == "current":
+        sent["hospitalCode"] = form.hospital_id
+    for name, wire in FIELDS.items():
+        if name not in required:
             continue
-        value = getattr(card_use, field)
-        if field == "occurred_at" and value is not None:
-            value = value.isoformat(" ", "seconds")
-        elif field == "department" and department_format == "his_name":
+        if wire in _OWN:
+            sent[wire] = None
+            continue
+        value = getattr(codes, name)
+        if name == "department" and form.department_format == "his_name":
             value = department_name
-        elif field == "department" and department_format == "name" and value is not None:
-            value = tables["department"].names[value]
+        elif name == "department" and form.department_format == "name" and value is not None:
+            value = form.department_names[value]
         if value:
             sent[wire] = value
     return sent
+
+
+def filled(sent: Mapping[str, str | None], patient: Mapping[str, str | None], time: str | None) -> dict[str, str]:
+    """`req` of reportHISData: flat text by wire name; fields that the event does not have are left out.
+
+    `patient`: the patient fields by wire name. `time`: as the platform has it.
+    """
+    own = {**patient, _TIME: time}
+    values = {wire: own[wire] if value is None else value for wire, value in sent.items()}
+    return {wire: value for wire, value in values.items() if value}
+
+
+def payload(form: Form, card_use: CardUse, department_name: str | None = None) -> dict[str, str]:
+    """`req` of reportHISData (document 3.2.7): required fields only, absent ones left out.
+
+    The department as the form says: its standard code or name, or the HIS's own name (`department_name`).
+    """
+    patient = {FIELDS[name]: getattr(card_use, name) for name in PATIENT_FIELDS}
+    moment = card_use.occurred_at
+    time = None if moment is None else moment.isoformat(" ", "seconds")
+    return filled(template(form, card_use, department_name), patient, time)

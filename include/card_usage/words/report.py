@@ -120,8 +120,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "class.unconfirmed": ("无法确认", "Unconfirmed"),
     "class.unconfirmed.meaning": (
-        "平台的应答前后矛盾，需人工判断",
-        "the platform's answers contradict each other; a person decides",
+        "平台的应答不能证明是否已收，请与平台对账单核对，由人决定",
+        "the platform's answers do not prove whether it has them; compare with its statement, a person decides",
     ),
     "class.rejected": ("平台拒收", "Refused"),
     "class.rejected.meaning": ("平台明确拒收，需更正后重报", "definitely refused; correct and send again"),

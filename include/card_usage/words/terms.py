@@ -5,7 +5,7 @@ from typing import Final
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     # --- answers of the platform
     "answer.accepted": ("接收", "accepted"),
-    "answer.repeated": ("重复请求（此前已接收）", "repeated (accepted before)"),
+    "answer.repeated": ("重复请求", "repeated"),
     "answer.token": ("凭证失效，已自动更换", "token no longer valid, renewed"),
     "answer.busy": ("平台繁忙或出错", "platform busy or failing"),
     "answer.quota": ("调用限额用完", "quota used up"),
@@ -16,6 +16,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "answer.unlisted": ("文档之外的返回码", "a code that the document lacks"),
     "answer.not_sent": ("未能连接平台", "no connection"),
     "answer.barred": ("被网关或防火墙拦截", "turned away by a gateway"),
+    "answer.limited": ("被网关限流（HTTP 429）", "limited by a gateway (HTTP 429)"),
     "answer.no_answer": ("没有应答", "no answer"),
     # --- the field's own words
     "feed.registration": ("挂号", "registration"),

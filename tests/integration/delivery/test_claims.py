@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -11,12 +13,14 @@ import postgres as pg
 import pytest
 from backlog import DAY, HOSPITAL, Backlog
 from card_usage.clock import SystemClock
+from card_usage.config.keyring import Sealed
 from card_usage.delivery import membership
+from card_usage.delivery.bodies import body
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.claims import Claims
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
-from card_usage.delivery.transitions import Attempt, Settled, claim, settle
+from card_usage.delivery.transitions import Attempt, Settled, claim, reseal, settle
 from card_usage.delivery.workload import InFlight
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.process import Identity
@@ -40,13 +44,14 @@ class Deliverer:
     """One worker's claims, with the ledger at hand."""
 
     def __init__(self, backlog: Backlog) -> None:
+        self.backlog = backlog
         self.executor = LedgerExecutor()
         self.ledger: Ledger = backlog.open()
         backlog.fill()
         identity = Identity(host="h", pid=1, process_start="0")
         with self.ledger.write() as connection:
             self.worker = membership.register(connection, hospital=HOSPITAL, app_id="a", identity=identity, now=NOW)
-        run = Run(
+        self.run = run = Run(
             hospital=backlog.hospital,
             scope=Scope(HOSPITAL, DAY, DAY),
             app_id="a",
@@ -63,6 +68,16 @@ class Deliverer:
     def take(self) -> list[InFlight]:
         with self.ledger.write() as connection:
             return self.claims.claim_batch(connection)
+
+    def change_settings(self, **platform: object) -> None:
+        """The same deliverer, started again with another hospital file."""
+        hospital = self.run.hospital
+        settings = hospital.platform.model_copy(update=platform)
+        self.run = replace(self.run, hospital=hospital.model_copy(update={"platform": settings}))
+        self.claims = Claims(self.run, self.worker, CallBudget(self.run, PlatformClock(self.run)))
+
+    def bodies(self, taken: list[InFlight]) -> list[dict[str, str]]:
+        return [body(self.ledger.keyring, in_flight.claimed) for in_flight in taken]
 
     def settle(self, taken: list[InFlight], status: str, *calls: Attempt) -> set[int]:
         """The writing of outcomes, committed."""
@@ -84,6 +99,47 @@ def deliverer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Delive
     opened = Deliverer(Backlog(home=tmp_path, events=EVENTS, ledger_url=url, platform_url="http://127.0.0.1:9"))
     yield opened
     opened.ledger.close()
+
+
+def test_a_body_is_that_of_staging_as_it_always_was(deliverer: Deliverer) -> None:
+    assert deliverer.bodies(deliverer.take()) == list(deliverer.backlog.requests())
+
+
+def test_what_may_have_been_sent_keeps_its_body_when_settings_change_and_the_rest_follows_them(
+    deliverer: Deliverer,
+) -> None:
+    as_staged = list(deliverer.backlog.requests())
+    taken = deliverer.take()
+    deliverer.settle(taken[:1], "unknown", Attempt(NOW, Reply(Answer.LIMITED, None, 429), "unknown"))
+    deliverer.settle(taken[1:], "ready", Attempt(NOW, Reply(Answer.TOKEN, 21003, 200), "ready"))
+    deliverer.change_settings(profile="current")
+    again = deliverer.take()
+    assert [in_flight.claimed.before for in_flight in again] == ["unknown", *["ready"] * (EVENTS - 1)]
+    assert deliverer.bodies(again)[0] == as_staged[0]
+    in_new_form = [dict(sent, hospitalCode=sent["hospitalId"]) for sent in as_staged[1:]]
+    assert [dict(sent) for sent in deliverer.bodies(again)[1:]] == in_new_form
+    # They were sent in the new form: that stays from now on, whatever the settings are then.
+    deliverer.settle(again, "unknown")
+    deliverer.change_settings(profile="v2.1", hospital_id="20202")
+    assert deliverer.bodies(deliverer.take()) == [as_staged[0], *in_new_form]
+
+
+def test_an_event_that_an_earlier_version_sealed_gets_its_body_before_it_is_sent(deliverer: Deliverer) -> None:
+    as_staged = list(deliverer.backlog.requests())
+    for in_flight in (taken := deliverer.take()):
+        claimed = in_flight.claimed
+        kept = json.loads(
+            deliverer.ledger.keyring.open(Sealed(claimed.key_id, claimed.sealed), bound_to=claimed.key.encode())
+        )
+        old = json.dumps({name: kept[name] for name in ("idCardNumber", "name", "qrCodeText")}).encode()
+        sealed = deliverer.ledger.keyring.seal(old, bound_to=claimed.key.encode())
+        with deliverer.ledger.write() as connection:
+            reseal(connection, [claimed._replace(form=None, key_id=sealed.key_id, sealed=sealed.blob)])
+    deliverer.settle(taken[:1], "unknown")
+    deliverer.settle(taken[1:], "ready")
+    assert deliverer.bodies(deliverer.take()) == as_staged
+    with deliverer.ledger.read() as connection:
+        assert None not in set(connection.scalars(select(event.c.form)))
 
 
 def test_an_outcome_written_twice_never_takes_a_later_claim_of_the_same_deliverer_for_its_own(

@@ -50,6 +50,17 @@ def test_a_deliverer_killed_again_and_again_neither_loses_nor_doubles_an_event_o
 
 
 @pytest.mark.slow
+def test_what_a_platform_that_remembers_ids_on_sight_has_lost_is_unconfirmed_and_never_delivered() -> None:
+    verdict = violence("--database", "sqlite", "--repeat", "seen", "--lost", "0.02")
+    assert verdict["faults"]["lost"] > 0
+    assert verdict["lost"] > 0, "nothing was tried"
+    assert (verdict["believed"], verdict["doubled"], verdict["two_request_ids"]) == (0, 0, 0)
+    assert verdict["states"]["unconfirmed"] >= verdict["lost"]
+    assert verdict["states"]["unconfirmed"] + verdict["states"]["delivered"] == EVENTS
+    assert verdict["exact"]
+
+
+@pytest.mark.slow
 def test_neither_do_kills_and_a_crash_of_the_database_on_postgresql(postgres: pg.Cluster) -> None:
     verdict = violence("--database", "postgresql", "--restarts", "1")
     assert verdict["restarts"] == 1

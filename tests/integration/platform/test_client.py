@@ -192,7 +192,7 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         (answering(http(200, envelope(0), GZIP)), Answer.NO_ANSWER),
         (answering(http(200, b"\xff\xfe" + envelope(0))), Answer.NO_ANSWER),
         (answering(http(204, b"")), Answer.NO_ANSWER),
-        (answering(http(429, b"")), Answer.THROTTLED),
+        (answering(http(429, b"")), Answer.LIMITED),
         (answering(http(200, envelope(0) + b" " * 65_000)), Answer.ACCEPTED),
         (answering(http(200, envelope(0) + b" " * 66_000)), Answer.NO_ANSWER),
         (answering(http(403, b" " * 66_000)), Answer.BARRED),

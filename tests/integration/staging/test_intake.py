@@ -12,7 +12,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from card_usage.config.keyring import Keyring
 from card_usage.delivery import membership, quota
-from card_usage.delivery.transitions import Claimed, Settled, backlog, claim, history, recover, release, settle
+from card_usage.delivery.transitions import (
+    LAST_GENERATION,
+    Attempt,
+    Claimed,
+    Settled,
+    backlog,
+    claim,
+    history,
+    recover,
+    release,
+    settle,
+)
 from card_usage.errors import BadLedgerUrl, LedgerBehind, LedgerUnreachable, WrongKey
 from card_usage.events import CardUse, event_key, request_id
 from card_usage.ledger import holds
@@ -22,6 +33,7 @@ from card_usage.ledger.process import Identity
 from card_usage.ledger.schema import STATES, attempt, event, metadata
 from card_usage.ledger.scope import Scope
 from card_usage.platform.outcome import Answer, Reply
+from card_usage.staging import intake
 from card_usage.staging.changes import REPLACEABLE, Change, compare, stored_events
 from card_usage.staging.drafts import Draft
 from card_usage.staging.intake import take_in
@@ -56,8 +68,8 @@ def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
         department_name=None,
         status=status,  # type: ignore[arg-type]
         digest=digest,
-        request_id=request_id(key, digest, 0),
         findings=(),
+        form=None,
         seal=lambda: None if status == "voided" else KEYRING.seal(b"{}", bound_to=key.encode()),
     )
 
@@ -144,14 +156,41 @@ def test_a_changed_row_replaces_only_what_certainly_was_not_taken(ledger: Ledger
     take(ledger, draft(version=1))
     after = row(ledger)
     if status in REPLACEABLE:
+        generation = int(status == "rejected")
         assert after.status == "ready"  # type: ignore[attr-defined]
-        assert after.request_id == draft(version=1).request_id  # type: ignore[attr-defined]
+        assert after.digest == draft(version=1).digest  # type: ignore[attr-defined]
+        assert after.generation == generation  # type: ignore[attr-defined]
+        assert after.request_id == request_id(after.key, generation)  # type: ignore[attr-defined]
     else:
         assert after.status == status  # type: ignore[attr-defined]
-        assert after.request_id == draft().request_id  # type: ignore[attr-defined]
+        assert after.request_id == request_id(after.key, 0)  # type: ignore[attr-defined]
         assert after.changed_at is not None  # type: ignore[attr-defined]
         take(ledger, draft())
         assert row(ledger).changed_at is None, "the change was taken back"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("status", sorted(REPLACEABLE))
+def test_a_replaced_event_goes_on_from_the_generation_that_it_had(ledger: Ledger, status: str) -> None:
+    """Also one of an older version, whose request id derives from its content."""
+    take(ledger, draft())
+    with ledger.write() as connection:
+        connection.execute(update(event).values(status=status, generation=3, request_id="OLD"))
+    take(ledger, draft(version=1))
+    after = row(ledger)
+    expected = (4, request_id(after.key, 4)) if status == "rejected" else (3, "OLD")  # type: ignore[attr-defined]
+    assert (after.generation, after.request_id) == expected  # type: ignore[attr-defined]
+
+
+def test_an_event_that_was_sent_since_it_was_read_is_not_replaced(ledger: Ledger) -> None:
+    take(ledger, draft())
+    with ledger.write() as connection:
+        (stored,) = stored_events(connection, [draft().key]).values()
+        connection.execute(update(event).values(generation=1, request_id="NEXT"))
+        intake._replace(connection, [(stored, draft(version=1))], now=NOW)
+        connection.execute(update(event).values(request_id=stored.request_id, status="rejected"))
+        intake._replace(connection, [(stored, draft(version=1))], now=NOW)
+    after = row(ledger)
+    assert (after.status, after.digest) == ("rejected", draft().digest)  # type: ignore[attr-defined]
 
 
 def test_many_rows_that_changed_since_are_replaced_in_one_batch(ledger: Ledger) -> None:
@@ -214,6 +253,34 @@ def test_an_outcome_is_only_written_by_the_one_who_holds_the_claim_and_only_once
             assert len(settle(connection, [outcome], worker=who, now=NOW)) == moves
     after = row(ledger)
     assert (after.status, after.sealed, after.key_id) == ("delivered", None, None)  # type: ignore[attr-defined]
+
+
+def test_a_new_request_id_is_written_with_the_outcome_and_the_old_calls_are_no_history_of_it(ledger: Ledger) -> None:
+    take(ledger, draft(1), draft(2))
+    mine = worker(ledger)
+    renewed, kept = claimed(ledger, mine)
+    calls = (Attempt(NOW, Reply(Answer.TOKEN, 21003, 200), "ready"),)
+    with ledger.write() as connection:
+        outcomes = [Settled(renewed, "ready", None, 21003, calls, True), Settled(kept, "ready", None, 21003, calls)]
+        settle(connection, outcomes, worker=mine, now=NOW)
+        settle(connection, outcomes, worker=mine, now=NOW)  # a retried transaction
+    again = {claim.id: claim for claim in claimed(ledger, mine)}
+    assert (again[renewed.id].generation, again[renewed.id].attempts) == (1, 1)
+    assert again[renewed.id].request_id == request_id(renewed.key, 1)
+    assert again[kept.id].request_id == kept.request_id == request_id(kept.key, 0)
+    with ledger.read() as connection:
+        assert history(connection, again.values()) == {kept.id: [Answer.TOKEN]}
+
+
+def test_the_last_generation_that_the_column_holds_keeps_its_id(ledger: Ledger) -> None:
+    take(ledger, draft())
+    with ledger.write() as connection:
+        connection.execute(update(event).values(generation=LAST_GENERATION))
+    mine = worker(ledger)
+    (claim,) = claimed(ledger, mine)
+    with ledger.write() as connection:
+        settle(connection, [Settled(claim, "ready", None, 21007, (), True)], worker=mine, now=NOW)
+    assert row(ledger).generation == LAST_GENERATION  # type: ignore[attr-defined]
 
 
 def test_what_was_never_sent_goes_back_as_it_was(ledger: Ledger) -> None:

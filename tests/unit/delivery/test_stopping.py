@@ -208,7 +208,7 @@ def test_a_stop_while_outcomes_are_being_written_is_written_with_the_next() -> N
     clock = PlatformClock(run)
     claims = Claims(run, 1, CallBudget(run, clock))
     outcomes = OutcomeBuffer(run, 1, claims=claims, stopping=stopping, platform_clock=clock)
-    event = Claimed(1, "k", "ready", 0, "R", 0, NOW, "010105", None, None, "10", "0100", None, "sim", b"")
+    event = Claimed(*(1, "k", "ready", 0, "R", 0, 0, NOW, "010105", None, None, "10", "0100", None, None, "sim", b""))
     stop = Stop(reason=StopReason.MISCONFIGURED, detail="the platform answers 21002", result_code=21002)
 
     async def play() -> None:

@@ -4,36 +4,62 @@ from __future__ import annotations
 
 import csv
 import re
-from itertools import combinations_with_replacement
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import combinations_with_replacement, product
 from pathlib import Path
 
 import pytest
 from card_usage.errors import CodeTableError
 from card_usage.ledger.schema import STATES
-from card_usage.platform.outcome import RESULT_CODES, TABLE, Answer, Past, Step, classify, past, result_classes, settle
+from card_usage.platform import outcome
+from card_usage.platform.outcome import (
+    OWN_REFUSALS,
+    RESULT_CODES,
+    TABLES,
+    Answer,
+    Memory,
+    Outcome,
+    Past,
+    Step,
+    classify,
+    past,
+    result_classes,
+    shows_memory_on_sight,
+)
 from card_usage.platform.reader import read_reply
 from cases import every_case
 
 OPEN = {"ready", "held", "unknown"}
+UNPROVEN = (Memory.UNKNOWN, Memory.ON_SIGHT)
+MERE_STATUS = (Answer.NO_ANSWER, Answer.BARRED, Answer.LIMITED)
 
 
-def envelope(code: int, request_id: str = "A1") -> bytes:
-    return b'{"commonOut":{"requestId":"%s","resultCode":%d,"errMsg":"x"},"rsp":{}}' % (request_id.encode(), code)
+def settle(history: Iterable[Answer], answer: Answer, memory: Memory = Memory.ON_ACCEPTANCE) -> Outcome:
+    return outcome.settle(history, answer, memory)
+
+
+def envelope(code: int, request_id: str = "A1", rsp: str = "{}") -> bytes:
+    common = b'{"commonOut":{"requestId":"%s","resultCode":%d,"errMsg":"x"},"rsp":' % (request_id.encode(), code)
+    return common + rsp.encode() + b"}"
 
 
 def test_every_answer_has_an_outcome_after_every_past() -> None:
-    assert TABLE.keys() == set(Answer)
-    for row in TABLE.values():
-        assert row.keys() == set(Past)
-        assert {outcome.status for outcome in row.values()} <= set(STATES)
+    assert TABLES.keys() == set(Memory)
+    for table in TABLES.values():
+        assert table.keys() == set(Answer)
+        for row in table.values():
+            assert row.keys() == set(Past)
+            assert {outcome.status for outcome in row.values()} <= set(STATES)
 
 
 def test_any_history_of_up_to_three_answers_leads_somewhere() -> None:
     for length in range(4):
         for history in combinations_with_replacement(Answer, length):
-            for answer in Answer:
-                outcome = settle(history, answer)
+            for answer, memory in product(Answer, Memory):
+                outcome = settle(history, answer, memory)
                 assert (outcome.step in {Step.SETTLE, Step.DECIDE, Step.STOP}) or outcome.status in OPEN | {"rejected"}
+                assert not outcome.new_id or outcome.status in {"ready", "held"}
 
 
 def test_the_order_of_a_history_does_not_matter() -> None:
@@ -54,7 +80,7 @@ def test_a_code_that_the_document_does_not_list_is_never_guessed() -> None:
 
 
 def test_zero_delivers_whatever_was_before() -> None:
-    assert {settle([answer], Answer.ACCEPTED).status for answer in Answer} == {"delivered"}
+    assert {settle([one], Answer.ACCEPTED, of).status for one, of in product(Answer, Memory)} == {"delivered"}
 
 
 @pytest.mark.parametrize(
@@ -69,10 +95,62 @@ def test_zero_delivers_whatever_was_before() -> None:
         ([Answer.NO_ANSWER, Answer.BUSY], "unconfirmed"),
         ([Answer.UNLISTED], "unconfirmed"),
         ([Answer.REFUSED], "unconfirmed"),
+        ([Answer.BARRED], "delivered"),
+        ([Answer.LIMITED], "delivered"),
     ],
 )
 def test_10054_proves_delivery_only_where_nothing_was_refused_or_failed(history: list[Answer], status: str) -> None:
     assert settle(history, Answer.REPEATED).status == status
+
+
+@pytest.mark.parametrize("memory", UNPROVEN)
+def test_10054_proves_nothing_unless_ids_are_known_to_be_remembered_on_acceptance(memory: Memory) -> None:
+    for length in range(3):
+        for history in combinations_with_replacement(set(Answer) - {Answer.ACCEPTED}, length):
+            assert settle(history, Answer.REPEATED, memory) == Outcome("unconfirmed", Step.DECIDE)
+    assert settle([Answer.ACCEPTED], Answer.REPEATED, memory).status == "delivered"
+
+
+@pytest.mark.parametrize("answer", sorted(OWN_REFUSALS))
+def test_a_refusal_by_the_platforms_own_code_takes_a_new_id_unless_ids_are_remembered_on_acceptance(
+    answer: Answer,
+) -> None:
+    for history in ([], [Answer.NOT_SENT], [Answer.TOKEN, Answer.THROTTLED]):
+        assert settle(history, answer).status in {"ready", "held"}
+        assert not settle(history, answer).new_id
+        for memory in UNPROVEN:
+            assert settle(history, answer, memory) == replace(settle(history, answer), new_id=True)
+
+
+@pytest.mark.parametrize("doubt", MERE_STATUS)
+def test_in_doubt_the_id_stays_whatever_comes_then(doubt: Answer) -> None:
+    for answer, memory in product(Answer, Memory):
+        assert not settle([doubt], answer, memory).new_id
+        assert not settle([Answer.TOKEN, doubt], answer, memory).new_id
+        assert settle([doubt], answer, memory).status in {"unknown", "delivered", "unconfirmed"}
+
+
+@pytest.mark.parametrize("answer", [Answer.BARRED, Answer.LIMITED])
+def test_a_mere_http_status_leaves_the_outcome_unknown(answer: Answer) -> None:
+    for history, memory in product(((), (Answer.TOKEN,), (Answer.BUSY,), (Answer.REFUSED,)), Memory):
+        assert settle(history, answer, memory).status == "unknown"
+
+
+def test_10054_shows_memory_on_sight_only_where_nobody_can_have_accepted() -> None:
+    for history, shows in [
+        ([Answer.BUSY], True),
+        ([Answer.REFUSED], True),
+        ([Answer.TOKEN, Answer.BUSY, Answer.NOT_SENT], True),
+        ([], False),
+        ([Answer.TOKEN], False),  # the event of a ledger that was lost looks the same
+        ([Answer.BUSY, Answer.NO_ANSWER], False),
+        ([Answer.BUSY, Answer.LIMITED], False),
+        ([Answer.REFUSED, Answer.BARRED], False),
+        ([Answer.UNLISTED], False),
+        ([Answer.BUSY, Answer.UNLISTED], False),
+    ]:
+        assert shows_memory_on_sight(history, Answer.REPEATED) is shows, history
+        assert not any(shows_memory_on_sight(history, answer) for answer in set(Answer) - {Answer.REPEATED})
 
 
 @pytest.mark.parametrize("answer", [Answer.NO_ANSWER, Answer.BUSY, Answer.UNLISTED])
@@ -101,7 +179,7 @@ def test_a_misconfiguration_stops_at_the_first(code: int) -> None:
     assert settle([], classify(code)).step is Step.STOP
 
 
-@pytest.mark.parametrize("code", [-1, -2, 1, 10001, 10005, -10044, 20003])
+@pytest.mark.parametrize("code", [-1, -2, 1, 10001, 10005, -10044, 20003, -10038, 10048])
 def test_busy_codes_are_the_documents(code: int) -> None:
     assert classify(code) is Answer.BUSY
 
@@ -129,11 +207,23 @@ def test_an_http_answer_is_read_for_what_it_proves() -> None:
             (200, b"[]", Answer.NO_ANSWER),
             (200, b'{"commonOut":{"resultCode":"x"}}', Answer.NO_ANSWER),
             (204, b"", Answer.NO_ANSWER),
+            # The gateway says 0, and what is behind it something else.
+            (200, envelope(0, rsp='{"resultCode":0}'), Answer.ACCEPTED),
+            (200, envelope(0, rsp='{"resultCode":"0"}'), Answer.ACCEPTED),
+            (200, envelope(0, rsp='{"resultCode":null}'), Answer.ACCEPTED),
+            (200, envelope(0, rsp='{"none":""}'), Answer.ACCEPTED),
+            (200, envelope(0, rsp='{"resultCode":-1}'), Answer.BUSY),
+            (200, envelope(0, rsp='{"resultCode":"10042"}'), Answer.REFUSED),
+            (200, envelope(0, rsp='{"resultCode":10054}'), Answer.REPEATED),
+            (200, envelope(0, rsp='{"resultCode":31415}'), Answer.UNLISTED),
+            (200, envelope(0, rsp='{"resultCode":21004}'), Answer.UNLISTED),
+            (200, envelope(0, rsp='{"resultCode":"x"}'), Answer.NO_ANSWER),
             (500, envelope(0), Answer.NO_ANSWER),  # a server that fails may say anything
             (502, b"", Answer.NO_ANSWER),
             (504, b"", Answer.NO_ANSWER),
             (408, b"", Answer.NO_ANSWER),
-            (429, b"", Answer.THROTTLED),
+            (429, b"", Answer.LIMITED),
+            (429, envelope(21007), Answer.LIMITED),
             (301, b"", Answer.BARRED),
             (403, b"", Answer.BARRED),
             (404, b"", Answer.BARRED),

@@ -6,13 +6,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from card_usage.config.hospital import Platform
 from card_usage.events import CODE_TABLES, FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
 from card_usage.files.shipped import PACKAGE
 from card_usage.standard import rule_check, rules
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.id_numbers import HEALTH_CARD, PATTERNS, RESIDENT_ID
 from card_usage.standard.normalize import Normalizer
-from card_usage.standard.payload import payload
+from card_usage.standard.payload import Form, filled, payload, template
 from card_usage.standard.rule_check import check, required_fields
 from card_usage.standard.rules import BY_ID, OURS, PROFILES, RULES, Rule
 from card_usage.windows import Window, day_window
@@ -221,7 +222,7 @@ def test_each_field_gives_one_finding_from_a_declared_rule_and_no_patient_field_
 def test_an_event_without_critical_findings_has_every_field_that_its_payload_needs(use, profile):
     findings = check(use, profile=profile, window=DAY)
     if not any(finding.severity == "critical" for finding in findings):
-        sent = payload(use, "10086", profile, "code", TABLES)
+        sent = payload(form(profile, "code"), use)
         assert {FIELDS[field] for field in required_fields(use, profile)} <= set(sent)
 
 
@@ -249,8 +250,33 @@ def test_an_unknown_profile_is_refused_and_not_taken_for_another(unknown):
 # --- the payload
 
 
+def form(profile: str, department_format: str = "code") -> Form:
+    settings = {"profile": profile, "department_format": department_format}
+    return Form.of(Platform(connection="p", hospital_id="10086", **settings), TABLES)
+
+
+def test_a_form_is_marked_by_every_setting_that_a_body_depends_on():
+    profiles, formats = ("v2.1", "current"), ("code", "name", "his_name")
+    marks = {form(profile, kind).mark for profile in profiles for kind in formats}
+    assert len(marks) == 6
+    renamed = TABLES | {"department": replace(TABLES["department"], names=TABLES["department"].names | {"01": "别名"})}
+    settings = form("v2.1", "name")
+    assert Form.of(Platform(connection="q", hospital_id="10086", department_format="name"), TABLES) == settings
+    assert Form.of(Platform(connection="p", hospital_id="10086", department_format="name"), renamed) != settings
+    assert Form.of(Platform(connection="p", hospital_id="10087", department_format="name"), TABLES) != settings
+
+
+@given(full_uses, profiles, st.sampled_from(["code", "name", "his_name"]), st.sampled_from([None, "内科"]))
+def test_a_template_filled_with_an_events_own_fields_is_its_payload(use, profile, department_format, name):
+    of = form(profile, department_format)
+    codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
+    patient = {"idCardNumber": use.id_number, "name": use.name, "qrCodeText": use.qr_code_text}
+    sent = filled(template(of, codes, name), patient, str(use.occurred_at))
+    assert list(sent.items()) == list(payload(of, use, name).items())
+
+
 def test_the_payload_of_a_registration_is_the_documents():
-    assert payload(FULL, "10086", "v2.1", "code", TABLES) == {
+    assert payload(form("v2.1", "code"), FULL) == {
         "hospitalId": "10086",
         "time": "2024-03-01 08:30:00",
         "scene": "010101",
@@ -264,14 +290,14 @@ def test_the_payload_of_a_registration_is_the_documents():
 
 def test_the_current_profile_adds_the_hospital_code_and_the_cost_type_of_a_charge():
     charge = FULL._replace(scene="0101051")
-    sent = payload(charge, "10086", "current", "code", TABLES)
+    sent = payload(form("current", "code"), charge)
     assert (sent["hospitalId"], sent["hospitalCode"], sent["cardCostTypes"]) == ("10086", "10086", "0200")
-    assert "cardCostTypes" not in payload(charge, "10086", "v2.1", "code", TABLES)
+    assert "cardCostTypes" not in payload(form("v2.1", "code"), charge)
 
 
 @given(full_uses, profiles)
 def test_a_payload_is_flat_text_of_exactly_the_required_fields(use, profile):
-    sent = payload(use, "10086", profile, "code", TABLES)
+    sent = payload(form(profile, "code"), use)
     hospital = {"hospitalId", "hospitalCode"} if profile == "current" else {"hospitalId"}
     assert set(sent) == {FIELDS[field] for field in required_fields(use, profile)} | hospital
     assert all(type(value) is str and value for value in sent.values())
@@ -281,7 +307,7 @@ def test_a_payload_is_flat_text_of_exactly_the_required_fields(use, profile):
 
 @given(uses, profiles)
 def test_an_absent_field_is_left_out_and_never_sent_empty(use, profile):
-    sent = payload(use, "10086", profile, "name", TABLES)
+    sent = payload(form(profile, "name"), use)
     wires = {wire: field for field, wire in FIELDS.items()}
     for wire in set(sent) & set(wires):
         assert getattr(use, wires[wire]) is not None
@@ -294,7 +320,7 @@ def test_a_department_goes_as_code_as_standard_name_or_as_the_his_calls_it():
             with case(code):
                 use = FULL._replace(department=code)
                 sent = {
-                    kind: payload(use, "1", "v2.1", kind, TABLES, "东院门诊")["department"]
+                    kind: payload(form("v2.1", kind), use, "东院门诊")["department"]
                     for kind in ("code", "name", "his_name")
                 }
                 assert sent == {"code": code, "name": TABLES["department"].names[code], "his_name": "东院门诊"}
@@ -309,7 +335,7 @@ def test_a_hospital_that_sends_its_own_names_needs_the_name_and_no_mapping():
     assert [(finding.rule, finding.severity) for finding in judged] == [("department.code", "info")]
     nameless = check(FULL, profile="v2.1", department_format="his_name", department_name=None)
     assert ids(nameless) == ["department.required"]
-    assert "department" not in payload(FULL, "1", "v2.1", "his_name", TABLES, None)
+    assert "department" not in payload(form("v2.1", "his_name"), FULL, None)
 
 
 # --- texts

@@ -7,7 +7,7 @@ what was imported.
 
 from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.columns import Id, Instant, metadata
-from card_usage.ledger.schema.delivering import deliverer, hold, quota_day, token
+from card_usage.ledger.schema.delivering import deliverer, hold, platform_memory, quota_day, token
 from card_usage.ledger.schema.events import (
     IN_FLIGHT,
     OPEN,
@@ -55,6 +55,7 @@ __all__ = [
     "meta",
     "metadata",
     "outbox",
+    "platform_memory",
     "quota_day",
     "reconciliation",
     "replica_turn",

@@ -48,6 +48,19 @@ token = Table(
     Column("last_loss_at", Instant),
 )
 
+# What is known of a platform's memory for request ids. No row: nothing. `host`: its base URL without the scheme.
+platform_memory = Table(
+    "platform_memory",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("app_id", String(64), primary_key=True),
+    Column("memory", String(16), nullable=False),
+    Column("learned_by", String(16), nullable=False),
+    Column("learned_at", Instant, nullable=False),
+    CheckConstraint("memory in ('unknown','on_acceptance','on_sight')", name="memory"),
+    CheckConstraint("learned_by in ('calibration','observation')", name="learned_by"),
+)
+
 quota_day = Table(
     "quota_day",
     metadata,

@@ -21,13 +21,13 @@ from card_usage.ledger.schema.columns import Id, Instant, metadata
 
 STATES = (
     "quarantined",  # a rule says no: mend the mapping or the data
-    "ready",  # due, never sent, or sent and certainly not accepted
+    "ready",  # due, never sent, or certainly not accepted under its request id
     "held",  # not before `due_at`: quota
     "in_flight",  # claimed by a deliverer
-    "unknown",  # sent, no answer: the same request id again
+    "unknown",  # sent, outcome unknown: the same request id and content again
     "delivered",  # accepted by the platform
     "rejected",  # definitely refused: somebody decides
-    "unconfirmed",  # told 'failed', then 'repeated': nobody can say; somebody decides
+    "unconfirmed",  # told 'repeated' where that proves nothing: nobody can say; somebody decides
     "voided",  # refunded before it was sent
 )
 SETTLED_STATES = ("delivered", "rejected", "unconfirmed", "voided")
@@ -60,6 +60,7 @@ event = Table(
     Column("result_code", Integer),
     Column("key_id", String(16)),
     Column("sealed", LargeBinary),
+    Column("form", String(16)),  # the settings by which `sealed` holds the body of the call (standard/payload.py)
     Column("staged_at", Instant, nullable=False),
     Column("settled_at", Instant),
     Column("voided_at", Instant),

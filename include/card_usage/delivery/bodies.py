@@ -1,0 +1,57 @@
+"""Bodies: what a call sends of an event, out of its sealed part.
+
+An event is sealed with the body by the settings of its staging. One that may have been sent keeps that body, whatever
+the settings are by then; every other one is sealed again by the present settings before it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from card_usage.config.keyring import Keyring, Sealed
+from card_usage.delivery.transitions import Claimed
+from card_usage.events import CardUse
+from card_usage.standard.payload import Form, filled, template
+
+
+def body(keyring: Keyring, claimed: Claimed) -> dict[str, str]:
+    """`req` of reportHISData, as it is sealed."""
+    kept = _open(keyring, claimed)
+    return filled(kept["req"], kept, kept["time"])
+
+
+def is_due_for_sealing(claimed: Claimed, form: Form) -> bool:
+    """Whether its body has to be sealed by these settings before it may be sent.
+
+    An event that an earlier version sealed has patient fields only, and no body yet."""
+    return claimed.form is None or (claimed.form != form.mark and claimed.before != "unknown")
+
+
+def sealed_again(keyring: Keyring, claimed: Claimed, form: Form) -> Claimed:
+    """The same event with its body by these settings."""
+    kept = _open(keyring, claimed)
+    codes = CardUse(
+        None,
+        claimed.scene,
+        claimed.department,
+        claimed.card_type,
+        claimed.channel,
+        claimed.cost_type,
+        None,
+        None,
+        None,
+    )
+    body_parts = {
+        "time": claimed.occurred_at.isoformat(" ", "seconds"),
+        "req": template(form, codes, claimed.department_name),
+    }
+    text = json.dumps(kept | body_parts, ensure_ascii=False)
+    sealed = keyring.seal(text.encode(), bound_to=claimed.key.encode())
+    return claimed._replace(form=form.mark, key_id=sealed.key_id, sealed=sealed.blob)
+
+
+def _open(keyring: Keyring, claimed: Claimed) -> dict[str, Any]:
+    sealed = Sealed(claimed.key_id, claimed.sealed)
+    kept: dict[str, Any] = json.loads(keyring.open(sealed, bound_to=claimed.key.encode()))
+    return kept
