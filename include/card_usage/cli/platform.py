@@ -44,7 +44,7 @@ def _meaning(calibrated: Calibrated) -> str:
 
 def add_commands(commands: Commands) -> None:
     """Add `platform calibrate`."""
-    platform = add_group(commands, "platform", "what is known of the platform")
+    platform = add_group(commands, "platform", "the platform: calibrate what its answer 10054 proves")
     description = "learn by four calls that must be refused what the platform's answer 10054 proves; before go-live"
     command = add_command(platform, "calibrate", _calibrate, description, hospital_arguments())
     command.add_argument("--anew", action="store_true", help="even if it contradicts what was observed since")

@@ -47,7 +47,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report-fleet": "write the page of all hospitals after a day",
     },
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
-    "platform": {"platform": "what is known of the platform: calibrate"},
+    "platform": {"platform": "the platform: calibrate what its answer 10054 proves"},
     "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
 }
