@@ -33,6 +33,7 @@ from typing import Any
 from card_usage.config.keyring import Keyring
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import open_ledger
+from card_usage.terminal import print_anything
 from card_usage.windows import local
 from demo_result import DayResult, day_result, table
 from embedded.airflow import BIN, LOGIN, ROOT, Embedded
@@ -406,6 +407,7 @@ def end_with_make(_signal: int, _frame: object) -> None:
 
 def main() -> int:
     """Exit code: 0 all counts as they must be, 1 not, 130 interrupted before."""
+    print_anything()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_with_make)
     good = None

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
+from io import TextIOWrapper
 
 from rich.progress import Progress
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -45,6 +46,9 @@ def _table(expectation: Expectation) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with one line that says what to do."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a path with a character that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     arguments = _arguments(argv)
     days = [arguments.first + timedelta(days=n) for n in range((arguments.last - arguments.first).days + 1)]
     uses = -(-arguments.rows // len(days)) if arguments.rows is not None else arguments.uses

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from dataclasses import fields, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 from platform_sandbox.faults import Faults, SandboxError
@@ -109,6 +110,9 @@ async def run(sandbox: Sandbox, host: str, port: int) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a path with a character that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="platform sandbox: %(message)s", level=logging.ERROR)
     arguments = parser().parse_args(argv)
     try:

@@ -170,9 +170,12 @@ def answers(port: int) -> bool:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without anybody's Airflow or pipeline settings, and no proxy before loopback."""
+    """This process's environment without anybody's Airflow or pipeline settings, and no proxy before loopback.
+
+    What children print is UTF-8, as logs are read, whatever the terminal's encoding is.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "CARD_USAGE_", "PYTHONPATH"))}
     loopback = ["127.0.0.1", "localhost"]
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join([*filter(None, [kept.get(name)]), *loopback])
-    return kept
+    return kept | {"PYTHONIOENCODING": "utf-8:backslashreplace"}

@@ -164,7 +164,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         packs = [gzip.decompress(path.read_bytes()) for path in tmp_path.rglob("*.tsv.gz")]
         statement = tmp_path / "statement.csv"
         statement.write_text(sandbox.statement(), encoding="utf-8")
-        said += import_files(
+        taken = import_files(
             context.ledger,
             Reader.of(context.settings),
             {context.hospital.id: context.hospital},
@@ -172,6 +172,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
             ImportOptions(as_of=now),
             now=now,
         )
+        said += [*taken.imported, *taken.refused]
         said += [verify(context.ledger, context.hospital.id, context.settings.evidence)]
         said += [*publish_days(context, window, now=now)]
         said += [*publish_month_of(context, DAY, now=now)]

@@ -13,7 +13,6 @@ Installed as `card_usage` too. Completion in bash: eval "$(register-python-argco
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import logging
 import os
@@ -31,6 +30,7 @@ import argcomplete
 from card_usage.cli.command import CommandStopped, Invocation, Result
 from card_usage.cli.verbs import add_verbs
 from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight
+from card_usage.terminal import print_anything
 
 PROGRAM = "card_usage"
 DISTRIBUTION = "card-usage-pipeline"
@@ -40,7 +40,7 @@ TERMINATED: Final = 128 + signal.SIGTERM
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run one command; returns the exit code."""
     environment = os.environ if environment is None else environment
-    _print_anything()
+    print_anything()
     arguments = sys.argv[1:] if argv is None else argv
     # What is being completed stands in a variable; the shell gives no arguments then.
     parser = _parser([*arguments, *environment.get("COMP_LINE", "").split()])
@@ -61,13 +61,6 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     except KeyboardInterrupt:
         _failed("interrupted; nothing is lost, run the same command again")
         return 130
-
-
-def _print_anything() -> None:
-    """Characters that the terminal's encoding lacks (a name like 𠮷 in GBK) are printed as \\U00020bb7, no error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from card_usage.cli.command import Commands, CommandStopped, Invocation, Output,
 from card_usage.config.hospital import load_valid_hospitals
 from card_usage.errors import FileUnusable
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
-from card_usage.reconciliation.statement_import import import_files, import_folder
+from card_usage.reconciliation.statement_import import FilesImport, import_files, import_folder
 from card_usage.windows import instant
 
 
@@ -20,11 +20,10 @@ def _import(invocation: Invocation) -> Result:
     hospitals = {hospital.id: hospital for hospital in load_valid_hospitals(invocation.settings.hospitals).hospitals}
     options = ImportOptions(layout=args.layout, hospital=args.hospital, day=args.day, as_of=args.as_of)
     with invocation.ledger() as ledger:
-        imported = import_files(
-            ledger, Reader.of(invocation.settings), hospitals, args.files, options, now=invocation.now
-        )
-    clean = all(statement.against.clean for statement in imported)
-    return Result(settled=clean, output={"statement": [statement.summary() for statement in imported]})
+        taken = import_files(ledger, Reader.of(invocation.settings), hospitals, args.files, options, now=invocation.now)
+    if len(args.files) == 1 and taken.refused:
+        raise taken.refused[0]
+    return _result(taken)
 
 
 def _take(invocation: Invocation) -> Result:
@@ -34,10 +33,16 @@ def _take(invocation: Invocation) -> Result:
         raise FileUnusable(path=folder.as_posix(), reason="no such folder")
     with invocation.ledger() as ledger:
         taken = import_folder(ledger, Reader.of(invocation.settings), hospitals, folder, now=invocation.now)
+    return _result(taken)
+
+
+def _result(taken: FilesImport) -> Result:
+    """What was imported. Raises CommandStopped, with that and every problem, if a file was refused."""
     summaries = [statement.summary() for statement in taken.imported]
     output: Output = {"statement": summaries or "nothing to import"}
     if taken.refused:
-        raise CommandStopped(output | {"refused": [str(problem) for problem in taken.refused]}, taken.refused[0])
+        output["refused"] = [str(problem) for problem in taken.refused]
+        raise CommandStopped(output, taken.refused[0])
     return Result(settled=all(statement.against.clean for statement in taken.imported), output=output)
 
 
@@ -55,7 +60,9 @@ def add_commands(commands: Commands) -> None:
     group = add_group(commands, "statement", "the platform's daily statements: import, take")
     json = argparse.ArgumentParser(add_help=False)
     json.add_argument("--json", action="store_true", help="print the result as JSON")
-    files = add_command(group, "import", _import, "import CSV or XLSX files, all or none, and weigh them", json)
+    files = add_command(
+        group, "import", _import, "import CSV or XLSX files, each whole or not at all, and weigh them", json
+    )
     files.add_argument("files", nargs="+", type=Path, metavar="FILE")
     files.add_argument("--layout", metavar="NAME", help="of include/statement_layouts; the one that fits if not said")
     files.add_argument("--hospital", metavar="ID", help="for files that do not say it")

@@ -46,6 +46,14 @@ class Imported:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilesImport:
+    """What came of some files: statements imported, and the first problem of each file that was refused."""
+
+    imported: tuple[Imported, ...]
+    refused: tuple[StatementError, ...]
+
+
 def import_files(
     ledger: Ledger,
     reader: Reader,
@@ -54,10 +62,18 @@ def import_files(
     options: ImportOptions,
     *,
     now: datetime,
-) -> list[Imported]:
-    """Import files, all or none, and weigh each day against the ledger. Raises StatementError for the first wrong."""
-    statements = [statement for path in paths for statement in reader.read(path, options, now=now)]
-    return _store(ledger, hospitals, statements, now=now)
+) -> FilesImport:
+    """Import each file whole or not at all, and weigh its days against the ledger. No file holds up the others."""
+    imported: list[Imported] = []
+    refused: list[StatementError] = []
+    for path in paths:
+        try:
+            statements = _read(reader, path, options, now)
+        except StatementError as problem:
+            refused.append(problem)
+        else:
+            imported += _store(ledger, hospitals, statements, now=now)
+    return FilesImport(imported=tuple(imported), refused=tuple(refused))
 
 
 def _store(
@@ -81,14 +97,6 @@ def _store(
     return imported
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FolderImport:
-    """What came of a drop folder: statements imported, and the first problem of each file that was refused."""
-
-    imported: tuple[Imported, ...]
-    refused: tuple[StatementError, ...]
-
-
 def import_folder(
     ledger: Ledger,
     reader: Reader,
@@ -97,7 +105,7 @@ def import_folder(
     *,
     now: datetime,
     settle_seconds: float = 5,
-) -> FolderImport:
+) -> FilesImport:
     """Import every file of a drop folder. Each goes to imported/, or to refused/ with its problem in a text beside it.
 
     Files that were written less than `settle_seconds` ago wait for the next time: somebody may still be writing.
@@ -105,21 +113,17 @@ def import_folder(
     imported: list[Imported] = []
     refused: list[StatementError] = []
     for path in waiting(folder, now=now, settle_seconds=settle_seconds):
-        try:
-            statements = _read(reader, path, now)
-        except StatementError as problem:
-            refused.append(problem)
-            _put_away(path, folder / "refused", now, refused)
-        else:
-            imported += _store(ledger, hospitals, statements, now=now)
-            _put_away(path, folder / "imported", now, refused)
-    return FolderImport(imported=tuple(imported), refused=tuple(refused))
+        taken = import_files(ledger, reader, hospitals, [path], ImportOptions(), now=now)
+        imported += taken.imported
+        refused += taken.refused
+        _put_away(path, folder / ("refused" if taken.refused else "imported"), now, refused)
+    return FilesImport(imported=tuple(imported), refused=tuple(refused))
 
 
-def _read(reader: Reader, path: Path, now: datetime) -> list[Statement]:
+def _read(reader: Reader, path: Path, options: ImportOptions, now: datetime) -> list[Statement]:
     """The statements of a file. Whatever is wrong with it is its own problem, also what nobody thought of."""
     try:
-        return reader.read(path, ImportOptions(), now=now)
+        return reader.read(path, options, now=now)
     except StatementError:
         raise
     except Exception as error:

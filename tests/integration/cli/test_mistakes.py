@@ -246,6 +246,20 @@ def test_a_folder_that_nobody_may_write_is_one_line(desk: Desk) -> None:
     assert f"{place}/gaps.xlsx cannot be used" in one_line(done)
 
 
+def test_a_bad_line_of_an_alias_file_stops_new_rows_of_its_hospital_and_nothing_that_is_staged(desk: Desk) -> None:
+    """To go on without the line would send events without the code it maps, where the code is optional."""
+    assert desk.run("stage", *SPAN).returncode == 0
+    departments = desk.home / "code_aliases" / "demo_hospital" / "department.csv"
+    with departments.open("a", encoding="utf-8") as file:
+        file.write("99999,XX,\n")
+    refused = desk.run("stage", *SPAN)
+    assert refused.returncode == 2
+    assert "department.csv, line" in one_line(refused)
+    assert "'XX' is no standard code" in one_line(refused)
+    delivered = desk.json("deliver", *SPAN)
+    assert delivered["settled"] is True
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "ascii", "utf-8"])
 def test_a_terminal_prints_names_that_its_encoding_lacks(tmp_path: Path, encoding: str) -> None:
     """In a process of its own: results, tables, JSON and errors."""
@@ -282,3 +296,22 @@ def test_a_terminal_prints_names_that_its_encoding_lacks(tmp_path: Path, encodin
     assert shown in taken.stdout.decode(encoding)
     for done in (wrong, refused, taken):
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["-m", "demo_his", "--from", "𠮷", "--to", "2026-11-01"], 2),
+        (["-m", "platform_sandbox", "--state", "{home}/𠮷/no folder/journal", "--port", "0"], 2),
+        (["scripts/demo.py"], 1),
+    ],
+)
+def test_every_program_prints_in_a_terminal_of_another_encoding(tmp_path: Path, command: list[str], code: int) -> None:
+    root = Path(__file__).resolve().parents[3]
+    environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "gbk", "DEMO_USES": "𠮷"}
+    arguments = [word.format(home=tmp_path) for word in command]
+    done = subprocess.run([sys.executable, *arguments], cwd=root, env=environment, capture_output=True, timeout=60)
+    assert done.returncode == code
+    said = (done.stdout + done.stderr).decode("gbk")
+    assert "\\U00020bb7" in said
+    assert "Traceback" not in said

@@ -263,6 +263,11 @@ def test_what_lies_in_the_drop_folder_is_imported_and_what_is_wrong_is_said_with
     assert "bad.csv, line 2, field 'uses': 'three' is no count" in one_line(done)
     assert "good.csv" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["imported", "refused"]
+    # By hand too: one bad file among several is named, the others are imported.
+    several = desk.run("statement", "import", f"{folder}/refused/bad.csv", f"{folder}/imported/good.csv")
+    assert several.returncode == 1
+    assert "bad.csv, line 2, field 'uses': 'three' is no count" in one_line(several)
+    assert "good.csv" in several.stdout
     # Nothing was delivered, so the platform shows three more than it was told of.
     assert desk.run("statement", "import", str(folder / "imported" / "good.csv")).returncode == 1
 

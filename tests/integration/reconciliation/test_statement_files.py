@@ -174,19 +174,20 @@ def test_names_stand_for_codes_and_a_total_is_held_against_its_rows(reader: Read
         (ROW, "uses", "stands in line 2 already"),
     ],
 )
-def test_an_error_names_file_line_and_field_and_nothing_is_imported(
+def test_an_error_names_file_line_and_field_nothing_of_that_file_is_imported_and_the_others_are(
     embedded: Ledger, reader: Reader, tmp_path: Path, row: list[Any], field: str, problem: str
 ) -> None:
     good = written(tmp_path / "good.csv", [HEAD, changed(hour="11")])
     bad = written(tmp_path / "bad.csv", [HEAD, ROW, row])
-    with pytest.raises(StatementError) as raised:
-        import_files(embedded, reader, BY_ID, [good, bad], ImportOptions(), now=NOW)
-    assert raised.value.details["path"] == "bad.csv"
-    assert raised.value.details["line"] == 3
-    assert raised.value.details["field"] == field
-    assert problem in str(raised.value)
+    taken = import_files(embedded, reader, BY_ID, [bad, good], ImportOptions(), now=NOW)
+    (problem_of_bad,) = taken.refused
+    assert problem_of_bad.details["path"] == "bad.csv"
+    assert problem_of_bad.details["line"] == 3
+    assert problem_of_bad.details["field"] == field
+    assert problem in str(problem_of_bad)
+    assert [one.file for one in taken.imported] == ["good.csv"]
     with embedded.read() as connection:
-        assert connection.scalar(select(func.count()).select_from(statement)) == 0
+        assert connection.scalars(select(statement.c.file)).all() == ["good.csv"]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,8 @@ def test_a_day_without_uses_is_imported_when_it_is_named(ledger: Ledger, reader:
         reader.read(path, ImportOptions(), now=NOW)
     with ledger.write() as connection:
         planted.plant(connection, {"delivered": 4}, settled_at=NOW - timedelta(hours=2))
-    (one,) = import_files(ledger, reader, BY_ID, [path], ImportOptions(hospital=HOSPITAL, day=DAY, as_of=NOW), now=NOW)
+    given = ImportOptions(hospital=HOSPITAL, day=DAY, as_of=NOW)
+    (one,) = import_files(ledger, reader, BY_ID, [path], given, now=NOW).imported
     assert (one.uses, one.against.missing, one.against.clean) == (0, 4, False)
 
 
@@ -260,13 +262,13 @@ def test_missing_and_surplus_are_told_by_hour_scene_channel_and_card_type(
         )
     rows = true_rows(ledger)
     given = ImportOptions(as_of=NOW)
-    (even,) = import_files(ledger, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, *rows])], given, now=NOW)
+    (even,) = import_files(ledger, reader, BY_ID, [written(tmp_path / "s.csv", [HEAD, *rows])], given, now=NOW).imported
     assert (even.uses, even.against.clean) == (80, True)
     short = next(row for row in rows if int(row[-1]) >= 2)
     short[-1] = int(short[-1]) - 2
     strange = changed(hour="04", scene="010104", channel="0402", card_type="11", uses=3)
     path = written(tmp_path / "s.csv", [HEAD, *rows, strange])
-    (odd,) = import_files(ledger, reader, BY_ID, [path], given, now=NOW)
+    (odd,) = import_files(ledger, reader, BY_ID, [path], given, now=NOW).imported
     found = odd.against
     assert (found.missing, found.surplus, found.remainder) == (2, 3, 0)
     assert found.by("hour") == {int(short[2]): (2, 0), 4: (0, 3)} if int(short[2]) != 4 else {4: (2, 3)}
@@ -290,9 +292,9 @@ def test_what_was_answered_after_the_statement_was_made_is_not_missing(
     with embedded.write() as connection:
         planted.plant(connection, {"delivered": 7, "in_flight": 4}, seed=2, settled_at=NOW - timedelta(hours=1))
     given = ImportOptions(as_of=NOW - timedelta(hours=3))
-    (one,) = import_files(embedded, reader, BY_ID, [path], given, now=NOW)
+    (one,) = import_files(embedded, reader, BY_ID, [path], given, now=NOW).imported
     assert (one.against.clean, one.against.missing) == (True, 0)
-    (late,) = import_files(embedded, reader, BY_ID, [path], ImportOptions(as_of=NOW), now=NOW)
+    (late,) = import_files(embedded, reader, BY_ID, [path], ImportOptions(as_of=NOW), now=NOW).imported
     assert late.against.missing == 7
 
 
@@ -307,7 +309,7 @@ def test_a_files_own_time_says_when_it_was_made(reader: Reader, tmp_path: Path) 
 def test_importing_again_replaces_a_day_and_leaves_others(ledger: Ledger, reader: Reader, tmp_path: Path) -> None:
     other = DAY - timedelta(days=1)
     both = written(tmp_path / "both.csv", [HEAD, ROW, changed(day=other.isoformat(), uses="9")])
-    assert len(import_files(ledger, reader, BY_ID, [both], ImportOptions(), now=NOW)) == 2
+    assert len(import_files(ledger, reader, BY_ID, [both], ImportOptions(), now=NOW).imported) == 2
     again = written(tmp_path / "again.csv", [HEAD, changed(hour="10", uses="2")])
     import_files(ledger, reader, BY_ID, [again], ImportOptions(), now=NOW)
     with ledger.read() as connection:
@@ -402,7 +404,7 @@ def test_a_broken_hospital_file_or_layout_concerns_only_what_needs_it(embedded: 
     )
     of_settings = Reader.of(settings)
     path = written(tmp_path / "s.csv", [HEAD, ROW])
-    assert len(import_files(embedded, of_settings, BY_ID, [path], ImportOptions(), now=NOW)) == 1
+    assert len(import_files(embedded, of_settings, BY_ID, [path], ImportOptions(), now=NOW).imported) == 1
     with pytest.raises(StatementError, match=r"torn\.toml, line 1, field '\(layout\)': no TOML"):
         of_settings.read(path, ImportOptions(layout="torn"), now=NOW)
     with pytest.raises(StatementError, match=r"\(the files of gone, torn cannot be read\)"):
