@@ -5,6 +5,7 @@
     |   |-- UnknownHospital
     |   |-- MissingSetting
     |   |-- BadHospitalFile
+    |   |-- BadFeedFile
     |   |-- BadConnection
     |   |-- BadKey
     |   |-- BadLedgerUrl
@@ -93,6 +94,12 @@ class BadHospitalFile(SettingsError):
     """A hospital's file holds an invalid value."""
 
     message_template = "{path}, key '{key}': {problem}; correct it there"
+
+
+class BadFeedFile(SettingsError):
+    """The SQL file of a feed does not keep the conventions of these files."""
+
+    message_template = "{path}: {problem}; correct it there, after the example of include/sql/card_use_view"
 
 
 class BadConnection(SettingsError):

@@ -17,6 +17,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 CODE_TABLES: Final = ("scene", "department", "card_type", "channel", "cost_type")
 """Fields that hold a code, each with a table of the same name."""
 
+LONGEST_CODE: Final = 16
+"""Characters of a standard code: a code table with a longer one is refused when it is loaded."""
+
 PATIENT_FIELDS: Final = ("id_number", "name", "qr_code_text")
 """Fields that say who the patient is: encrypted at rest, never logged, never in a finding."""
 

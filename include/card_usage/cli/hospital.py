@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from card_usage.cli.arguments import whole_number
 from card_usage.cli.command import Commands, Invocation, Result, add_command, add_group, add_setup_command
 from card_usage.config.settings import hospitals_directory
+from card_usage.files.shipped import names_in
 from card_usage.onboarding.new_hospital import create_hospital
 from card_usage.onboarding.readiness import check_readiness
 from card_usage.source.feeds import SQL
@@ -53,6 +54,6 @@ def add_commands(commands: Commands) -> None:
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     new = add_setup_command(group, "new", _new, "write a commented hospital file and empty alias tables")
     new.add_argument("id", metavar="ID", help="lower-case letters, digits and _: name of the file")
-    shapes = sorted(path.name for path in SQL.iterdir() if path.is_dir())
+    shapes = names_in(SQL)
     new.add_argument("--shape", choices=shapes, default="card_use_view", help="kind of HIS (default: %(default)s)")
     new.add_argument("--name", default="", help="the hospital's name, as reports say it")

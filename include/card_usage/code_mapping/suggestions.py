@@ -24,6 +24,7 @@ from typing import Final, Literal
 from card_usage.code_mapping.gaps import Gap
 from card_usage.errors import CodeTableError
 from card_usage.files.delimited import dict_reader, read_text
+from card_usage.files.shipped import overlaid
 from card_usage.standard.aliases import ALIAS_COLUMNS
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import Words
@@ -83,7 +84,7 @@ class Suggester:
 
     def __init__(self, directory: Path, hospital_id: str, tables: Mapping[str, CodeTable], code_tables: Path) -> None:
         self._tables = tables
-        self._synonyms = {table: _synonyms(code_tables / "synonyms" / f"{table}.csv") for table in tables}
+        self._synonyms = {table: _synonyms(overlaid(code_tables / "synonyms" / f"{table}.csv")) for table in tables}
         self._elsewhere = {table: _elsewhere(directory, hospital_id, table) for table in tables}
 
     def suggest(self, table: str, code: str, name: str | None = None) -> tuple[Suggestion, ...]:

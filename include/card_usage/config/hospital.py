@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from card_usage.config.alert_causes import CAUSES
 from card_usage.config.calendar import Calendar
 from card_usage.errors import BadHospitalFile, UnknownHospital
-from card_usage.files.shipped import SHIPPED
+from card_usage.files.shipped import SHIPPED, names_in
 
 SQL = SHIPPED / "sql"
 
@@ -73,13 +73,13 @@ class His(_Table):
 
     @model_validator(mode="after")
     def _sql_exists(self) -> His:
-        folder = SQL / self.shape
-        if not folder.is_dir():
-            shapes = ", ".join(sorted(p.name for p in SQL.iterdir() if p.is_dir()))
-            raise ValueError(f"shape '{self.shape}' has no folder in include/sql (there are: {shapes})")
-        missing = [feed for feed in self.feeds if not (folder / f"{feed}.sql").is_file()]
+        shapes = names_in(SQL)
+        if self.shape not in shapes:
+            raise ValueError(f"shape '{self.shape}' has no folder in include/sql (there are: {', '.join(shapes)})")
+        feeds = [name.removesuffix(".sql") for name in names_in(SQL / self.shape, "*.sql")]
+        missing = [feed for feed in self.feeds if feed not in feeds]
         if missing:
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.sql")))
+            known = ", ".join(feeds)
             raise ValueError(f"shape '{self.shape}' has no feed {', '.join(missing)} (it has: {known})")
         if len(set(self.feeds)) != len(self.feeds):
             raise ValueError("a feed is listed twice")

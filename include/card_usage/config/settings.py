@@ -8,7 +8,7 @@ from pathlib import Path
 
 from card_usage.config.keyring import Keyring
 from card_usage.errors import MissingSetting, SettingsError
-from card_usage.files.shipped import SHIPPED
+from card_usage.files.shipped import OWN_FILES, SHIPPED
 from card_usage.files.store import Root, Store
 from card_usage.words.catalogue import LANGUAGES, Language
 
@@ -60,7 +60,14 @@ class Settings:
 
 
 def hospitals_directory(environment: Mapping[str, str]) -> Path:
-    """CARD_USAGE_HOSPITALS, or the hospital files that ship with the project."""
+    """CARD_USAGE_HOSPITALS, or the hospital files that ship with the project.
+
+    Raises SettingsError if CARD_USAGE_FILES, by which these are checked, names no folder.
+    """
+    own = environment.get(OWN_FILES)
+    if own and not Path(own).is_dir():
+        problem = f"{OWN_FILES} names '{own}', which is no folder"
+        raise SettingsError(problem=problem, remedy="name the folder that holds sql/ and code_tables/, or leave it out")
     return Path(environment.get("CARD_USAGE_HOSPITALS") or SHIPPED / "hospitals")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from card_usage.config.hospital import load_hospital
 from card_usage.errors import BadHospitalFile
+from card_usage.files.shipped import names_in
 from card_usage.source.feeds import SQL
 from card_usage.standard.aliases import load_aliases
 from card_usage.standard.code_tables import load_tables
@@ -97,7 +98,7 @@ def create_hospital(
     for target in paths:
         if target.exists():
             raise BadHospitalFile(path=target.as_posix(), key="(file)", problem="is there already; nothing was written")
-    feeds = ", ".join(f'"{file.stem}"' for file in sorted((SQL / shape).glob("*.sql")))
+    feeds = ", ".join(f'"{file.removesuffix(".sql")}"' for file in names_in(SQL / shape, "*.sql"))
     safe_name = re.sub(r'["\\\x00-\x1f]', "", name) or hospital_id
     text = _FILE.format(id=hospital_id, upper=hospital_id.upper(), name=safe_name, shape=shape, feeds=feeds)
     for target in paths:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from card_usage.files.shipped import overlaid
 from card_usage.source.feeds import SQL
 
 _COLUMNS: Final = re.compile(r"(\w+)(?: \([^)]*\))?: (\w+(?:, \w+)*)")
@@ -21,7 +22,7 @@ class Requirements(NamedTuple):
 
 def requirements_of(shape: str, feed: str, folder: Path = SQL) -> Requirements:
     """Parse the header of include/sql/<shape>/<feed>.sql."""
-    lines = (folder / shape / f"{feed}.sql").read_text(encoding="utf-8").splitlines()
+    lines = overlaid(folder / shape / f"{feed}.sql").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     header = "\n".join(
         line.lstrip("- ") if line.startswith("--  ") else line for line in lines if line.startswith("--")
     )

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Final
 
 from card_usage.errors import CodeTableError
-from card_usage.files.shipped import SHIPPED
+from card_usage.files.shipped import SHIPPED, overlaid
 
-RESULT_CODES: Final = SHIPPED / "code_tables" / "result_code.csv"
+RESULT_CODES: Final = overlaid(SHIPPED / "code_tables" / "result_code.csv")
 
 
 class Answer(StrEnum):

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 from sqlalchemy import DateTime, TextClause, bindparam, text
 from sqlalchemy.types import CHAR, TypeEngine
 
-from card_usage.files.shipped import SHIPPED
+from card_usage.errors import BadFeedFile
+from card_usage.files.shipped import SHIPPED, overlaid
 from card_usage.source.dialect import Dialect
 
 SQL: Final = SHIPPED / "sql"
@@ -56,27 +57,35 @@ class Feed:
         )
 
 
-@lru_cache(maxsize=256)
 def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
-    """Read include/sql/<shape>/<name>.sql. Raises ValueError if it breaks the conventions of these files.
+    """Read include/sql/<shape>/<name>.sql. Raises BadFeedFile if it breaks the conventions of these files.
 
     Conventions: the first line says `-- bounds: char16` or `-- bounds: datetime`, comments are whole lines, and the one
     statement ends with `ORDER BY occurred_at, source_id`.
     """
-    path = folder / shape / f"{name}.sql"
-    lines = path.read_text(encoding="utf-8").splitlines()
+    return _read(overlaid(folder / shape / f"{name}.sql"))
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path) -> Feed:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise BadFeedFile(path=path.as_posix(), problem="it is not UTF-8") from None
     header = _HEADER.match(lines[0]) if lines else None
     if header is None:
-        raise ValueError(f"{path.name}: the first line says neither '-- bounds: char16' nor '-- bounds: datetime'")
+        problem = "the first line says neither '-- bounds: char16' nor '-- bounds: datetime'"
+        raise BadFeedFile(path=path.as_posix(), problem=problem)
     bounds: Bounds = "char16" if header[1] == "char16" else "datetime"
     # Comments stay behind: a bound parameter named in one would count as a parameter.
     statement = "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
     rows, order, _ = statement.rpartition("ORDER BY occurred_at, source_id")
     if not order or not statement.endswith(order):
-        raise ValueError(f"{path.name}: the statement does not end with 'ORDER BY occurred_at, source_id'")
+        problem = "the statement does not end with 'ORDER BY occurred_at, source_id'"
+        raise BadFeedFile(path=path.as_posix(), problem=problem)
     counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{rows}) counted"  # noqa: S608
     return Feed(
-        name=name,
+        name=path.stem,
         bounds=bounds,
         select=_bound(statement, bounds),
         counted=_bound(counted, bounds),

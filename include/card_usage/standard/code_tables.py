@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from card_usage.events import CODE_TABLES
-from card_usage.files.shipped import SHIPPED
+from card_usage.events import CODE_TABLES, LONGEST_CODE
+from card_usage.files.shipped import SHIPPED, overlaid
 from card_usage.standard.table_files import require, table_rows
 
 TABLES: Final = SHIPPED / "code_tables"
@@ -80,7 +80,7 @@ class CodeTable:
 
 def load_tables(directory: Path = TABLES) -> Mapping[str, CodeTable]:
     """Read <directory>/<table>.csv for every code table. Raises CodeTableError."""
-    return {table: _load_table(table, directory / f"{table}.csv") for table in CODE_TABLES}
+    return {table: _load_table(table, overlaid(directory / f"{table}.csv")) for table in CODE_TABLES}
 
 
 def _load_table(table: str, path: Path) -> CodeTable:
@@ -90,6 +90,9 @@ def _load_table(table: str, path: Path) -> CodeTable:
     for line, row in table_rows(path, TABLE_COLUMNS):
         code, name, parent = row["code"], row["name"], row["parent"]
         require(code != "", path, line, "code", "is empty", "give the row its code or delete it")
+        too_long = f"'{code[:LONGEST_CODE]}...' has {len(code)} characters"
+        remedy = f"give it a code of at most {LONGEST_CODE}: this is a standard code as the platform takes it"
+        require(len(code) <= LONGEST_CODE, path, line, "code", too_long, remedy)
         require(code not in names, path, line, "code", f"'{code}' is there twice", "delete one of the two rows")
         require(name != "", path, line, "name", f"'{code}' has no name", "take it from the document")
         names[code], lines[code] = name, line

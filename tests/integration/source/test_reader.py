@@ -14,7 +14,7 @@ import demo_his
 import pytest
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital, load_hospital
-from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
+from card_usage.errors import BadFeedFile, SourceDrift, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.source.feeds import SQL, feed_sql
 from card_usage.source.reader import Source
@@ -337,7 +337,7 @@ def test_every_sql_file_keeps_the_conventions(shape: str, feed: str):
 def test_an_sql_file_that_breaks_the_conventions_is_refused(tmp_path: Path, sql: str, says: str):
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "payment.sql").write_text(sql)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(BadFeedFile, match=says):
         feed_sql("odd", "payment", tmp_path)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, String
 from sqlalchemy.types import TypeDecorator
+
+from card_usage.events import LONGEST_CODE
 
 # Named constraints, so that migrations can drop them on every database.
 metadata = MetaData(
@@ -41,3 +43,6 @@ class Instant(TypeDecorator[datetime]):
 
 # SQLite counts rows only in an INTEGER key; elsewhere a day of a large fleet outgrows 32 bits in years.
 Id = BigInteger().with_variant(Integer, "sqlite")
+
+Code = String(LONGEST_CODE)
+"""A standard code."""

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.columns import Code, Id, Instant, metadata
 
 STATES = (
     "quarantined",  # a rule says no: mend the mapping or the data
@@ -42,12 +42,12 @@ event = Table(
     Column("source_id", String(128), nullable=False),
     Column("day", Date, nullable=False),
     Column("occurred_at", DateTime),
-    Column("scene", String(8)),
-    Column("department", String(8)),
+    Column("scene", Code),
+    Column("department", Code),
     Column("department_name", String(128)),
-    Column("card_type", String(8)),
-    Column("channel", String(8)),
-    Column("cost_type", String(8)),
+    Column("card_type", Code),
+    Column("channel", Code),
+    Column("cost_type", Code),
     Column("status", String(12), nullable=False),
     Column("reason", String(32)),
     Column("digest", String(32), nullable=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Date, ForeignKey, Index, Integer, SmallInteger, String, Table, UniqueConstraint
 
-from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.columns import Code, Id, Instant, metadata
 
 # `told_apart`: the fields that its rows are told apart by, comma-separated. `as_of`: what came later is not in it.
 statement = Table(
@@ -30,10 +30,10 @@ statement_count = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("statement_id", Id, ForeignKey("statement.id", ondelete="CASCADE"), nullable=False),
     Column("hour", SmallInteger),
-    Column("scene", String(8)),
-    Column("channel", String(8)),
-    Column("card_type", String(8)),
-    Column("department", String(8)),
+    Column("scene", Code),
+    Column("channel", Code),
+    Column("card_type", Code),
+    Column("department", Code),
     Column("uses", Integer, nullable=False),
 )
 Index("ix_statement_count_statement_id", statement_count.c.statement_id)

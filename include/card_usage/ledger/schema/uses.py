@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Date, Index, Integer, String, Table
 
-from card_usage.ledger.schema.columns import metadata
+from card_usage.ledger.schema.columns import Code, metadata
 
 day_use = Table(
     "day_use",
@@ -12,7 +12,7 @@ day_use = Table(
     Column("hospital", String(64), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("dimension", String(16), primary_key=True),
-    Column("code", String(8), primary_key=True),
+    Column("code", Code, primary_key=True),
     Column("events", Integer, nullable=False),
     Column("health_card", Integer, nullable=False),
 )
