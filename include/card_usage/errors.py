@@ -33,6 +33,8 @@
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
     |   |-- PlatformUnreachable
     |   |-- PlatformUnreadable
+    |   |-- RequestRefused       a request is not as the document demands; nothing was sent
+    |   |-- CallRefused          a call of an interface has no answer that can be used
     |   |-- Misconfigured
     |   `-- TokenContested
     |-- DeliveryInterrupted      a delivery's process was asked to end
@@ -296,6 +298,23 @@ class PlatformUnreadable(PlatformError):
         "the platform at {host} answers what cannot be read: {problem} ({reason}): see that the connection names the "
         "platform's address and no proxy answers in its place, and show its operator what came; open events keep their "
         "request ids"
+    )
+
+
+class RequestRefused(PlatformError):
+    """A request is not as the document demands. Its problems name parameters and sections, never a value."""
+
+    message_template = (
+        "{interface}: nothing was sent, {count} parameters are wrong: {problems}; correct them and call again"
+    )
+
+
+class CallRefused(PlatformError):
+    """A call was refused, or its answer cannot be used."""
+
+    message_template = (
+        "{interface}: {answer} ({code}, {meaning}), requestId {request_id}: see docs/interfaces.md for what the code "
+        "asks for and whether the call may be repeated"
     )
 
 

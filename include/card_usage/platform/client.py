@@ -27,12 +27,14 @@ import httpx
 from aiohttp.http import SERVER_SOFTWARE
 from httpx_aiohttp import AiohttpTransport
 
+from card_usage.interfaces.messages import GetAppToken, ReportHisData
+from card_usage.interfaces.table import INTERFACES
 from card_usage.platform.outcome import Answer, Reply
 from card_usage.platform.reader import Unreadable, decoded, quoted, read_bounded, read_date, read_reply, whole_number
 from card_usage.platform.signature import signature
 
-TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"  # noqa: S105 - a path
-REPORT_PATH: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/reportHISData"
+TOKEN_PATH: Final = INTERFACES[GetAppToken.interface].path
+REPORT_PATH: Final = INTERFACES[ReportHisData.interface].path
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: dumps makes one a call
 _HEADERS: Final = {
     "Content-Type": "application/json; charset=utf-8",
@@ -135,7 +137,7 @@ class Platform:
 
     async def app_token(self, *, request_id: str, hospital_id: str, now: datetime) -> Grant | Reply:
         """Ask for a new appToken (3.2.1); the old one dies with it."""
-        req = {"appId": self.credentials.app_id}
+        req = GetAppToken(app_id=self.credentials.app_id).to_wire()
         reply, rsp = await self.call(
             TOKEN_PATH, token="", request_id=request_id, hospital_id=hospital_id, req=req, now=now
         )

@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from card_usage.events import CODE_TABLES, CardUse, Finding
-from card_usage.standard.rules import BY_ID, PROFILES, RULES, Rule
+from card_usage.interfaces.declaration import PROFILES
+from card_usage.standard.rules import BY_ID, RULES, Rule
 from card_usage.windows import Window
 
 _OUTSIDE_WINDOW: Final = BY_ID["time.window"].finding()

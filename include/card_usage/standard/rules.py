@@ -8,30 +8,27 @@ that document again.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from card_usage.events import FIELDS, Finding
+from card_usage.interfaces.declaration import PROFILES, Condition
+from card_usage.interfaces.messages import (
+    CHARGE_SCENES,
+    HEALTH_CARDS,
+    NAME,
+    NUMBER,
+    OTHER_DOCUMENTS,
+    QR_TEXT,
+    REGISTRATION_SCENES,
+)
 from card_usage.standard import id_numbers
 
 Kind = Literal["required", "code", "format", "length", "window"]
 Severity = Literal["critical", "warning", "info"]
-Profile = Literal["v2.1", "current"]
 DepartmentFormat = Literal["code", "name", "his_name"]
 
-PROFILES: Final[tuple[Profile, ...]] = ("v2.1", "current")
 OURS: Final = "-"
 """Section of a rule that the document does not have."""
-
-REGISTRATION_SCENES: Final = frozenset({"010101", "0101011", "0101012"})
-CHARGE_SCENES: Final = frozenset({"010105", "0101051", "0101053"})
-OTHER_DOCUMENTS: Final = frozenset({"01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "99"})
-
-
-class Condition(NamedTuple):
-    """Met where `field` holds one of `values`; an absent field meets nothing."""
-
-    field: str
-    values: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +48,7 @@ class Rule:
     en: str
     section: str
     when: Condition | None = None
-    profiles: tuple[Profile, ...] = PROFILES
+    profiles: tuple[str, ...] = PROFILES
     limit: int | None = None
     holds: Callable[[str, str], bool] | None = None
     to_do: tuple[str, str] | None = None
@@ -191,7 +188,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _length(
         "id_number",
-        32,
+        NUMBER,
         "证件号码",
         "the ID number",
         ("核对证件号码是否混入其他内容", "check what else was written into the ID number"),
@@ -229,7 +226,9 @@ RULES: Final[tuple[Rule, ...]] = (
         ("在医院系统补录姓名", "enter the name in the HIS"),
         _DOCUMENT,
     ),
-    _length("name", 100, "姓名", "the name", ("核对姓名是否混入其他内容", "check what else was written into the name")),
+    _length(
+        "name", NAME, "姓名", "the name", ("核对姓名是否混入其他内容", "check what else was written into the name")
+    ),
     Rule(
         id="name.damaged",
         field="name",
@@ -245,11 +244,11 @@ RULES: Final[tuple[Rule, ...]] = (
         "证件类型是健康卡时必须有二维码文本",
         "health cards need the QR code's text",
         ("检查扫码终端是否把健康卡二维码写回医院系统", "check that scanners write the card's QR text back to the HIS"),
-        Condition("card_type", frozenset({id_numbers.HEALTH_CARD})),
+        Condition("card_type", HEALTH_CARDS),
     ),
     _length(
         "qr_code_text",
-        512,
+        QR_TEXT,
         "二维码文本",
         "the QR code's text",
         ("核对二维码文本是否混入其他内容", "check what else was written into the QR text"),

@@ -1,0 +1,131 @@
+"""Session: an open platform for one hospital, with the token that all share and the day's quota, both in the ledger.
+
+Whoever asks for a token of its own kills the one that a running delivery uses; so calls take the shared one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from functools import partial
+
+from card_usage.clock import SystemClock
+from card_usage.config.connections import Connection
+from card_usage.config.hospital import Hospital
+from card_usage.delivery import quota
+from card_usage.delivery.call_budget import CallBudget
+from card_usage.delivery.deliverer import opened_run
+from card_usage.delivery.flow_control import backoff
+from card_usage.delivery.membership import BEAT_SECONDS, Fenced, Membership
+from card_usage.delivery.platform_clock import PlatformClock
+from card_usage.delivery.run import Run
+from card_usage.delivery.tokens import NoToken, StoredToken, TokenManager
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.scope import Scope
+from card_usage.open_platform.client import Caller, OpenPlatform
+from card_usage.platform.client import Platform
+from card_usage.platform.outcome import Reply
+from card_usage.standard.code_tables import CodeTable
+from card_usage.windows import local
+
+
+class LedgerGate:
+    """Token, quota and clock of one run. `clock`: the platform's."""
+
+    def __init__(self, run: Run, tokens: TokenManager, clock: PlatformClock) -> None:
+        self._run, self._tokens, self.clock = run, tokens, clock
+        self._settings = run.hospital.platform
+        self._current: StoredToken | None = None
+
+    async def token(self) -> str | Reply:
+        try:
+            self._current = await self._tokens.current()
+        except NoToken as refusal:
+            return refusal.reply
+        return self._current.text
+
+    async def lost(self, token: str) -> None:
+        if self._current is not None and self._current.text == token:
+            self._tokens.invalidate(self._current.serial)
+
+    async def admit(self, interface: str) -> bool:
+        if self._settings.live:
+            return True
+        reserve = partial(
+            quota.reserve,
+            wanted=1,
+            hospital=self._run.hospital.id,
+            interface=interface,
+            day=self.clock.today(),
+            limit=self._settings.daily_quota,
+        )
+        return bool(await self._run.executor.write(reserve))
+
+    async def exhausted(self, interface: str) -> None:
+        if self._settings.live:
+            return
+        write = partial(
+            quota.exhausted,
+            hospital=self._run.hospital.id,
+            interface=interface,
+            day=self.clock.today(),
+            limit=self._settings.daily_quota,
+            now=self._run.clock.now(),
+        )
+        await self._run.executor.write(write)
+
+    async def pause(self, failures: int) -> None:
+        await self._run.clock.sleep(backoff(failures, self._run.random))
+
+    def now(self) -> datetime:
+        return self.clock.timestamp().at
+
+
+@asynccontextmanager
+async def opened(
+    ledger: Ledger, hospital: Hospital, *, connection: Connection, tables: Mapping[str, CodeTable]
+) -> AsyncIterator[OpenPlatform]:
+    """A hospital's open platform; in the ledger it is one more deliverer as long as the block lasts.
+
+    Raises BadConnection and LedgerUnreachable.
+    """
+    async with opened_gate(ledger, hospital, connection=connection, tables=tables) as (caller, gate):
+        settings = hospital.platform
+        yield OpenPlatform(caller, gate, hospital_id=settings.hospital_id, tables=tables, profile=settings.profile)
+
+
+@asynccontextmanager
+async def opened_gate(
+    ledger: Ledger, hospital: Hospital, *, connection: Connection, tables: Mapping[str, CodeTable]
+) -> AsyncIterator[tuple[Platform, LedgerGate]]:
+    """The same in its parts."""
+    today = local(SystemClock().now()).date()
+    async with opened_run(
+        ledger, hospital, Scope(hospital.id, today, today), connection=connection, tables=tables
+    ) as run:
+        platform = run.platform
+        assert isinstance(platform, Platform)  # noqa: S101 - opened_run makes no other
+        membership = await Membership.join(run)
+        beating = asyncio.create_task(_beat(membership))
+        try:
+            clock = PlatformClock(run)
+            await platform.read_clock()
+            yield platform, LedgerGate(run, TokenManager(run, membership.worker, CallBudget(run, clock)), clock)
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
+            await membership.leave()
+
+
+async def _beat(membership: Membership) -> None:
+    """Show that this process lives, so that nobody waits for it or asks for a token in its place."""
+    with suppress(Fenced):
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await membership.beat(0)
+
+
+_: type[Caller] = Platform
