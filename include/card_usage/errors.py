@@ -52,6 +52,8 @@ never identify a patient: `reason` is the class or code of the cause, not its te
 from string import Formatter
 from typing import ClassVar
 
+from card_usage.plain_text import visible
+
 
 class CardUsageError(Exception):
     """Base class of all errors of this package. `details` holds the arguments of the message."""
@@ -63,7 +65,7 @@ class CardUsageError(Exception):
         if wanted != details.keys():
             raise TypeError(f"{type(self).__name__} takes exactly {', '.join(sorted(wanted))}")
         self.details = details
-        super().__init__(self.message_template.format_map(details))
+        super().__init__(visible(self.message_template.format_map(details)))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuilt, (type(self), self.details)

@@ -8,6 +8,7 @@ The application is created at the first request: scheduler and DAG processor loa
 """
 
 import json
+from errno import EINVAL, ELOOP, ENAMETOOLONG
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ def application() -> Any:
 
     @app.get("/files/{name:path}")
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
-        hospital_id = PurePosixPath(name).parts[0] if name else ""
+        hospital_id = name.partition("/")[0]
         try:
             store = task_context.settings().store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
@@ -89,6 +90,10 @@ def application() -> Any:
             content = store.read(name)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, BadStorePath):
             raise HTTPException(404, "no such report") from None
+        except OSError as problem:  # a name that the file system cannot have, too, if the store is inside a long path
+            if problem.errno in (ENAMETOOLONG, EINVAL, ELOOP):
+                raise HTTPException(404, "no such report") from None
+            raise HTTPException(503, f"the reports cannot be read ({type(problem).__name__})") from None
         except CardUsageError as problem:
             raise HTTPException(503, str(problem)) from None
         return Response(content, media_type=media_type, headers=_HEADERS)

@@ -146,6 +146,12 @@ def test_without_a_login_there_is_nothing_to_see(ui: Ui, path: str) -> None:
         f"{HOSPITAL}/{DAY}",
         ".hidden.html",
         "x.exe",
+        "x" * 300 + ".html",
+        f"{HOSPITAL}/{'x' * 300}.html",
+        "a/" * 900 + "b.html",
+        "%ff%fe.html",
+        "%00.html",
+        "%1b%5b2J%0a.html",
     ],
 )
 def test_no_name_leads_out_of_the_reports(ui: Ui, name: str) -> None:

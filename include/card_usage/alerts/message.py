@@ -7,7 +7,7 @@ feeds and event keys.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -16,10 +16,19 @@ from urllib.parse import quote
 
 import jinja2
 
-from card_usage.alerts.incident_texts import listing, moment, that_it_is_over, title, what_happened, what_to_do
+from card_usage.alerts.incident_texts import (
+    LOOKED_UP,
+    listing,
+    moment,
+    that_it_is_over,
+    title,
+    what_happened,
+    what_to_do,
+)
 from card_usage.alerts.incidents import ChangeKind, Incident
 from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.ledger.holds import EVERYONE
+from card_usage.plain_text import visible, without_markup
 from card_usage.words.catalogue import Language, Words
 
 HERE: Final = Path(__file__).parent
@@ -78,7 +87,20 @@ def message(origin: Origin, notices: Sequence[Notice], language: Language, now: 
     )
     blocks = [_block(origin, notice, words, now) for notice in order]
     subject = words("alerts.subject", mark=blocks[0].mark, hospital=origin.label(words), what=blocks[0].title)
-    return Message(subject, _markdown(blocks, words), _html(subject, blocks, (), words))
+    return Message(subject, _markdown(_for_chats(origin, order, words, now), words), _html(subject, blocks, (), words))
+
+
+def _for_chats(origin: Origin, notices: Iterable[Notice], words: Words, now: datetime) -> list[Block]:
+    """The incidents as chats show them: codes, names and answers are other people's text, nothing in them is markup."""
+    return [_block(origin, notice._replace(incident=_neutral(notice.incident)), words, now) for notice in notices]
+
+
+def _neutral(incident: Incident) -> Incident:
+    shown = {
+        name: visible(without_markup(fact), keep="\t\n") if isinstance(fact, str) and name not in LOOKED_UP else fact
+        for name, fact in incident.facts.items()
+    }
+    return replace(incident, facts=shown, sample=tuple(without_markup(key) for key in incident.sample))
 
 
 def fields(origin: Origin, cause: str, notices: Sequence[Notice]) -> dict[str, object]:
@@ -119,7 +141,8 @@ def digest(origin: Origin, incidents: Sequence[Incident], language: Language, no
     )
     counts = words("alerts.digest.subject", open=len(still_open), closed=len(closed))
     subject = words("alerts.subject", mark=words("alerts.mark.digest"), hospital=origin.label(words), what=counts)
-    blocks = [_block(origin, Notice("opened", incident), words, now) for incident in still_open]
+    notices = [Notice("opened", incident) for incident in still_open]
+    blocks = [_block(origin, notice, words, now) for notice in notices]
     closed_lines = tuple(
         words(
             "alerts.digest.over",
@@ -132,7 +155,7 @@ def digest(origin: Origin, incidents: Sequence[Incident], language: Language, no
     parts = []
     if still_open:
         parts.append(f"**{words('alerts.digest.open')}**\n")
-        parts.append(_markdown(blocks, words, closing=not closed_lines))
+        parts.append(_markdown(_for_chats(origin, notices, words, now), words, closing=not closed_lines))
     if closed_lines:
         parts.append(f"**{words('alerts.digest.closed')}**\n" + "\n".join(f"- {line}" for line in closed_lines))
     return Message(subject, "\n".join(parts), _html(subject, blocks, closed_lines, words))

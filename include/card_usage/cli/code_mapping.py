@@ -14,6 +14,7 @@ from card_usage.code_mapping.proposal import COLUMNS, Proposal, from_lines
 from card_usage.code_mapping.suggestions import SURE
 from card_usage.context import Context
 from card_usage.errors import BadProposal
+from card_usage.plain_text import harmless
 
 
 def _quality(invocation: Invocation) -> Result:
@@ -51,7 +52,9 @@ def _propose(invocation: Invocation) -> Result:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows((choice.table, choice.local, choice.standard, choice.note) for choice in choices)
+            writer.writerows(
+                (choice.table, harmless(choice.local), choice.standard, harmless(choice.note)) for choice in choices
+            )
             # With a byte order mark Excel reads the file as UTF-8.
             args.out.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
             output["written"] = args.out.as_posix()

@@ -30,6 +30,7 @@ import argcomplete
 from card_usage.cli.command import CommandStopped, Invocation, Result
 from card_usage.cli.verbs import add_verbs
 from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight
+from card_usage.plain_text import make_log_lines_visible, visible
 from card_usage.terminal import print_anything
 
 PROGRAM = "card_usage"
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     argcomplete.autocomplete(parser)
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    make_log_lines_visible()
     if getattr(args, "first", None) and args.last and args.last < args.first:
         parser.error("--to is before --from")
     try:
@@ -106,10 +108,10 @@ def _run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _print(result: Result, args: argparse.Namespace) -> None:
     if result.text is not None:
-        print(result.text)
+        print(visible(result.text, keep="\n\t"))
     elif args.json:
         printed = {"hospital": args.hospital, "settled": result.settled, **result.output}
-        print(json.dumps(printed, ensure_ascii=False, default=str))
+        print(visible(json.dumps(printed, ensure_ascii=False, default=str)))
     else:
         from card_usage.cli.progress import print_output
 
@@ -119,5 +121,5 @@ def _print(result: Result, args: argparse.Namespace) -> None:
 
 def _failed(problem: str) -> int:
     """One line on standard error; returns 2."""
-    print(f"{PROGRAM}: {problem}", file=sys.stderr)
+    print(f"{PROGRAM}: {visible(problem)}", file=sys.stderr)
     return 2

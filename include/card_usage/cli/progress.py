@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from card_usage.delivery.progress import Progress as Delivering
+from card_usage.plain_text import visible
 
 
 def _progress(*, bounded: bool) -> Progress:
@@ -52,15 +53,15 @@ def print_output(output: Mapping[str, Any]) -> None:
     # Without a terminal nothing is wrapped: a log or a pipe gets whole lines.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 500)
     for name, value in output.items():
-        console.print(f"[bold]{escape(name)}[/]")
+        console.print(f"[bold]{escape(visible(name))}[/]")
         _print(console, value)
 
 
 def _print(console: Console, value: Any, name: str = "") -> None:
     if isinstance(value, Mapping):
         figures = {key: part for key, part in value.items() if not isinstance(part, Mapping | list | tuple)}
-        if line := "  ".join(f"{key} {_text(figure)}" for key, figure in figures.items() if _is_shown(figure)):
-            console.print(f"  {escape(f'{name}: ' if name else '')}{escape(line)}")
+        if line := "  ".join(f"{visible(key)} {_text(figure)}" for key, figure in figures.items() if _is_shown(figure)):
+            console.print(f"  {escape(f'{visible(name)}: ' if name else '')}{escape(line)}")
         for key, part in value.items():
             if key not in figures and part:
                 _print(console, part, key)
@@ -82,6 +83,6 @@ def _is_shown(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return (
-        f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else "" if value is None else str(value)
-    )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else visible(str(value))

@@ -23,7 +23,9 @@ from card_usage.code_mapping.suggestions import Suggestion, gap_row
 from card_usage.config.hospital import Hospital
 from card_usage.errors import WorkbookUnreadable
 from card_usage.files import spreadsheet
-from card_usage.files.delimited import TITLES
+from card_usage.files.confined import ConfinedWorkbook
+from card_usage.files.delimited import TITLES, read_bounded
+from card_usage.plain_text import visible
 from card_usage.standard.code_tables import CodeTable
 from card_usage.words.catalogue import LANGUAGES, Language, Words
 
@@ -104,7 +106,7 @@ def _put(
 ) -> Any:
     """A cell; text stays text, whatever it starts with."""
     cell = sheet.cell(row, column)
-    cell.value = value
+    cell.value = visible(value, keep="\n") if isinstance(value, str) else value
     if isinstance(value, str):
         cell.data_type = "s"
         cell.number_format = "@"
@@ -150,7 +152,7 @@ def read(path: Path, tables: Mapping[str, CodeTable], language: Language) -> Pro
     """What people filled in. Raises BadProposal if it is not such a file; each bad cell is named by sheet and cell."""
     words = Words(language)
     try:
-        book = spreadsheet.Workbook(path.name, path.read_bytes())
+        book = ConfinedWorkbook(path.name, read_bounded(path))
         for sheet in book.sheets:
             rows = _written(sheet, book.rows(sheet))
             if rows is not None:

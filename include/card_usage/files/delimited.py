@@ -11,14 +11,21 @@ import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection, Iterator
+from errno import EFBIG
 from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from card_usage.plain_text import unquoted, visible
+
 SEPARATORS: Final = ",\t;"
 TITLES: Final = 20
 """Lines that may stand above the column names."""
+LARGEST: Final = 50 * 2**20
+"""Bytes of a file that people hand in."""
+MOST_IN_A_ROW: Final = 1_000_000
+"""Characters of a row, whose cells may go over several lines."""
 SHORTENED: Final = re.compile(r"\d(\.\d+)?[Ee]\+\d{2,}")
 """A code of digits that a spreadsheet took for a number and shortened: 1.01E+05. Its last digits are lost."""
 
@@ -33,17 +40,26 @@ def decode(content: bytes) -> str:
         return content.decode("gb18030")
 
 
+def read_bounded(path: Path) -> bytes:
+    """The content of a file. Raises OSError, also for one larger than LARGEST."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(EFBIG, f"larger than {LARGEST:,} bytes", str(path))
+    return content
+
+
 def read_text(path: Path) -> str:
     """The text of a file. Raises OSError and UnicodeDecodeError."""
-    return decode(path.read_bytes())
+    return decode(read_bounded(path))
 
 
 def shown_name(path: Path) -> str:
     """A file's name for people and for the ledger, though it came out of an archive made on Chinese Windows."""
     try:
-        return decode(os.fsencode(path.name))
+        return visible(decode(os.fsencode(path.name)))
     except UnicodeDecodeError:
-        return path.name.encode(errors="backslashreplace").decode()
+        return visible(path.name.encode(errors="backslashreplace").decode())
 
 
 def readings(text: str) -> Iterator[str]:
@@ -55,13 +71,44 @@ def readings(text: str) -> Iterator[str]:
     yield from sorted(SEPARATORS, key=lambda separator: -max(line.count(separator) for line in lines))
 
 
+class RowReader:
+    """The rows of delimited text, without the apostrophes that keep spreadsheets from taking a text for a formula.
+
+    Iterating raises csv.Error at malformed rows, if `strict`, and at endless ones.
+    """
+
+    def __init__(self, text: str, separator: str, *, strict: bool = False) -> None:
+        self._left = 0
+        self._rows = csv.reader(self._lines(text), delimiter=separator, strict=strict)
+
+    @property
+    def line_num(self) -> int:
+        """Lines read so far."""
+        return self._rows.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        self._left = MOST_IN_A_ROW
+        return [unquoted(cell) for cell in next(self._rows)]
+
+    def _lines(self, text: str) -> Iterator[str]:
+        for line in StringIO(text, newline=""):
+            self._left -= len(line)
+            if self._left < 0:
+                raise csv.Error(f"a row is longer than {MOST_IN_A_ROW:,} characters: is a quote missing?")
+            yield line
+
+
 def dict_reader(text: str, columns: Collection[str], *, strict: bool = True) -> csv.DictReader[str]:
     """The rows, by the column names of the first line that has all `columns`, of the first line if none has.
 
     Lines above it, titles, are passed over. Iterating raises csv.Error at malformed rows, if `strict`.
     """
     separator, titles = _headings(text, columns)
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=strict)
+    reader = csv.DictReader(StringIO(), delimiter=separator)
+    reader.reader = RowReader(text, separator, strict=strict)  # type: ignore[assignment]
     for _ in range(titles):
         next(reader.reader)
     return reader
@@ -71,7 +118,7 @@ def _headings(text: str, columns: Collection[str]) -> tuple[str, int]:
     """What separates the columns, and how many rows stand above their names."""
     separators = tuple(readings(text))
     for separator in separators:
-        rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
+        rows = RowReader(text, separator)
         try:
             for number, row in enumerate(islice(rows, TITLES + 1)):
                 if {*columns} <= {cell.strip() for cell in row}:

@@ -4,7 +4,8 @@ openpyxl believes what a file says about itself: a dimension of "A1" hides the s
 is an error, and a formatted cell in the last row costs a gigabyte. Excel reads all of them, so this reader looks only
 at cells that hold a value. Promises: memory does not grow with the sheet, only with its distinct texts (at most
 MOST_TEXT); dates are dates in either of Excel's calendars; a file that Excel would offer to repair is refused with
-WorkbookUnreadable, which names the row where it ends.
+WorkbookUnreadable, which names the row where it ends. So is one that unpacks to more than MOST_UNPACKED, has more cells
+than MOST_CELLS, or declares entities. Files from outside are read by `confined`, in a process of their own.
 """
 
 from __future__ import annotations
@@ -16,17 +17,25 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple, NoReturn
 from xml.etree.ElementTree import Element, ParseError, iterparse
+from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
 
 from card_usage.errors import WorkbookUnreadable
 
 Cell = str | int | float | bool | date | datetime | time | None
 
-MOST_TEXT: Final = 64 * 2**20
+MOST_TEXT: Final = 16 * 2**20
 """Characters of the texts that cells share."""
-LARGEST_PART: Final = 2**30
-"""Bytes of one sheet after unpacking: a million formatted rows are some 60 MB."""
+MOST_UNPACKED: Final = 256 * 2**20
+"""Bytes of all parts after unpacking: a million formatted rows are some 60 MB."""
+MOST_ROWS: Final = 2**20
+"""Rows of a sheet, empty ones too: Excel has no more."""
+MOST_CELLS: Final = 5_000_000
+"""Cells of a sheet up to the last one with a value in each row."""
 _COLUMNS: Final = 16_384
+_PROLOGUE: Final = 64 * 2**10
+"""Bytes within which a part's first element begins."""
+_ONE_DAY: Final = "hand in one day at a time"
 _OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 _TORN: Final = (BadZipFile, EOFError, LookupError, NotImplementedError, OSError, ParseError, ValueError, zlib.error)
 
@@ -47,6 +56,8 @@ class Workbook:
             self._refuse("", 1, "it is an old or a password-protected workbook", "save it as .xlsx without a password")
         try:
             self._zip = ZipFile(io.BytesIO(content))
+            if sum(part.file_size for part in self._zip.infolist()) > MOST_UNPACKED:
+                self._refuse("", 1, f"unpacked it is larger than {MOST_UNPACKED:,} bytes", _ONE_DAY)
             book = self._related("", "officeDocument").get("", "xl/workbook.xml")
             self._sheets, self.epoch_1904 = self._contents(book)
             parts = self._related(book, "sharedStrings") | {"styles": self._related(book, "styles").get("", "")}
@@ -62,11 +73,16 @@ class Workbook:
 
     def rows(self, sheet: str) -> Iterator[Row]:
         """Rows of a sheet that hold a value."""
-        number = 0
+        number = count = cells_seen = 0
         try:
             for element in self._elements(self._sheets[sheet], "row"):
                 number = int(element.get("r") or number + 1)
                 cells = self._cells(element)
+                count, cells_seen = count + 1, cells_seen + len(cells)
+                if not 0 < number <= MOST_ROWS or count > MOST_ROWS:
+                    self._refuse(sheet, count, f"it has more than {MOST_ROWS:,} rows", _ONE_DAY)
+                if cells_seen > MOST_CELLS:
+                    self._refuse(sheet, number, f"it has more than {MOST_CELLS:,} cells", _ONE_DAY)
                 if cells:
                     yield Row(number, cells)
         except _TORN as error:
@@ -74,8 +90,7 @@ class Workbook:
 
     def day(self, serial: float) -> date | None:
         """The day that a spreadsheet writes as this number; None for a number that is none of this century's days."""
-        moment = self._moment(serial)
-        return moment.date() if isinstance(moment, datetime) and 2000 <= moment.year < 2100 else None
+        return day_of(serial, epoch_1904=self.epoch_1904)
 
     def _refuse(self, sheet: str, row: int, problem: str, remedy: str = "") -> NoReturn:
         remedy = remedy or "open it in Excel, save it under a new name, and hand that in"
@@ -141,18 +156,19 @@ class Workbook:
             text = _text(element)
             length += len(text)
             if length > MOST_TEXT:
-                self._refuse("", 1, f"its texts are longer than {MOST_TEXT:,} characters", "hand in one day at a time")
+                self._refuse("", 1, f"its texts are longer than {MOST_TEXT:,} characters", _ONE_DAY)
             texts.append(text)
         return texts
 
     def _elements(self, part: str, *names: str) -> Iterator[Element]:
         """The elements of these names, each complete; whatever was read is let go of."""
-        if self._zip.getinfo(part).file_size > LARGEST_PART:
-            self._refuse("", 1, f"unpacked it is larger than {LARGEST_PART:,} bytes", "hand in one day at a time")
+        with self._zip.open(part) as file:
+            if _declares_entities(file.read(_PROLOGUE)):
+                self._refuse("", 1, "a part of it has a document type, which no spreadsheet program writes")
         with self._zip.open(part) as file:
             parents: list[Element] = []
             inside = 0
-            for event, element in iterparse(file, ("start", "end")):  # noqa: S314 - expat bounds entities
+            for event, element in iterparse(file, ("start", "end")):  # noqa: S314 - no entities, see above
                 wanted = _local(element.tag) in names
                 if event == "start":
                     parents.append(element)
@@ -191,17 +207,8 @@ class Workbook:
     def _numeric(self, cell: Element, raw: str) -> Cell:
         value = _number(self, raw)
         if isinstance(value, int | float) and int(cell.get("s", "0")) in self._date_styles:
-            return self._moment(value)
+            return _moment(value, epoch_1904=self.epoch_1904)
         return value
-
-    def _moment(self, serial: float) -> Cell:
-        from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel
-
-        try:
-            moment = from_excel(serial, MAC_EPOCH if self.epoch_1904 else WINDOWS_EPOCH)
-        except (OverflowError, ValueError):
-            return serial
-        return serial if isinstance(moment, timedelta) or moment is None else moment
 
 
 _EAST_ASIAN_DATES: Final = frozenset((*range(27, 37), *range(50, 59)))
@@ -230,6 +237,50 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any, str], Cell]]] = {
     "b": lambda book, raw: raw.strip() in ("1", "true"),
     "d": _moment_text,
 }
+
+
+def day_of(serial: float, *, epoch_1904: bool) -> date | None:
+    """The day that a spreadsheet writes as this number; None for a number that is none of this century's days."""
+    moment = _moment(serial, epoch_1904=epoch_1904)
+    return moment.date() if isinstance(moment, datetime) and 2000 <= moment.year < 2100 else None
+
+
+def _moment(serial: float, *, epoch_1904: bool) -> Cell:
+    # Not at the top: DAG files lead here.
+    from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel
+
+    try:
+        moment = from_excel(serial, MAC_EPOCH if epoch_1904 else WINDOWS_EPOCH)
+    except (OverflowError, ValueError):
+        return serial
+    return serial if isinstance(moment, timedelta) or moment is None else moment
+
+
+class _FirstElement(Exception):
+    """The prologue is over."""
+
+
+def _declares_entities(head: bytes) -> bool:
+    """Whether XML that begins like this has a document type, by which it could multiply or fetch texts."""
+    found = False
+
+    def doctype(*_: object) -> None:
+        nonlocal found
+        found = True
+        raise _FirstElement
+
+    def element(*_: object) -> None:
+        raise _FirstElement
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, element
+    try:
+        parser.Parse(head, len(head) < _PROLOGUE)
+    except _FirstElement:
+        return found
+    except expat.ExpatError:
+        return False  # whoever reads on says where it is torn
+    raise ValueError("no element")
 
 
 def _local(tag: str) -> str:

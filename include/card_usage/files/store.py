@@ -7,7 +7,7 @@ a local folder a temporary file takes the place of the old one; object storages 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from card_usage.errors import BadStorePath
 from card_usage.files.atomic import write_atomically
@@ -17,6 +17,11 @@ class Root(Protocol):
     """The root of a store: `pathlib.Path`, `UPath` and Airflow's `ObjectStoragePath` are roots."""
 
     def __truediv__(self, name: str) -> Any: ...
+
+
+_LONGEST_PART: Final = 255
+_LONGEST: Final = 1024
+"""Bytes of a name: file systems take so much of a part, S3 of the whole."""
 
 
 class Store:
@@ -55,9 +60,19 @@ class Store:
 
     def _path(self, name: str) -> Any:
         parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/")):
+        leads_out = name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/"))
+        if not parts or leads_out or not _can_be_stored(name):
             raise BadStorePath(name=name)
         path: Any = self.root / "/".join(parts)
         if isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(self.root)).resolve()):
             raise BadStorePath(name=name)
         return path
+
+
+def _can_be_stored(name: str) -> bool:
+    """Whether a file can have this name at all, wherever it is stored."""
+    try:
+        whole = name.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(whole) <= _LONGEST and all(len(part) <= _LONGEST_PART for part in whole.split(b"/"))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
 
+from card_usage.plain_text import harmless, visible
+
 Kind = Literal["text", "count", "number", "share", "day", "code"]
 Value = str | int | float | date | bool | None
 
@@ -26,7 +28,6 @@ _FORMATS: Final[dict[Kind, str]] = {
     "day": "yyyy-mm-dd",
 }
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _WIDEST: Final = 56
 
 
@@ -106,7 +107,7 @@ def _write_row(
             cell.value = _CONTROL.sub("", value)
             # Text whatever it begins with; the quote prefix keeps it so when somebody edits the cell.
             cell.data_type = "s"
-            cell.quotePrefix = value.startswith(_FORMULA)
+            cell.quotePrefix = harmless(value) != value
         else:
             cell.value = value
         cell.number_format = _FORMATS[column.kind] if not isinstance(value, str) else "@"
@@ -153,8 +154,7 @@ def comma_separated(sheet: Sheet) -> str:
 def _harmless(value: Value) -> Value:
     if not isinstance(value, str):
         return "" if value is None else value
-    text = _CONTROL.sub("", value)
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    return harmless(visible(_CONTROL.sub("", value)))
 
 
 def _title(text: str) -> str:

@@ -17,6 +17,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.ledger import counts
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event
+from card_usage.plain_text import unlinked, visible
 from card_usage.quality.profiles import inside
 from card_usage.quality.verdict_store import decide, mark_asked, verdicts_in_force
 from card_usage.quality.verdict_texts import reason_text
@@ -180,4 +181,5 @@ def _table(words: Words, columns: Sequence[str], rows: Iterable[Sequence[str | N
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return "".join(f"\\{character}" if character in "\\`*_{}[]<>|#~" else character for character in text)
+    marks = "\\`*_{}[]<>|#~"
+    return "".join(f"\\{character}" if character in marks else character for character in unlinked(visible(text)))

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -26,17 +26,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from card_usage.config.hospital import Hospital, load_valid_hospitals
 from card_usage.config.settings import Settings
 from card_usage.errors import StatementError, WorkbookUnreadable
-from card_usage.files.delimited import SHORTENED, TITLES, decode, readings, shown_name
+from card_usage.files.confined import ConfinedWorkbook
+from card_usage.files.delimited import LARGEST, SHORTENED, TITLES, RowReader, decode, readings, shown_name
 from card_usage.files.shipped import SHIPPED
-from card_usage.files.spreadsheet import Workbook
 from card_usage.reconciliation.statement_match import FIELDS, Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.standard.code_tables import CodeTable, fold, load_tables
 
 LAYOUTS: Final = SHIPPED / "statement_layouts"
 ENDINGS: Final = (".csv", ".xlsx")
-LARGEST: Final = 50 * 2**20
-"""Bytes; a day's statement has some thousand lines."""
 
 _DAY: Final = re.compile(
     r"(?:(\d{4})(\d\d)(\d\d)|(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?)(?:[ T]0?0:00(?::00(?:\.0+)?)?)?"
@@ -145,31 +143,48 @@ class _Table(NamedTuple):
     """One reading of a file: its rows that are not empty. `book`: the workbook that they are from."""
 
     lines: Iterator[_Line]
-    book: Workbook | None = None
+    book: ConfinedWorkbook | None = None
 
 
-def _tables(path: Path, content: bytes, sheet: str | None) -> Iterator[_Table]:
-    """The readings of a file, the likeliest first: a text that several characters may separate has several."""
-    if path.suffix.lower() == ".xlsx":
+class _File:
+    """A file's content, taken apart once however many layouts are tried on it."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self._content = path, content
+
+    @cached_property
+    def book(self) -> ConfinedWorkbook:
+        """Of an XLSX file."""
         try:
-            book = Workbook(shown_name(path), content)
+            return ConfinedWorkbook(shown_name(self.path), self._content)
         except WorkbookUnreadable as problem:
-            raise _unreadable(path, problem) from None
+            raise _unreadable(self.path, problem) from None
+
+    @cached_property
+    def text(self) -> str:
+        """Of any other file."""
+        try:
+            return decode(self._content)
+        except UnicodeDecodeError:
+            raise _wrong(self.path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
+
+
+def _tables(file: _File, sheet: str | None) -> Iterator[_Table]:
+    """The readings of a file, the likeliest first: a text that several characters may separate has several."""
+    path = file.path
+    if path.suffix.lower() == ".xlsx":
+        book = file.book
         if sheet is not None and sheet not in book.sheets:
             raise _wrong(path, 1, "(sheet)", f"there is no sheet '{sheet}'")
         yield _Table(_sheet_lines(path, book, sheet or book.sheets[0]), book)
         return
-    try:
-        text = decode(content)
-    except UnicodeDecodeError:
-        raise _wrong(path, 1, "(file)", "neither UTF-8 nor GB 18030 text") from None
-    for separator in readings(text):
-        yield _Table(_text_lines(path, text, separator))
+    for separator in readings(file.text):
+        yield _Table(_text_lines(path, file.text, separator))
 
 
 def _text_lines(path: Path, text: str, separator: str) -> Iterator[_Line]:
     """CSV, in whichever way a spreadsheet saved it."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = RowReader(text, separator)
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -178,7 +193,7 @@ def _text_lines(path: Path, text: str, separator: str) -> Iterator[_Line]:
         raise _wrong(path, reader.line_num, "(file)", f"no CSV: {error}") from None
 
 
-def _sheet_lines(path: Path, book: Workbook, sheet: str) -> Iterator[_Line]:
+def _sheet_lines(path: Path, book: ConfinedWorkbook, sheet: str) -> Iterator[_Line]:
     try:
         for number, cells in book.rows(sheet):
             if any(str(cell).strip() for cell in cells if cell is not None):
@@ -246,7 +261,7 @@ class Reader:
         content, changed = _content(path)
         if options.hospital is not None and options.hospital not in self._ids:
             raise _wrong(path, 1, "hospital", f"there is no hospital '{options.hospital}'")
-        layout, head, table = self._opened(path, content, options.layout)
+        layout, head, table = self._opened(_File(path, content), options.layout)
         columns = _columns(path, layout, head, options)
         counts = self._counts(path, layout, columns, table, options)
         if not counts:
@@ -298,8 +313,9 @@ class Reader:
             counts.setdefault((hospital, day), Counter())[bucket] += uses
         return counts
 
-    def _opened(self, path: Path, content: bytes, name: str | None) -> tuple[Layout, _Line, _Table]:
+    def _opened(self, file: _File, name: str | None) -> tuple[Layout, _Line, _Table]:
         """The layout that fits, the line with its headings, and what stands below it."""
+        path = file.path
         if name is not None and name in self._broken_layouts:
             raise self._broken_layouts[name]
         if name is not None and name not in self._layouts:
@@ -307,7 +323,7 @@ class Reader:
         wanted = [self._layouts[name]] if name else list(self._layouts.values())
         # Titles may stand above the headings. The layout that says most of a file is the one meant.
         for layout in sorted(wanted, key=lambda layout: -len(layout.headings)):
-            for table in _tables(path, content, layout.sheet):
+            for table in _tables(file, layout.sheet):
                 for line in islice(table.lines, TITLES + 1):
                     cells = [None if cell is None else str(cell).strip() for cell in line.cells]
                     if set(layout.headings.values()) <= set(cells):
@@ -392,7 +408,7 @@ def _columns(path: Path, layout: Layout, head: _Line, options: ImportOptions) ->
     return columns
 
 
-def _day(path: Path, line: int, said: Any, book: Workbook | None) -> date:
+def _day(path: Path, line: int, said: Any, book: ConfinedWorkbook | None) -> date:
     if isinstance(said, datetime):
         return said.date()
     if isinstance(said, date):

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import DataError, IntegrityError
 
 from card_usage.config.hospital import Hospital
 from card_usage.errors import StatementError
@@ -19,6 +22,8 @@ from card_usage.reconciliation.statement_match import PlatformDay
 from card_usage.reconciliation.statement_store import Statement
 
 log = logging.getLogger(__name__)
+
+_SUPPORT: Final = "hand it in with a message to support"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +73,21 @@ def import_files(
     refused: list[StatementError] = []
     for path in paths:
         try:
-            statements = _read(reader, path, options, now)
+            imported += _stored(ledger, hospitals, path, _read(reader, path, options, now), now)
         except StatementError as problem:
             refused.append(problem)
-        else:
-            imported += _store(ledger, hospitals, statements, now=now)
     return FilesImport(imported=tuple(imported), refused=tuple(refused))
+
+
+def _stored(
+    ledger: Ledger, hospitals: Mapping[str, Hospital], path: Path, statements: Sequence[Statement], now: datetime
+) -> list[Imported]:
+    """What a file holds, in the ledger. What the ledger cannot hold is the file's own problem."""
+    try:
+        return _store(ledger, hospitals, statements, now=now)
+    except (DataError, IntegrityError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        log.exception("%s cannot be stored", shown_name(path))
+        raise _problem(path, f"cannot be stored ({type(error).__name__}): {_SUPPORT}") from None
 
 
 def _store(
@@ -128,7 +142,7 @@ def _read(reader: Reader, path: Path, options: ImportOptions, now: datetime) -> 
         raise
     except Exception as error:
         log.exception("%s cannot be read", shown_name(path))
-        raise _problem(path, f"cannot be read ({type(error).__name__}): hand it in with a message to support") from None
+        raise _problem(path, f"cannot be read ({type(error).__name__}): {_SUPPORT}") from None
 
 
 def _put_away(path: Path, into: Path, now: datetime, refused: list[StatementError]) -> None:

@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 from card_usage.errors import AliasesNotWritable
 from card_usage.files.atomic import write_atomically
 from card_usage.files.delimited import SHORTENED, dict_reader, read_text
+from card_usage.plain_text import harmless
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.table_files import refuse, require, table_rows
 
@@ -148,7 +149,7 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ALIAS_COLUMNS)
-    writer.writerows(rows[local] for local in sorted(rows))
+    writer.writerows([harmless(cell) for cell in rows[local]] for local in sorted(rows))
     # With a mark at its start a spreadsheet reads it as UTF-8.
     write_atomically(path, text.getvalue().encode("utf-8-sig"))
     return True

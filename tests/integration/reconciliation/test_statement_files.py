@@ -409,3 +409,36 @@ def test_a_broken_hospital_file_or_layout_concerns_only_what_needs_it(embedded: 
         of_settings.read(path, ImportOptions(layout="torn"), now=NOW)
     with pytest.raises(StatementError, match=r"\(the files of gone, torn cannot be read\)"):
         of_settings.read(written(tmp_path / "o.csv", [HEAD, changed(hospital="999")]), ImportOptions(), now=NOW)
+
+
+def test_a_count_that_no_database_holds_is_its_files_own_problem(
+    ledger: Ledger, reader: Reader, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    written(folder / "a.csv", [HEAD, *(changed(hour=f"{n:02}", uses="999999999") for n in range(3))])
+    written(folder / "b.csv", [HEAD, ROW])
+    for path in folder.iterdir():
+        os.utime(path, (NOW.timestamp() - 60,) * 2)
+    taken = import_folder(ledger, reader, BY_ID, folder, now=NOW)
+    assert "b.csv" in [one.file for one in taken.imported]
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == []
+    assert len(taken.imported) + len(taken.refused) == 2
+
+
+def test_a_row_without_an_end_is_refused_where_it_is(reader: Reader, tmp_path: Path) -> None:
+    endless = '"a\nb",' * 1_000_000
+    path = tmp_path / "s.csv"
+    path.write_text(",".join(HEAD) + "\n" + endless)
+    with pytest.raises(StatementError, match=r"a row is longer than 1,000,000 characters"):
+        reader.read(path, ImportOptions(), now=NOW)
+
+
+def test_a_hostile_name_of_a_file_is_one_plain_line(embedded: Ledger, reader: Reader, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    path = written(folder / "a\x1b[2J\nERROR forged.csv", [HEAD, changed(hour="99")])
+    os.utime(path, (NOW.timestamp() - 60,) * 2)
+    (problem,) = import_folder(embedded, reader, BY_ID, folder, now=NOW).refused
+    assert "a\\u001b[2J\\u000aERROR forged.csv" in str(problem)
+    assert str(problem).isprintable()

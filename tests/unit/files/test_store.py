@@ -22,7 +22,11 @@ def test_what_is_written_is_read_and_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "..", ".", "a\\..\\x", "a\0b", "./a", "a/.."]
+    "name",
+    [
+        *("", "/etc/passwd", "../x", "a/../../x", "a/./b", "..", ".", "a\\..\\x", "a\0b", "./a", "a/.."),
+        *("x" * 300 + ".html", "报" * 100, "a/" * 600 + "b", "a\udcff.html"),
+    ],
 )
 def test_no_name_leads_out_of_the_root(tmp_path, name):
     with pytest.raises(BadStorePath):
