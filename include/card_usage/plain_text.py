@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters, ends of lines, and marks that turn the direction of text around."""
 _FORMULA: Final = re.compile(r"'*\s*[=+\-@＝＋－＠\t\r\n]")
 _MARKS: Final = str.maketrans("[]<>*`#|\\~&", "［］＜＞＊｀＃｜＼～＆")
@@ -43,8 +43,11 @@ def unlinked(text: str) -> str:
 
 
 def without_markup(text: str) -> str:
-    """The text with full-width characters in place of Markdown's and HTML's, for chats, which know no escape."""
-    return unlinked(text).translate(_MARKS)
+    """The text with full-width characters in place of Markdown's and HTML's, for chats, which know no escape.
+
+    Addresses of mail and names of files stay as they are; of text that may be anybody's they are `unlinked` first.
+    """
+    return _SCHEME.sub("：／／", text).translate(_MARKS)
 
 
 def make_log_lines_visible() -> None:

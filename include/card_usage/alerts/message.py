@@ -28,7 +28,7 @@ from card_usage.alerts.incident_texts import (
 from card_usage.alerts.incidents import ChangeKind, Incident
 from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.ledger.holds import EVERYONE
-from card_usage.plain_text import visible, without_markup
+from card_usage.plain_text import unlinked, visible, without_markup
 from card_usage.words.catalogue import Language, Words
 
 HERE: Final = Path(__file__).parent
@@ -96,10 +96,12 @@ def _for_chats(origin: Origin, notices: Iterable[Notice], words: Words, now: dat
 
 
 def _neutral(incident: Incident) -> Incident:
-    shown = {
-        name: visible(without_markup(fact), keep="\t\n") if isinstance(fact, str) and name not in LOOKED_UP else fact
-        for name, fact in incident.facts.items()
-    }
+    shown: dict[str, str | int] = {}
+    for name, fact in incident.facts.items():
+        if isinstance(fact, str) and name not in LOOKED_UP:
+            theirs = unlinked(fact) if name == "named" else fact
+            fact = visible(without_markup(theirs), keep="\t\n")
+        shown[name] = fact
     return replace(incident, facts=shown, sample=tuple(without_markup(key) for key in incident.sample))
 
 

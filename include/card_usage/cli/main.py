@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _print(result: Result, args: argparse.Namespace) -> None:
     if result.text is not None:
-        print(visible(result.text, keep="\n\t"))
+        print("\r\n".join(visible(lines, keep="\n\t") for lines in result.text.split("\r\n")))
     elif args.json:
         printed = {"hospital": args.hospital, "settled": result.settled, **result.output}
         print(visible(json.dumps(printed, ensure_ascii=False, default=str)))

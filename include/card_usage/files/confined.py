@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time
 from typing import IO, Any, Final
@@ -46,6 +47,7 @@ class ConfinedWorkbook:
 
     def __init__(self, name: str, content: bytes, *, seconds: float = SECONDS) -> None:
         self._lines: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the workbook
+        weakref.finalize(self, self._lines.close)
         with tempfile.TemporaryFile() as given:
             given.write(json.dumps(name).encode() + b"\n" + content)
             given.seek(0)
