@@ -23,6 +23,9 @@ LONGEST_CODE: Final = 16
 PATIENT_FIELDS: Final = ("id_number", "name", "qr_code_text")
 """Fields that say who the patient is: encrypted at rest, never logged, never in a finding."""
 
+OPTIONAL_FIELDS: Final = ("department", "cost_type", *PATIENT_FIELDS)
+"""Fields that some events must have and others may; all but these every event has."""
+
 FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "occurred_at": "time",

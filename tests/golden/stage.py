@@ -94,7 +94,7 @@ HOMES = (
         uses=200,
         days=DAYS[:1],
         changes=(
-            ('department_format = "code"', 'department_format = "his_name"'),
+            ('department_format = "name"', 'department_format = "his_name"'),
             ("upgrade_15_digit_ids = false", "upgrade_15_digit_ids = true\nquarantine_every_unknown_code = false"),
             ('language = "zh"', 'language = "en"\nissued_cards = 1000'),
         ),

@@ -82,6 +82,7 @@ def draft(record: Event) -> Draft:
         findings=(),
         form=None,
         seal=lambda: None if record.voided else sealed,
+        was=lambda _: False,
     )
 
 

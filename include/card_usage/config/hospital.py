@@ -86,13 +86,27 @@ class His(_Table):
         return self
 
 
+OptionalField = Literal["department", "cost_type", "id_number", "name", "qr_code_text"]
+"""Fields that the document lets an event go without; those of the patient among them."""
+
+
 class Platform(_Table):
-    """How to report to the platform, and how many calls a day. Rates are calls per second; 0: no limit of our own."""
+    """How to report to the platform, and how many calls a day. Rates are calls per second; 0: no limit of our own.
+
+    `also_send`: fields that are sent where they are known, beyond those that a rule requires; by default the codes
+    among them that the profile's document has. `channel_num`, `sub_hospital_code`: parameters channelNum and
+    subHospitalCode of newer documents, left out while they are not set. docs/rules.md says where the document
+    contradicts itself about the rest.
+    """
 
     connection: Name
     hospital_id: str = Field(min_length=1, max_length=64)
     profile: Literal["v2.1", "current"] = "v2.1"
-    department_format: Literal["code", "name", "his_name"] = "code"
+    department_format: Literal["code", "name", "his_name"] = "name"
+    channel_format: Literal["code", "name"] = "code"
+    also_send: tuple[OptionalField, ...] | None = None
+    channel_num: int | None = Field(default=None, ge=0, le=999)
+    sub_hospital_code: str = Field(default="", max_length=64, pattern=r"^\S*$")
     live: bool = True
     daily_quota: int = Field(default=100, ge=1)
     backfill_order: Literal["newest", "oldest"] = "newest"
@@ -100,6 +114,13 @@ class Platform(_Table):
     requests_per_second: float = Field(default=0, ge=0)
     app_requests_per_second: float = Field(default=0, ge=0)
     call_timeout_seconds: float = Field(default=15, gt=0, le=120)
+
+    @property
+    def sent_where_known(self) -> frozenset[str]:
+        """Fields that are sent beyond the required ones, by name. V2.1 has a table of cost types and no parameter."""
+        if self.also_send is not None:
+            return frozenset(self.also_send)
+        return frozenset({"department"} if self.profile == "v2.1" else {"department", "cost_type"})
 
 
 class Normalize(_Table):

@@ -22,9 +22,9 @@ def body(keyring: Keyring, claimed: Claimed) -> dict[str, str]:
 
 
 def is_due_for_sealing(claimed: Claimed, form: Form) -> bool:
-    """Whether its body has to be sealed by these settings before it may be sent.
+    """Whether its body has to be sealed before it may be sent: what may have been sent keeps the one that it has.
 
-    An event that an earlier version sealed has patient fields only, and no body yet."""
+    An event that version 0.2.0 or an earlier one sealed has patient fields only, and no body yet."""
     return claimed.form is None or (claimed.form != form.mark and claimed.before != "unknown")
 
 

@@ -27,6 +27,7 @@ class Claims:
         self._taken: dict[int, InFlight] = {}
         self._retries_seen = run.executor.retries
         self._form = Form.of(run.hospital.platform, run.tables)
+        self._form_of_0_2 = Form.of_0_2(run.hospital.platform, run.tables)
 
     def claim_batch(self, connection: Connection) -> list[InFlight]:
         """Claim the next batch. To be given to `track` once the transaction is committed, and not before: a batch whose
@@ -62,7 +63,8 @@ class Claims:
         """The same events, each with a body that may be sent; what is new of it is written down before it is sent."""
         keyring = self._run.keyring
         sealed = {
-            event.id: sealed_again(keyring, event, self._form)
+            # What may have been sent before bodies were sealed goes as it went then.
+            event.id: sealed_again(keyring, event, self._form_of_0_2 if event.before == "unknown" else self._form)
             for event in claimed
             if is_due_for_sealing(event, self._form)
         }

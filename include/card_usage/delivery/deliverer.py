@@ -118,6 +118,7 @@ async def opened_run(
             credentials,
             connections=settings.concurrency + 1,
             call_timeout=settings.call_timeout_seconds,
+            channel_num=settings.channel_num,
         ) as platform:
             yield Run(
                 hospital=hospital,

@@ -238,7 +238,7 @@ def _settling(status: str) -> ReturningUpdate[Any]:
     if status in SETTLED_STATES:
         values["settled_at"] = bindparam("at", type_=event.c.settled_at.type)
     if status == "delivered":
-        values |= {"sealed": None, "key_id": None, "form": None}
+        values |= {"sealed": None, "key_id": None}
     return update(event).where(_CLAIMED_OF_THESE).values(values).returning(event.c.id)
 
 

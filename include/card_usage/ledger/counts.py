@@ -125,8 +125,10 @@ class UseCount(NamedTuple):
 
 
 class ToldCount(NamedTuple):
-    """What the platform was told, in standard codes."""
+    """What the platform was told, in standard codes. `by_form`: what is sent was sealed at staging, as every version
+    after 0.2.0 does; before, no field was sent that need not be."""
 
+    by_form: bool
     hour: int | None
     scene: str | None
     channel: str | None
@@ -323,7 +325,8 @@ def told(connection: Connection, hospital: str, day: date, as_of: datetime) -> l
 
     `proved`: it had answered by `as_of`. `open`: it answered later, or never, or contradicts itself.
     """
-    groups = (HOUR, event.c.scene, event.c.channel, event.c.card_type, event.c.department)
+    by_form = event.c.form.is_not(None)
+    groups = (by_form, HOUR, event.c.scene, event.c.channel, event.c.card_type, event.c.department)
     sure = and_(event.c.status == "delivered", or_(event.c.settled_at.is_(None), event.c.settled_at <= as_of))
     query = (
         select(*groups, func.sum(case((sure, 1), else_=0)), func.sum(case((sure, 0), else_=1)))

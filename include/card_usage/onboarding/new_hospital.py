@@ -51,7 +51,14 @@ deadline_minutes = 360            # 到期按“暂定”上报并再次核对 /
 connection = "{id}_platform"      # 主机 host，登录 login = appId，密码 password = appSecret
 hospital_id = "0"                 # 平台分配的医院编号 / given by the platform
 profile = "v2.1"                  # v2.1 | current
-department_format = "code"        # code 标准代码 | name 标准名称 | his_name 院内名称
+department_format = "name"        # name 标准名称 | code 标准代码 | his_name 院内名称 / the HIS's own name
+channel_format = "code"           # code 代码 | name 名称（服务号……）
+# also_send：规则不要求、知道就报的字段（docs/rules.md）。不涉及患者的代码默认上报；[] 只报必填；患者字段须自行加入：
+# "id_number"、"name"、"qr_code_text"。V2.1 没有费别参数，"cost_type" 用于 profile = "current"。
+# Sent where known, beyond what a rule requires. Codes name no patient; a patient's fields have to be added here.
+also_send = ["department"]        # "department" | "cost_type" | "id_number" | "name" | "qr_code_text"
+# channel_num = 0                 # commonIn.channelNum，平台要求时再写 / if the platform asks for it
+# sub_hospital_code = ""          # subHospitalCode 院区，平台要求时再写 / a campus, if the platform asks for it
 # 平台正式上线前每接口每天限 100 次；上线后由平台解除限额，再改为 true，此后全量上报。
 # Until the platform has put the hospital live, it takes daily_quota calls a day; true only then: everything is sent.
 live = false                      # false 未上线，按 daily_quota 限量上报 / true 已上线，不限量

@@ -44,7 +44,7 @@ _HEADERS: Final = {
 }
 _BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)  # time-outs and TLS are OSErrors
 
-_Common = Mapping[str, str]
+_Common = Mapping[str, str | int]
 _Req = Mapping[str, object]
 _Heard = tuple[int, str | None, bytes | Unreadable]  # HTTP status, Date header, content
 _Way = Callable[[str, _Common, _Req, str], Awaitable[_Heard]]  # URL, unsigned commonIn, req, token
@@ -91,12 +91,22 @@ class Signed(httpx.Auth):
 
 
 class Platform:
-    """Calls to one platform under one appId. An async context manager; connections are kept and reused."""
+    """Calls to one platform under one appId. An async context manager; connections are kept and reused.
+
+    `channel_num`: commonIn's channelNum (newer documents) of every call; None: without.
+    """
 
     def __init__(
-        self, base_url: str, credentials: Credentials, *, connections: int = 64, call_timeout: float = 15.0
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        connections: int = 64,
+        call_timeout: float = 15.0,
+        channel_num: int | None = None,
     ) -> None:
         self.base_url = base_url
+        self._also_common: _Common = {} if channel_num is None else {"channelNum": channel_num}
         self.credentials = credentials
         self.call_timeout = call_timeout
         self._connections = connections
@@ -163,7 +173,13 @@ class Platform:
     async def _call(
         self, way: _Way, path: str, token: str, request_id: str, hospital_id: str, req: _Req, now: datetime
     ) -> tuple[Reply, Mapping[str, object]]:
-        common = {"requestId": request_id, "hospitalId": hospital_id, "timestamp": str(int(now.timestamp()))}
+        timestamp = str(int(now.timestamp()))
+        common = {
+            "requestId": request_id,
+            "hospitalId": hospital_id,
+            "timestamp": timestamp,
+            **self._also_common,
+        }
         try:
             async with asyncio.timeout(self.call_timeout):
                 status, date, content = await way(self.base_url + path, common, req, token)

@@ -26,7 +26,7 @@ from card_usage.quality.verdict_store import withheld
 from card_usage.reconciliation import statement_match, statement_store
 from card_usage.reconciliation.balance import Difference, FeedDay, Reconciliation, SourceCount
 from card_usage.reconciliation.statement_match import Bucket, Ours, PlatformDay
-from card_usage.standard.rule_check import required_fields
+from card_usage.standard.rule_check import sent_fields
 from card_usage.windows import day_window
 
 __all__ = ["Difference", "FeedDay", "Reconciliation", "SourceCount", "last_counts", "reconcile_day", "weigh_day"]
@@ -174,9 +174,8 @@ def against_statement(connection: Connection, hospital: Hospital, day: date) -> 
         return None
     ours: dict[Bucket, Ours] = {}
     for answered in counts.told(connection, hospital.id, day, statement.as_of):
-        bucket = _as_sent(
-            hospital, Bucket(answered.hour, answered.scene, answered.channel, answered.card_type, answered.department)
-        )
+        of = Bucket(answered.hour, answered.scene, answered.channel, answered.card_type, answered.department)
+        bucket = _as_sent(hospital, of, by_form=answered.by_form)
         before = ours.get(bucket, Ours(0, 0))
         ours[bucket] = Ours(before.proved + answered.proved, before.open + answered.open)
     return statement_match.compare(
@@ -201,7 +200,7 @@ def weigh_statement(ledger: Ledger, hospital: Hospital, day: date, *, now: datet
     return weighed
 
 
-def _as_sent(hospital: Hospital, bucket: Bucket) -> Bucket:
+def _as_sent(hospital: Hospital, bucket: Bucket, *, by_form: bool) -> Bucket:
     """A department that was not sent is none for the platform."""
     if bucket.department is None:
         return bucket
@@ -216,7 +215,8 @@ def _as_sent(hospital: Hospital, bucket: Bucket) -> Bucket:
         name=None,
         qr_code_text=None,
     )
-    sent = required_fields(use, hospital.platform.profile)
+    also_sent = hospital.platform.sent_where_known if by_form else frozenset[str]()
+    sent = sent_fields(use, hospital.platform.profile, also_sent)
     return bucket if "department" in sent else bucket._replace(department=None)
 
 

@@ -12,6 +12,9 @@
 What is replaced keeps its request id, for the platform certainly accepted nothing under it; only a refused event gets a
 new one. What is unknown may have been accepted: the platform must not be given other content under the same id.
 
+"The same" is what was sent: where only the settings differ by which optional fields are sent, an event that was sent
+has not changed in the HIS. One that is still to be sent follows the settings.
+
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """
 
@@ -106,9 +109,9 @@ def compare(stored: StoredEvent | None, draft: Draft) -> Change:
         if stored.status in VOIDABLE:
             return Change.VOIDED
         return Change.UNCHANGED if stored.status == "voided" or stored.voided else Change.VOIDED_LATE
-    if stored.status == "voided" or (draft.digest != stored.digest and stored.status in REPLACEABLE):
+    differs = draft.digest != stored.digest and (stored.status in VOIDABLE or not draft.was(stored.digest))
+    if stored.status == "voided" or (differs and stored.status in REPLACEABLE):
         return Change.REPLACED
-    differs = draft.digest != stored.digest
     if differs == stored.changed:
         return Change.UNVOIDED if stored.voided else Change.UNCHANGED
     if differs:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import date, datetime
 from functools import lru_cache, partial
+from itertools import combinations
 from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Any, Final, Literal, NamedTuple
 
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring, Sealed
-from card_usage.events import CODE_TABLES, CardUse, Finding, SourceRow, event_key, maker
+from card_usage.events import (
+    CODE_TABLES,
+    OPTIONAL_FIELDS,
+    PATIENT_FIELDS,
+    CardUse,
+    Finding,
+    SourceRow,
+    event_key,
+    maker,
+)
 from card_usage.standard import rule_check
 from card_usage.standard.aliases import Aliases
 from card_usage.standard.code_tables import CodeTable
@@ -25,8 +35,12 @@ _DEPARTMENT_NAME: Final = 128
 
 
 class Draft(NamedTuple):
-    """One card use as staging sees it now. `seal` makes its sealed part, called only if it has to be written;
-    `form`: the mark of the settings by which it holds the body of a call, if it does."""
+    """One card use as staging sees it now.
+
+    `digest` covers what would be sent; `was(digest)` tells whether a digest of before is one of the same content, when
+    other optional fields were sent. `seal` makes the sealed part, called only if it has to be written; `form`: the mark
+    of the settings by which it holds the body of a call, if it does.
+    """
 
     key: str
     source_id: str
@@ -38,23 +52,32 @@ class Draft(NamedTuple):
     findings: tuple[Finding, ...]
     form: str | None
     seal: Callable[[], Sealed | None]
+    was: Callable[[str], bool]
 
 
 _new_draft: Final = maker(Draft)
 
 
+class _Sent(NamedTuple):
+    """What is sent of rows with the same codes, as the digest has it: the codes, and which of the patient fields."""
+
+    codes: str
+    number: bool
+    name: bool
+    qr: bool
+
+
 class _CodeGroup(NamedTuple):
-    """What rows with the same codes have in common: the standard codes, those of them that are sent, as the digest has
-    them, which of the patient fields are sent, a quick test whether the rules find nothing, and the template of the
-    body of their calls (standard/payload.py) as JSON."""
+    """What rows with the same codes have in common: the standard codes, a quick test whether the rules find nothing,
+    what is sent, the codes by field as the digest has them, the fields that must be sent, and the template of the body
+    of their calls (standard/payload.py) as JSON."""
 
     codes: Codes
     department_name: str | None
     passes_all: Callable[[CardUse], bool]
-    sent: str
-    sends_number: bool
-    sends_name: bool
-    sends_qr: bool
+    sent: _Sent
+    values: Mapping[str, str | None]
+    required: frozenset[str]
     body: str
 
 
@@ -104,12 +127,13 @@ class Drafter:
                 department_name=group.codes.department_name,
                 unreadable=unreadable,
                 every_code=self._hospital.normalize.quarantine_every_unknown_code,
+                also_send=self._form.also_send,
             )
             if any(finding.severity == "critical" for finding in findings):
                 status = "quarantined"
         source_id = str(row.source_id).strip()
         key = event_key(self._hospital.id, self._feed, source_id)
-        digest = self._keyring.digest(_content(use, group, findings))
+        digest = self._keyring.digest(_content(use, group.sent, findings))
         return _new_draft(
             (
                 key,
@@ -122,7 +146,18 @@ class Drafter:
                 findings,
                 self._form.mark if status == "ready" else None,
                 self._seal(row, use, status, key, group),
+                partial(self._was, use, group, findings),
             )
+        )
+
+    def _was(self, use: CardUse, group: _CodeGroup, findings: tuple[Finding, ...], digest: str) -> bool:
+        """Whether the digest covers the same content, with other optional fields sent than now."""
+        of_event = {**group.values, **{name: getattr(use, name) for name in PATIENT_FIELDS}}
+        optional = [name for name in OPTIONAL_FIELDS if name not in group.required and of_event[name]]
+        return any(
+            self._keyring.digest(_content(use, _sent(group.required | {*some}, group.values), findings)) == digest
+            for count in range(len(optional) + 1)
+            for some in combinations(optional, count)
         )
 
     def _seal(
@@ -153,21 +188,20 @@ class Drafter:
                 profile=self._profile,
                 department_format=self._format,
                 department_name=codes.department_name,
+                also_send=self._form.also_send,
             )
-        sent = rule_check.required_fields(use, self._profile)
-        values = dict(zip(CODE_TABLES, of_tables, strict=True))
+        required = rule_check.required_fields(use, self._profile)
+        values: dict[str, str | None] = dict(zip(CODE_TABLES, of_tables, strict=True))
         if self._format == "his_name":
             values["department"] = codes.department_name
-        coded = [(value if table in sent else "") or "" for table, value in values.items()]
         department_name = codes.department_name and codes.department_name[:_DEPARTMENT_NAME]
         group = _CodeGroup(
             codes,
             department_name,
             passes_all or _fails,
-            "\x1f".join(coded),
-            "id_number" in sent,
-            "name" in sent,
-            "qr_code_text" in sent,
+            _sent(required | self._form.also_send, values),
+            values,
+            required,
             _encode(template(self._form, use, department_name)),
         )
         if self._normalizer.is_cached(row):
@@ -175,15 +209,21 @@ class Drafter:
         return group
 
 
-def _content(use: CardUse, group: _CodeGroup, findings: Iterable[Finding]) -> str:
+def _sent(fields: Set[str], values: Mapping[str, str | None]) -> _Sent:
+    """What is sent of events with these codes (`values`, by field) where these fields are sent."""
+    coded = [(value if table in fields else "") or "" for table, value in values.items()]
+    return _Sent("\x1f".join(coded), "id_number" in fields, "name" in fields, "qr_code_text" in fields)
+
+
+def _content(use: CardUse, sent: _Sent, findings: Iterable[Finding]) -> str:
     """The text that the digest covers: what would be sent, and what stands against sending it.
 
     Only sent fields count: an event has not changed because a column changed that the platform never sees.
     """
-    number = use.id_number if group.sends_number else ""
-    name = use.name if group.sends_name else ""
-    qr = use.qr_code_text if group.sends_qr else ""
-    content = f"{_time_text(use.occurred_at)}\x1f{group.sent}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
+    number = use.id_number if sent.number else ""
+    name = use.name if sent.name else ""
+    qr = use.qr_code_text if sent.qr else ""
+    content = f"{_time_text(use.occurred_at)}\x1f{sent.codes}\x1f{number or ''}\x1f{name or ''}\x1f{qr or ''}"
     for finding in findings:
         if finding.severity == "critical":
             content += f"\x1f!{finding.rule} {finding.code or ''}"

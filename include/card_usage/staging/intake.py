@@ -148,7 +148,9 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
 
 def _stays_unchanged(stored: StoredEvent, draft: Draft) -> bool:
     """Whether an unchanged event stays so whatever a delivery does with it, as long as the HIS says the same."""
-    return stored.digest == draft.digest and (draft.status != "voided" or stored.status in {"voided", "delivered"})
+    if draft.status == "voided" and stored.status not in {"voided", "delivered"}:
+        return False
+    return stored.digest == draft.digest or (stored.status == "delivered" and draft.was(stored.digest))
 
 
 def _plain_values(draft: Draft) -> tuple[Any, ...]:
@@ -192,7 +194,7 @@ _UPDATE_REPLACED: Final = (
 
 def _row(draft: Draft, now: datetime, request_id: str, generation: int) -> tuple[Any, ...]:
     """Values of `_REPLACED_COLUMNS`."""
-    _, _, day, use, _, status, digest, findings, form, seal = draft
+    _, _, day, use, _, status, digest, findings, form, seal, _ = draft
     critical = next((found.rule for found in findings if found.severity == "critical"), None) if findings else None
     key_id, blob = seal() or (None, None)
     sent = (digest, request_id, generation, form, key_id, blob)

@@ -1,8 +1,9 @@
 """Rule check: what the rules find in one event. Rules are resolved once for all events with the same codes.
 
 A field that is not sent is not checked, but for codes: one that stands in no table is critical even there, unless the
-hospital's file says otherwise (`every_code`). One field gives one finding: absent is `.required`, an unknown code is
-`.code` and not also `.required`, and of several rules for a value the first that is broken is reported.
+hospital's file says otherwise (`every_code`). A field that is sent only where it is known (`also_send`) may be absent.
+One field gives one finding: absent is `.required`, an unknown code is `.code` and not also `.required`, and of several
+rules for a value the first that is broken is reported.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from card_usage.events import CODE_TABLES, CardUse, Finding
+from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding
 from card_usage.interfaces.declaration import PROFILES
 from card_usage.standard.rules import BY_ID, RULES, Rule
 from card_usage.windows import Window
@@ -22,28 +23,39 @@ _NO_DEPARTMENT: Final = BY_ID["department.required"].finding()
 _Test = tuple[Finding, Callable[[str], bool]]
 
 
+class _FieldCheck(NamedTuple):
+    """What is asked of one field. `missing`: the finding where it is absent; None: it may be."""
+
+    field: str
+    missing: Finding | None
+    tests: tuple[_Test, ...]
+
+
 class _Plan(NamedTuple):
-    """What is asked of every event with the same scene, card type and profile."""
+    """What is asked of every event with the same scene, card type and profile. `fields`: the required ones."""
 
     fields: frozenset[str]
     values: Callable[[CardUse], tuple[Any, ...]]
-    checks: tuple[tuple[Finding, tuple[_Test, ...]], ...]
+    checks: tuple[_FieldCheck, ...]
     passes_all: Callable[[CardUse], bool]
 
 
 @lru_cache(maxsize=4096)
-def _plan(scene: str | None, card_type: str | None, profile: str, his_department: bool) -> _Plan:
+def _plan(
+    scene: str | None, card_type: str | None, profile: str, his_department: bool, also_send: frozenset[str]
+) -> _Plan:
     """Rules for these codes, sorted by field. `his_department`: the HIS's name is sent, its standard code is not."""
     if profile not in PROFILES:
         raise ValueError(f"profile '{profile}' is none of {', '.join(PROFILES)}")
     applying = [rule for rule in RULES if rule.applies({"scene": scene, "card_type": card_type}, profile)]
-    checks: dict[str, tuple[Finding, tuple[_Test, ...]]] = {}
+    required = {rule.field: rule.finding() for rule in applying if rule.kind == "required"}
+    checks: dict[str, _FieldCheck] = {}
     for rule in applying:
-        if rule.kind == "required" and not (his_department and rule.field == "department"):
+        sent = rule.field in required or rule.field in also_send & {*PATIENT_FIELDS}
+        if sent and rule.field not in checks and not (his_department and rule.field == "department"):
             tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
-            checks[rule.field] = (rule.finding(), tests)
-    fields = frozenset(rule.field for rule in applying if rule.kind == "required")
-    return _Plan(fields, attrgetter(*checks), tuple(checks.values()), _passes_all(checks.values()))
+            checks[rule.field] = _FieldCheck(rule.field, required.get(rule.field), tests)
+    return _Plan(frozenset(required), attrgetter(*checks), tuple(checks.values()), _passes_all(checks.values()))
 
 
 def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
@@ -65,6 +77,7 @@ def check(
     department_name: str | None = None,
     unreadable: tuple[Finding, ...] = (),
     every_code: bool = True,
+    also_send: frozenset[str] = frozenset(),
 ) -> tuple[Finding, ...]:
     """All findings about one event: those of normalization (`unreadable`) and those of the rules, one a field.
 
@@ -73,7 +86,7 @@ def check(
     mapping then. `window` is half-open.
     """
     his_department = department_format == "his_name"
-    plan = _plan(card_use.scene, card_use.card_type, profile, his_department)
+    plan = _plan(card_use.scene, card_use.card_type, profile, his_department, also_send)
     findings: list[Finding] = []
     reported: set[str] = set()
     for finding in unreadable:
@@ -81,9 +94,9 @@ def check(
         keeps_severity = mapped and (every_code or finding.field in plan.fields)
         findings.append(finding if keeps_severity else replace(finding, severity="info"))
         reported.add(finding.field)
-    for (missing, tests), value in zip(plan.checks, plan.values(card_use), strict=True):
+    for (field, missing, tests), value in zip(plan.checks, plan.values(card_use), strict=True):
         if value is None:
-            if missing.field not in reported:
+            if missing is not None and field not in reported:
                 findings.append(missing)
             continue
         for broken, holds in tests:
@@ -99,34 +112,41 @@ def check(
 
 
 def passes_all(
-    codes: CardUse, *, profile: str, department_format: str = "code", department_name: str | None = None
+    codes: CardUse,
+    *,
+    profile: str,
+    department_format: str = "code",
+    department_name: str | None = None,
+    also_send: frozenset[str] = frozenset(),
 ) -> Callable[[CardUse], bool] | None:
     """A quick test for all events with these codes: whether `check` would find nothing, windows aside.
 
     None: it finds something whatever else they say. Not for codes that normalization has findings about.
     """
     his_department = department_format == "his_name"
-    plan = _plan(codes.scene, codes.card_type, profile, his_department)
+    plan = _plan(codes.scene, codes.card_type, profile, his_department, also_send)
     if his_department and not department_name and "department" in plan.fields:
         return None
-    for (missing, _), value in zip(plan.checks, plan.values(codes), strict=True):
-        if value is None and missing.field in CODE_TABLES:
+    for (field, _, _), value in zip(plan.checks, plan.values(codes), strict=True):
+        if value is None and field in CODE_TABLES:
             return None
     return plan.passes_all
 
 
-def _passes_all(checks: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable[[CardUse], bool]:
+def _passes_all(checks: Iterable[_FieldCheck]) -> Callable[[CardUse], bool]:
     """Whether everything is there and as it should be in the fields that hold no code."""
     demands = [
-        (CardUse._fields.index(missing.field), tuple(holds for _, holds in tests))
-        for missing, tests in checks
-        if missing.field not in CODE_TABLES
+        (CardUse._fields.index(field), missing is None, tuple(holds for _, holds in tests))
+        for field, missing, tests in checks
+        if field not in CODE_TABLES
     ]
 
     def is_passed(card_use: CardUse) -> bool:
-        for position, tests_of_field in demands:
+        for position, may_be_absent, tests_of_field in demands:
             value: Any = card_use[position]
             if value is None:
+                if may_be_absent:
+                    continue
                 return False
             for holds in tests_of_field:
                 if not holds(value):
@@ -137,5 +157,10 @@ def _passes_all(checks: Iterable[tuple[Finding, tuple[_Test, ...]]]) -> Callable
 
 
 def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:
-    """Fields that this event must have, and the only ones that are sent (names of `CardUse`)."""
-    return _plan(card_use.scene, card_use.card_type, profile, False).fields
+    """Fields that this event must have (names of `CardUse`)."""
+    return _plan(card_use.scene, card_use.card_type, profile, False, frozenset()).fields
+
+
+def sent_fields(card_use: CardUse, profile: str, also_send: frozenset[str]) -> frozenset[str]:
+    """Fields that are sent where the event has them: the required ones, which it must have, and `also_send`."""
+    return required_fields(card_use, profile) | also_send

@@ -1,9 +1,9 @@
 """Rules of reportHISData (document 2.7.4, 3.2.7), declared once: what to send, and what an event must look like.
 
-Everything derives from `RULES`: the check of a row (`rule_check`), the fields that leave the hospital (least data:
-what a rule requires, nothing more) and the payload (`payload`), the expectation suite, the texts and actions of the
-reports, and docs/rules.md (`python -m card_usage.standard.rules` prints it). To add a rule, declare it here and print
-that document again.
+Everything derives from `RULES`: the check of a row (`rule_check`), the fields that leave the hospital (what a rule
+requires, and what the hospital's `also_send` adds; of the patient's fields nothing by default) and the payload
+(`payload`), the expectation suite, the texts and actions of the reports, and docs/rules.md (`python -m
+card_usage.standard.rules` prints it). To add a rule, declare it here and print that document again.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from card_usage.interfaces.messages import (
     QR_TEXT,
     REGISTRATION_SCENES,
 )
-from card_usage.standard import id_numbers
+from card_usage.standard import contradictions, id_numbers
 
 Kind = Literal["required", "code", "format", "length", "window"]
 Severity = Literal["critical", "warning", "info"]
@@ -266,15 +266,17 @@ def markdown() -> str:
         "由 `python -m card_usage.standard.rules` 生成，请勿手改。 / Printed by that command; do not edit.",
         "",
         (
-            "`critical`：隔离，不上报；`warning`：照常上报并列入报告；`info`：仅供参考。只上报规则要求的字段；不上报的字段不检查，"
-            "但未对照的代码一律隔离，除非医院文件写明 `quarantine_every_unknown_code = false`（此时不上报的字段只记为 "
-            "`info`）。一个字段只给出一条发现：缺失、代码未对照、内容不合规则，依次取一。"
+            "`critical`：隔离，不上报；`warning`：照常上报并列入报告；`info`：仅供参考。规则要求的字段必报；"
+            "`also_send` 列出的字段知道就报，缺失不影响上报。不上报的字段不检查，但未对照的代码一律隔离，"
+            "除非医院文件写明 `quarantine_every_unknown_code = false`（此时规则不要求的字段只记为 `info`）。"
+            "一个字段只给出一条发现：缺失、代码未对照、内容不合规则，依次取一。"
         ),
         "",
         (
-            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing. Only fields that "
-            "a rule requires are sent. A field that is not sent is not judged, but an unmapped code is quarantined "
-            "even there, unless the hospital's file says `quarantine_every_unknown_code = false` (`info` then). One "
+            "`critical`: quarantined, not sent. `warning`: sent and reported. `info`: worth knowing. What a rule "
+            "requires is sent, and the fields of `also_send` where they are known; an event may lack these. A field "
+            "that is not sent is not judged, but an unmapped code is quarantined even there, unless the hospital's "
+            "file says `quarantine_every_unknown_code = false` (`info` then where no rule requires the field). One "
             "finding a field: absent, else unmapped, else the first rule that it breaks."
         ),
         "",
@@ -288,18 +290,7 @@ def markdown() -> str:
             *(_line(rule) for rule in RULES if rule.field == field),
             "",
         ]
-    lines += [
-        "## 其他参数 / Other parameters",
-        "",
-        (
-            "- `hospitalId`: v2.1, current; `hospitalCode`: current. 均为医院文件中的 `hospital_id`。 / Both are the "
-            "hospital file's `hospital_id`."
-        ),
-        (
-            "- `department`: `department_format` = `code` 标准代码 / standard code, `name` 标准名称 / standard name, "
-            "`his_name` HIS 科室名称 / the HIS's own name."
-        ),
-    ]
+    lines += contradictions.lines()
     return "\n".join(lines) + "\n"
 
 

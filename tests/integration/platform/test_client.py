@@ -389,3 +389,43 @@ async def test_token_and_report_go_by_the_document_and_the_platforms_clock_is_se
             refused = await platform.app_token(request_id="D" * 32, hospital_id="10086", now=datetime.now(UTC))
             assert isinstance(refused, Reply)
             assert (refused.answer, refused.result_code) == (Answer.MISCONFIGURED, 21006)
+
+
+@pytest.mark.parametrize("channel_num", [0, 4])
+def test_the_channel_number_of_newer_documents_goes_with_every_call_and_into_its_signature(channel_num: int) -> None:
+    async def play(url: str) -> tuple[Grant | Reply, list[Reply]]:
+        async with Platform(url, CREDENTIALS, channel_num=channel_num) as platform:
+            granted = await platform.app_token(request_id="B" * 32, hospital_id="10086", now=datetime.now(UTC))
+            assert isinstance(granted, Grant)
+            req = {"hospitalId": "10086", "subHospitalCode": "02", **USE}
+            asked = {"token": granted.token, "hospital_id": "10086", "req": req, "now": datetime.now(UTC)}
+            sent = await platform.report(request_id=REQUEST_ID, **asked)
+            other, _ = await platform.call(REPORT_PATH, request_id="C" * 32, **asked)
+            return granted, [sent, other]
+
+    with platform_sandbox.serve(platform_sandbox.Config(profile="current")) as sandbox:
+        _, replies = asyncio.run(play(sandbox.url))
+    assert [(reply.answer, reply.result_code) for reply in replies] == [(Answer.ACCEPTED, 0)] * 2, "signed as sent"
+
+    async def seen() -> bytes:
+        server = Recorded()
+        async with (
+            served(server) as url,
+            Platform(url, CREDENTIALS, channel_num=channel_num, call_timeout=1) as platform,
+        ):
+            await over_the_session(platform, {"subHospitalCode": "02"})
+        return server.requests[0][2]
+
+    document = json.loads(asyncio.run(seen()))
+    assert document["commonIn"]["channelNum"] == channel_num
+    assert document["commonIn"]["sign"] == signature(document["commonIn"], document["req"], CREDENTIALS.app_secret)
+    assert document["req"]["subHospitalCode"] == "02"
+
+
+USE = {
+    "qrCodeText": "ab" * 32 + ":1",
+    "time": "2026-03-02 09:20:30",
+    "scene": "010102",
+    "cardType": "11",
+    "cardChannel": "0401",
+}

@@ -71,6 +71,7 @@ def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
         findings=(),
         form=None,
         seal=lambda: None if status == "voided" else KEYRING.seal(b"{}", bound_to=key.encode()),
+        was=lambda _: False,
     )
 
 

@@ -37,7 +37,11 @@ def test_the_smallest_file_has_careful_defaults(tmp_path: Path):
     assert (hospital.id, hospital.name, hospital.label, hospital.cadence) == ("clinic", "诊所", "诊所", "daily")
     assert (hospital.his.fetch_size, hospital.his.look_back_days) == (5000, 3)
     platform = hospital.platform
-    assert (platform.profile, platform.department_format, platform.live) == ("v2.1", "code", True)
+    assert (platform.profile, platform.department_format, platform.live) == ("v2.1", "name", True)
+    assert (platform.channel_format, platform.channel_num, platform.sub_hospital_code) == ("code", None, "")
+    assert platform.sent_where_known == {"department"}, "codes name no patient"
+    assert platform.model_copy(update={"profile": "current"}).sent_where_known == {"department", "cost_type"}
+    assert platform.model_copy(update={"also_send": ()}).sent_where_known == set()
     assert (platform.daily_quota, platform.backfill_order, platform.concurrency) == (100, "newest", 32)
     assert (platform.requests_per_second, platform.app_requests_per_second) == (0, 0)
     assert hospital.normalize.quarantine_every_unknown_code
@@ -99,6 +103,9 @@ WRONG = [
     ('hospital_id = "10087"', f'app_secret = "{SECRET}"', "platform.hospital_id", "Field required (and 1 more)"),
     ("[platform]", '[platform]\nprofile = "v3"', "platform.profile", "'v2.1' or 'current'"),
     ("[platform]", '[platform]\ndepartment_format = "codes"', "platform.department_format", "'code', 'name'"),
+    ("[platform]", '[platform]\nchannel_format = "names"', "platform.channel_format", "'code' or 'name'"),
+    ("[platform]", '[platform]\nalso_send = ["time"]', "platform.also_send.0", "'department', 'cost_type'"),
+    ("[platform]", "[platform]\nchannel_num = -1", "platform.channel_num", "greater than or equal to 0"),
     ("[platform]", f'[platform]\nlive = "{SECRET}"', "platform.live", "valid boolean"),
     ("[platform]", "[platform]\nconcurrency = 0", "platform.concurrency", "greater than or equal to 1"),
     ("[platform]", "[platform]\nconcurrency = 2000", "platform.concurrency", "less than or equal to 1024"),

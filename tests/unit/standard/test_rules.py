@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from card_usage.config.hospital import Platform
-from card_usage.events import CODE_TABLES, FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
+from card_usage.events import CODE_TABLES, FIELDS, OPTIONAL_FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
 from card_usage.files.shipped import PACKAGE
 from card_usage.standard import rule_check, rules
 from card_usage.standard.code_tables import load_tables
@@ -226,9 +226,16 @@ def test_an_event_without_critical_findings_has_every_field_that_its_payload_nee
         assert {FIELDS[field] for field in required_fields(use, profile)} <= set(sent)
 
 
-@given(uses | full_uses, profiles, st.sampled_from(["code", "name", "his_name"]), st.sampled_from([None, "内科"]))
-def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name):
+@given(
+    uses | full_uses,
+    profiles,
+    st.sampled_from(["code", "name", "his_name"]),
+    st.sampled_from([None, "内科"]),
+    st.frozensets(st.sampled_from(OPTIONAL_FIELDS)),
+)
+def test_the_quick_answer_is_yes_exactly_where_the_check_finds_nothing(use, profile, department_format, name, also):
     of_hospital = {"profile": profile, "department_format": department_format, "department_name": name}
+    of_hospital |= {"also_send": also}
     codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
     passes_all = rule_check.passes_all(codes, **of_hospital)
     assert (passes_all is not None and passes_all(use)) == (check(use, **of_hospital) == ())
@@ -250,8 +257,8 @@ def test_an_unknown_profile_is_refused_and_not_taken_for_another(unknown):
 # --- the payload
 
 
-def form(profile: str, department_format: str = "code") -> Form:
-    settings = {"profile": profile, "department_format": department_format}
+def form(profile: str, department_format: str = "code", **other: object) -> Form:
+    settings = {"profile": profile, "department_format": department_format, "also_send": (), **other}
     return Form.of(Platform(connection="p", hospital_id="10086", **settings), TABLES)
 
 
@@ -260,15 +267,24 @@ def test_a_form_is_marked_by_every_setting_that_a_body_depends_on():
     marks = {form(profile, kind).mark for profile in profiles for kind in formats}
     assert len(marks) == 6
     renamed = TABLES | {"department": replace(TABLES["department"], names=TABLES["department"].names | {"01": "别名"})}
-    settings = form("v2.1", "name")
-    assert Form.of(Platform(connection="q", hospital_id="10086", department_format="name"), TABLES) == settings
-    assert Form.of(Platform(connection="p", hospital_id="10086", department_format="name"), renamed) != settings
-    assert Form.of(Platform(connection="p", hospital_id="10087", department_format="name"), TABLES) != settings
+    settings = form("v2.1", "name", also_send=None)
+    assert Form.of(Platform(connection="q", hospital_id="10086"), TABLES) == settings
+    assert Form.of(Platform(connection="p", hospital_id="10086"), renamed) != settings
+    assert Form.of(Platform(connection="p", hospital_id="10087"), TABLES) != settings
+    others = ({"also_send": ()}, {"channel_format": "name"}, {"sub_hospital_code": "2"})
+    marks = {form("v2.1", "name", **other).mark for other in ({"also_send": None}, *others)}
+    assert len(marks) == 4
 
 
-@given(full_uses, profiles, st.sampled_from(["code", "name", "his_name"]), st.sampled_from([None, "内科"]))
-def test_a_template_filled_with_an_events_own_fields_is_its_payload(use, profile, department_format, name):
-    of = form(profile, department_format)
+@given(
+    full_uses,
+    profiles,
+    st.sampled_from(["code", "name", "his_name"]),
+    st.sampled_from([None, "内科"]),
+    st.none() | st.sets(st.sampled_from(OPTIONAL_FIELDS)),
+)
+def test_a_template_filled_with_an_events_own_fields_is_its_payload(use, profile, department_format, name, also):
+    of = form(profile, department_format, also_send=also and tuple(also))
     codes = use._replace(occurred_at=None, id_number=None, name=None, qr_code_text=None)
     patient = {"idCardNumber": use.id_number, "name": use.name, "qrCodeText": use.qr_code_text}
     sent = filled(template(of, codes, name), patient, str(use.occurred_at))
@@ -305,9 +321,41 @@ def test_a_payload_is_flat_text_of_exactly_the_required_fields(use, profile):
     assert use.card_type != "11" or not {"idCardNumber", "name"} & set(sent)
 
 
+@given(uses, profiles, st.sets(st.sampled_from(OPTIONAL_FIELDS)))
+def test_a_field_that_no_rule_requires_is_sent_where_it_is_known_and_the_hospital_says_so(use, profile, also):
+    least, more = (set(payload(form(profile, also_send=tuple(some)), use)) for some in ((), also))
+    known = {FIELDS[name] for name in also if getattr(use, name) is not None}
+    assert more == least | known
+
+
+def test_by_default_codes_are_sent_where_known_and_of_the_patient_nothing_but_what_is_required() -> None:
+    by_card = FULL._replace(scene="0101051", card_type="11", qr_code_text="ab" * 32 + ":1")
+    sent = payload(form("v2.1", "name", also_send=None), by_card)
+    assert sent["department"] == TABLES["department"].names["0301"]
+    assert not {"idCardNumber", "name", "cardCostTypes"} & set(sent)
+    assert payload(form("current", also_send=None), by_card._replace(scene="010102"))["cardCostTypes"] == "0200"
+    with_name = payload(form("v2.1", also_send=("name",)), by_card)
+    assert (with_name["name"], "department" in with_name) == ("张三", False)
+
+
+def test_a_channel_goes_as_code_or_as_the_name_of_the_documents_sample_and_a_campus_if_it_is_set() -> None:
+    assert payload(form("v2.1", channel_format="name"), FULL)["cardChannel"] == "服务号"
+    assert payload(form("v2.1"), FULL)["cardChannel"] == "0401"
+    assert payload(form("current", sub_hospital_code="2"), FULL)["subHospitalCode"] == "2"
+    assert "subHospitalCode" not in payload(form("current"), FULL)
+
+
+def test_a_patient_field_that_is_also_sent_is_judged_where_it_is_there_and_may_be_absent() -> None:
+    card = full("0101051", "11")
+    of_hospital = {"profile": "v2.1", "also_send": frozenset({"name"})}
+    assert ids(check(card._replace(name=None), **of_hospital)) == []
+    assert ids(check(card._replace(name="李" * 101), **of_hospital)) == ["name.length"]
+    assert ids(check(card._replace(name="李" * 101), profile="v2.1")) == []
+
+
 @given(uses, profiles)
 def test_an_absent_field_is_left_out_and_never_sent_empty(use, profile):
-    sent = payload(form(profile, "name"), use)
+    sent = payload(form(profile, "name", also_send=OPTIONAL_FIELDS, channel_format="name"), use)
     wires = {wire: field for field, wire in FIELDS.items()}
     for wire in set(sent) & set(wires):
         assert getattr(use, wires[wire]) is not None
