@@ -109,6 +109,26 @@ class Caller:
         self.token = answer["rsp"].get("appToken", self.token)
         return answer
 
+    def call(self, interface: str, req: dict[str, Any], common: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Any other interface: the whole answer."""
+        if self.token is None:
+            assert self.get_token()["commonOut"]["resultCode"] == 0
+        body = self.body({"appToken": self.token, **(common or {})}, req)
+        answer: dict[str, Any] = self.post(REPORT_PATH.replace("reportHISData", interface), body).json()
+        return answer
+
+    def code(self, interface: str, req: dict[str, Any], common: dict[str, Any] | None = None) -> int:
+        """The same, but the resultCode."""
+        code: int = self.call(interface, req, common)["commonOut"]["resultCode"]
+        return code
+
+    def rsp(self, interface: str, req: dict[str, Any]) -> dict[str, Any]:
+        """The same, but the rsp of an accepted call."""
+        answer = self.call(interface, req)
+        assert answer["commonOut"]["resultCode"] == 0, answer["commonOut"]
+        rsp: dict[str, Any] = answer["rsp"]
+        return rsp
+
     def report_body(
         self, use: dict[str, Any], common: dict[str, Any] | None = None, *, sign: str | None = None
     ) -> bytes:

@@ -5,8 +5,9 @@ For the demo, tests, rehearsals and load: `python -m platform_sandbox`, or in a 
     with platform_sandbox.serve(platform_sandbox.Config()) as sandbox:
         httpx.post(sandbox.url + platform_sandbox.REPORT_PATH, ...)
 
-Never imports card_usage, so that one checks the other. Keeps no patient data: what it accepted is remembered by
-requestId, codes, time and a keyed digest. Which answers are the document's and which our reading: docs/sandbox.md.
+Never imports card_usage, so that one checks the other. Keeps no patient data of card uses: what it accepted is
+remembered by requestId, codes, time and a keyed digest. Whom it registered it keeps in memory, as long as it runs.
+Which answers are the document's and which our reading: docs/sandbox.md.
 """
 
 from platform_sandbox.faults import Faults

@@ -17,7 +17,7 @@ from pathlib import Path
 from platform_sandbox.faults import Faults, SandboxError
 from platform_sandbox.platform import Sandbox
 from platform_sandbox.server import HttpServer, new_event_loop
-from platform_sandbox.settings import DEMO_APP, PROFILES, REPEATS, App, Config
+from platform_sandbox.settings import DEMO_APP, PROFILES, QR_TEXTS, REPEATS, App, Config
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +60,21 @@ def parser() -> argparse.ArgumentParser:
         "--rate-limit", type=int, default=0, metavar="N", help="calls a second and app, then 21007; 0: none"
     )
     flags.add_argument("--state", type=Path, metavar="FILE", help="journal of what was accepted, read again at start")
+    flags.add_argument(
+        "--qr", default="static", choices=QR_TEXTS, help="which QR text a registration gives (default %(default)s)"
+    )
+    flags.add_argument("--qr-life", type=float, default=60, metavar="SECONDS", help="default %(default)s")
+    flags.add_argument(
+        "--code-life",
+        type=float,
+        default=300,
+        metavar="SECONDS",
+        help="of a wechatCode or healthCode (%(default)s)",
+    )
+    flags.add_argument("--allow", action="append", default=[], metavar="IP", help="may call; repeatable (default any)")
+    flags.add_argument(
+        "--redirect", action="append", default=[], metavar="HOST", help="pages may lead back there; repeatable (any)"
+    )
     flags.add_argument("--seed", type=int, default=0, help="of the faults' random choices (default %(default)s)")
     faults = flags.add_argument_group(
         "faults", "shares of calls between 0 and 1; also at run time: POST /sandbox/faults"
@@ -89,6 +104,11 @@ def configured(arguments: argparse.Namespace) -> Config:
         rate_limit=arguments.rate_limit,
         state=arguments.state,
         seed=arguments.seed,
+        qr=arguments.qr,
+        qr_life=arguments.qr_life,
+        code_life=arguments.code_life,
+        allowed=frozenset(arguments.allow),
+        redirects=frozenset(arguments.redirect),
         faults=faults,
     )
 

@@ -59,7 +59,7 @@ class Faults:
 
     latency_ms (+ up to jitter_ms) delays every answer. evict_every: after every so many authenticated reports of an
     app, somebody else fetches a token (0: never). outage: HTTP 503 to everything. on_token: shares strike
-    getAppToken too.
+    getAppToken too, on_cards the interfaces of cards.
     """
 
     drop_before: float = 0.0
@@ -82,6 +82,7 @@ class Faults:
     evict_every: int = 0
     outage: bool = False
     on_token: bool = False
+    on_cards: bool = False
 
     def __post_init__(self) -> None:
         for name in SHARES:
@@ -95,7 +96,7 @@ class Faults:
                 raise FaultError(f"{name} is a number of milliseconds between 0 and an hour, not {getattr(self, name)}")
         if type(self.evict_every) is not int or self.evict_every < 0:
             raise FaultError(f"evict_every is a number of calls, 0 for never, not {self.evict_every}")
-        for name in ("outage", "on_token"):
+        for name in ("outage", "on_token", "on_cards"):
             if type(getattr(self, name)) is not bool:
                 raise FaultError(f"{name} is true or false, not {getattr(self, name)}")
 

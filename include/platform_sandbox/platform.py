@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from platform_sandbox import rules
 from platform_sandbox.accepted import Accepted, Journal, Record
+from platform_sandbox.card_interfaces import Caller, CardInterfaces, planted
 from platform_sandbox.codes import BUSY, RESULTS
 from platform_sandbox.faults import Dice, Faults
 from platform_sandbox.refusal import Refusal
@@ -87,6 +88,7 @@ class Sandbox:
     def _begin(self) -> None:
         config = self.config
         self.dice = Dice(config.faults, config.seed)
+        self.card_interfaces = CardInterfaces(config)
         self.calls: Counter[Tally] = Counter()
         self.struck: Counter[str] = Counter()
         self.evicted = 0
@@ -106,12 +108,17 @@ class Sandbox:
     # A call
 
     def call(
-        self, interface: str, body: bytes | None, content_type: str = CONTENT_TYPE, fault: str | None = None
+        self,
+        interface: str,
+        body: bytes | None,
+        content_type: str = CONTENT_TYPE,
+        fault: str | None = None,
+        peer: str = "",
     ) -> Answer:
-        """The platform's answer to one call of getAppToken or reportHISData. Never raises for what a caller sent.
+        """The platform's answer to one call of an interface. Never raises for what a caller sent.
 
         `body`: None if it was too long to read. `fault`: busy, lost or refuse, to strike once the call reached the
-        interface.
+        interface. `peer`: the caller's address.
         """
         request_id = hospital_id = ""
         now = self._clock()
@@ -125,6 +132,8 @@ class Sandbox:
             request_id = rules.check_request_id(common)
             req = rules.part(document, "req", 10002)
             rules.check_common(common)
+            if self.config.allowed and peer not in self.config.allowed:
+                raise Refusal(20000, "IP 白名单")
             if self._remember_at_gate:
                 self._check_at_gate(request_id)
             app = self._app_by_id(req) if interface == GET_APP_TOKEN else self._app_by_token(common, now)
@@ -133,8 +142,10 @@ class Sandbox:
             self._check_limits(app, hospital_id, interface, now)
             if interface == GET_APP_TOKEN:
                 rsp = self._get_app_token(app, request_id, now, fault)
-            else:
+            elif interface == REPORT_HIS_DATA:
                 rsp = self._report(app, request_id, common, req, now, fault)
+            else:
+                rsp = self._of_cards(interface, Caller(app, hospital_id, now), request_id, req, fault)
             answer = Answer(0, RESULTS[0], request_id, rsp)
         except Refusal as refusal:
             answer = refused(refusal, request_id)
@@ -245,7 +256,20 @@ class Sandbox:
         except OSError:
             raise Refusal(10005) from None
         ids.add(request_id)
+        self.card_interfaces.reported(app, common, req)
         return {"none": ""}
+
+    def _of_cards(
+        self, interface: str, caller: Caller, request_id: str, req: rules.Fields, fault: str | None
+    ) -> dict[str, object]:
+        ids = self._fresh(caller.app, request_id)
+        if fault in _FAILS:
+            raise Refusal(self.dice.choose(BUSY))
+        if fault == "refuse":
+            raise Refusal(10042)
+        rsp = self.card_interfaces.answer(interface, caller, req)
+        ids.add(request_id)
+        return rsp
 
     def _fresh(self, app: App, request_id: str) -> set[str]:
         ids = self._ids[app.app_id]
@@ -253,6 +277,7 @@ class Sandbox:
             raise Refusal(10054)
         if self._remember_seen:
             ids.add(request_id)
+        planted(request_id)
         return ids
 
     def _check_at_gate(self, request_id: str) -> None:
@@ -309,6 +334,12 @@ class Sandbox:
             if hospital_id in (None, tally.hospital_id) and day in (None, tally.day)
         }
         slots = self.accepted.slots(hospital_id, day)
+        uses = self.card_interfaces.uses
+        verified = sum(
+            number
+            for use, number in uses.verified.items()
+            if hospital_id in (None, use.hospital_id) and day in (None, use.day)
+        )
         return {
             "hospital_id": hospital_id,
             "day": day,
@@ -322,6 +353,9 @@ class Sandbox:
             "faults": dict(sorted(self.struck.items())),
             "accepted": sum(slots.values()),
             "doubled": self.accepted.doubled(hospital_id, day),
+            "verified": verified,
+            "reported_and_verified": sum(uses.twice[each] for each in uses.twice if hospital_id in (None, each)),
+            "cards": len(self.card_interfaces.cards),
             "by_day": _sums((slot.day, uses) for slot, uses in slots.items()),
             "by_scene": _sums((slot.scene, uses) for slot, uses in slots.items()),
             "by_channel": _sums((slot.channel, uses) for slot, uses in slots.items()),

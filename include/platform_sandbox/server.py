@@ -16,14 +16,17 @@ from typing import Final
 from aiohttp import web
 
 from platform_sandbox import rules
+from platform_sandbox.card_interfaces import PATHS, offline_code
+from platform_sandbox.codes import RESULTS
 from platform_sandbox.faults import Faults, SandboxError
+from platform_sandbox.pages import ACTIVATE, CARD_LIST, USER_CODE, PageError, Pages
 from platform_sandbox.platform import CONTENT_TYPE, GET_APP_TOKEN, REPORT_HIS_DATA, Sandbox
 from platform_sandbox.refusal import Refusal
 from platform_sandbox.settings import local_day
 
 TOKEN_PATH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/getAppToken"
 REPORT_PATH: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/reportHISData"
-INTERFACES: Final = {TOKEN_PATH: GET_APP_TOKEN, REPORT_PATH: REPORT_HIS_DATA}
+INTERFACES: Final = {TOKEN_PATH: GET_APP_TOKEN, REPORT_PATH: REPORT_HIS_DATA, **PATHS}
 
 log = logging.getLogger(__name__)
 _wire_log = logging.getLogger(f"{__name__}.wire")
@@ -57,6 +60,13 @@ class Desk:
             ("DELETE", "/sandbox/faults"): self._clear_faults,
             ("POST", "/sandbox/evict"): self._evict,
             ("POST", "/sandbox/reset"): self._reset,
+            ("GET", USER_CODE): self._visit,
+            ("GET", CARD_LIST): self._visit,
+            ("GET", ACTIVATE): self._visit,
+            ("GET", "/sandbox/offline-code"): self._offline_code,
+            ("GET", "/sandbox/invitations"): self._invitations,
+            ("POST", "/sandbox/freeze"): self._freeze,
+            ("POST", "/sandbox/use-order"): self._use_order,
         }
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -88,9 +98,11 @@ class Desk:
         if faults.outage:
             sandbox.struck["outage"] += 1
             return self._page(503, "503 Service Unavailable")
-        fault = dice.strike() if interface == REPORT_HIS_DATA or faults.on_token else None
+        struck = faults.on_token if interface == GET_APP_TOKEN else faults.on_cards or interface == REPORT_HIS_DATA
+        fault = dice.strike() if struck else None
         if fault is None:
-            answered = sandbox.call(interface, body, request.headers.get("Content-Type", "")).encoded()
+            content_type = request.headers.get("Content-Type", "")
+            answered = sandbox.call(interface, body, content_type, peer=request.remote or "").encoded()
             delay = dice.delay()
             if delay:
                 await asyncio.sleep(delay)
@@ -108,7 +120,8 @@ class Desk:
             if fault == "http_500":
                 return self._page(500, "500 Internal Server Error")
             return self._page(200, "系统维护中")
-        answer = sandbox.call(interface, body, request.headers.get("Content-Type", ""), fault)
+        content_type = request.headers.get("Content-Type", "")
+        answer = sandbox.call(interface, body, content_type, fault, request.remote or "")
         await asyncio.sleep(sandbox.dice.delay() + slow)
         if fault in ("drop_after", "lost"):
             return _dropped(request)
@@ -138,7 +151,7 @@ class Desk:
             methods = sorted(method for method, path in self._admin if path == request.path)
             if methods:
                 return _refusal(405, f"{' or '.join(methods)} only")
-            return _refusal(404, "no such path: the document's two, and /sandbox/")
+            return _refusal(404, "no such path: the document's interfaces and pages, and /sandbox/")
         try:
             return verb(request, await request.read())
         except SandboxError as error:
@@ -200,6 +213,48 @@ class Desk:
         if app_id is not None and not isinstance(app_id, str):
             raise SandboxError("app_id is a string")
         return web.json_response({"evicted": self._sandbox.evict(app_id)})
+
+    def _visit(self, request: web.BaseRequest, _: bytes) -> web.Response:
+        config = self._sandbox.config
+        pages = Pages(self._sandbox.card_interfaces.cards, config.redirects, config.clock)
+        try:
+            place = pages.visit(request.path, dict(request.query))
+        except PageError as problem:
+            return self._page(200, str(problem))
+        return web.Response(status=302, headers={**self._headers("text/plain"), "Location": place})
+
+    def _offline_code(self, request: web.BaseRequest, _: bytes) -> web.Response:
+        apps = {app.app_id: offline_code(app) for app in self._sandbox.config.apps}
+        return web.json_response({"wechatCode": apps.get(request.query.get("app_id", ""), next(iter(apps.values())))})
+
+    def _invitations(self, request: web.BaseRequest, _: bytes) -> web.Response:
+        hospital_id = request.query.get("hospital_id")
+        invited = self._sandbox.card_interfaces.cards.invitations.values()
+        return web.json_response(
+            [
+                {"hospitalId": each.hospital_id, "openId": each.open_id, "url": each.url}
+                for each in invited
+                if hospital_id in (None, each.hospital_id)
+            ]
+        )
+
+    def _freeze(self, _: web.BaseRequest, body: bytes) -> web.Response:
+        asked = _object(body)
+        try:
+            self._sandbox.card_interfaces.cards.freeze(
+                rules.text(asked, "healthCardId"), asked.get("frozen") is not False
+            )
+        except Refusal:
+            raise SandboxError("no such card") from None
+        return web.json_response({"status": "ok"})
+
+    def _use_order(self, _: web.BaseRequest, body: bytes) -> web.Response:
+        """The page of the card package, whose address the document does not give: it takes the order, once."""
+        try:
+            self._sandbox.card_interfaces.cards.use_order(rules.text(_object(body), "orderId"))
+        except Refusal as refusal:
+            return web.json_response({"resultCode": refusal.code, "errMsg": RESULTS[refusal.code]})
+        return web.json_response({"resultCode": 0, "errMsg": RESULTS[0]})
 
     def _reset(self, _: web.BaseRequest, __: bytes) -> web.Response:
         self._sandbox.reset()

@@ -10,8 +10,9 @@ from platform_sandbox.faults import Faults, SandboxError
 
 PROFILES = ("v2.1", "current")
 REPEATS = ("accepted", "seen", "gate")
+QR_TEXTS = ("static", "dynamic")
 
-__all__ = ["PROFILES", "REPEATS", "App", "Config", "SandboxError", "SettingError", "utc_now"]
+__all__ = ["PROFILES", "QR_TEXTS", "REPEATS", "App", "Config", "SandboxError", "SettingError", "utc_now"]
 
 
 class SettingError(SandboxError, ValueError):
@@ -59,7 +60,12 @@ class Config:
     token_life   seconds (3.2.1)
     rate_limit   calls a second and application, counted by the clock's second; 0: none
     state        journal of what was accepted; None: memory only
-    seed         of every random choice of the faults
+    seed         of every random choice of the faults, and of the cards' ids
+    qr           static or dynamic: which QR text a registration gives (3.2.2: as the region's authority demands)
+    qr_life      seconds of a dynamic QR text
+    code_life    seconds of a wechatCode or healthCode
+    allowed      addresses that may call (3.1.1: IP 白名单); empty: any
+    redirects    hosts, with or without port, that pages may lead back to (3.1.1: 域名白名单); empty: any
     clock        the present instant, UTC aware
     """
 
@@ -72,6 +78,11 @@ class Config:
     rate_limit: int = 0
     state: Path | None = None
     seed: int = 0
+    qr: str = "static"
+    qr_life: float = 60
+    code_life: float = 300
+    allowed: frozenset[str] = frozenset()
+    redirects: frozenset[str] = frozenset()
     faults: Faults = field(default_factory=Faults)
     clock: Callable[[], datetime] = utc_now
 
@@ -86,6 +97,10 @@ class Config:
             raise SettingError(f"profile is {' or '.join(PROFILES)}, not {self.profile!r}")
         if self.repeat not in REPEATS:
             raise SettingError(f"repeat is {', '.join(REPEATS[:-1])} or {REPEATS[-1]}, not {self.repeat!r}")
+        if self.qr not in QR_TEXTS:
+            raise SettingError(f"qr is {' or '.join(QR_TEXTS)}, not {self.qr!r}")
+        if not (self.qr_life > 0 and self.code_life > 0):
+            raise SettingError("the lives of QR texts and codes are numbers of seconds above 0")
         strangers = sorted(self.not_live - self.hospitals)
         if strangers:
             raise SettingError(f"not live, but bound to no app: {', '.join(strangers)}")
