@@ -62,6 +62,7 @@ _VIEW_TEXTS = "CREATE TABLE IF NOT EXISTS main.look_alike_views (name TEXT PRIMA
 """What views were made of: their columns have types that SQLite does not keep."""
 _AS_IT_IS = re.compile(r"\s*(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+(?:TABLE|VIEW)|ALTER\s+TABLE)\s", re.IGNORECASE)
 _INSERT = re.compile(r"\s*INSERT\s+INTO\s.*?\bVALUES\b", re.IGNORECASE | re.DOTALL)
+_HINT = re.compile(r"\bOPTION\s*\(\s*MAXDOP\s+\d+\s*\)\s*;?\s*$", re.IGNORECASE)
 _SP_RENAME = re.compile(r"\s*(?:EXEC\s+)?sp_rename\s+N?'(\w+)\.(\w+)'\s*,\s*N?'(\w+)'", re.IGNORECASE)
 
 
@@ -294,7 +295,7 @@ class Engine:
             cursor = self._db.execute(_plain(batch))
             yield Result(touched=cursor.rowcount)
         else:
-            for sql, columns, tables in self._translated(_prepared(batch, self._variables)):
+            for sql, columns, tables in self._translated(_prepared(_HINT.sub("", batch), self._variables)):
                 for table in tables:
                     if denied(table):
                         text = (

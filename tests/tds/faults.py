@@ -17,7 +17,18 @@ DEADLOCK = (
 LOCK_TIMEOUT = (1222, 16, "Lock request time out period exceeded.")
 KILLED = (596, 21, "Cannot continue the execution because the session is in the kill state.")
 SHUTDOWN = (6005, 14, "SHUTDOWN is in progress.")
+OPENING = (4060, 11, 'Cannot open database "THIS4" requested by the login. The login failed.')
+UPGRADING = (18401, 14, "Login failed for user 'reader'. Reason: Server is in script upgrade mode.")
+NO_MEMORY_GRANT = (8645, 17, "A timeout occurred while waiting for memory resources to execute the query.")
+NO_MEMORY = (701, 17, "There is insufficient system memory in resource pool 'default' to run this query.")
+NO_LOCKS = (1204, 19, "The instance of the SQL Server Database Engine cannot obtain a LOCK resource at this time.")
+NO_PLAN = (8628, 17, "A time out occurred while waiting to optimize the query. Rerun the query.")
+NO_VERSION = (3958, 16, "Transaction aborted when accessing versioned row. Requested versioned row was not found.")
 OVERFLOW = (8115, 16, "Arithmetic overflow error converting expression to data type int.")
+
+
+LOGIN = "its login"
+"""What a login counts as, for a fault that is to strike one."""
 
 
 @dataclass(kw_only=True)

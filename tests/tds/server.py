@@ -28,7 +28,7 @@ from tds import catalog, wire
 from tds.batches import Batch, procedural, without_comments
 from tds.columns import writer
 from tds.engine import Engine, Result, SqlError
-from tds.faults import KILLED, Drop, Fails, Fault, Faults, Slow, Stalls
+from tds.faults import KILLED, LOGIN, Drop, Fails, Fault, Faults, Slow, Stalls
 from tds.releases import RELEASES, Release
 from tds.tls import Encrypted, context
 
@@ -46,6 +46,7 @@ class Said:
     isolation: str = "READ COMMITTED"
     lock_timeout: int = -1
     options: dict[str, str] = field(default_factory=dict)
+    in_transaction: bool = False
     batches: list[str] = field(default_factory=list)
     tls: str | None = None
     attentions: int = 0
@@ -267,6 +268,10 @@ class _Session:
         if kind != wire.LOGIN:
             raise _Gone
         login = wire.read_login(payload)
+        if fault := self._server.faults.take(LOGIN):
+            if isinstance(fault, Fails):
+                self._end(self._error(*fault.error) + wire.done(wire.FAILED))
+            return False
         if self._server.logins.get(login.user.lower()) != login.password or login.version < 0x72000000:
             self._server.refused.append(login.user)
             self._end(self._error(18456, 14, f"Login failed for user '{login.user}'.") + wire.done(wire.FAILED))
@@ -402,6 +407,8 @@ class _Session:
         try:
             self._engine.check(sql)
             self._perform(sql, progress)
+            if isinstance(progress.fault, Drop):  # a batch without a result drops the line too
+                self._strike(progress.fault)
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             told = traceback.format_exception_only(error)[-1].strip()
             self._end(self._error(50_000, 16, f"the look-alike failed: {told}") + wire.done(wire.FAILED))
@@ -630,6 +637,8 @@ def _set_option(session: _Session, found: re.Match[str]) -> None:
 def _transaction(session: _Session, found: re.Match[str]) -> None:
     assert session._engine is not None
     verb = found["verb"].upper()
+    assert session.said is not None
+    session.said.in_transaction = verb.startswith("BEGIN")
     if session._engine.transaction("BEGIN" if verb.startswith("BEGIN") else verb):
         which = struct.pack("<Q", session.number)
         kinds = {"BEGIN": (8, which, b""), "COMMIT": (9, b"", which), "ROLLBACK": (10, b"", which)}
@@ -707,6 +716,7 @@ _AGENT = {
 }
 _SIMPLE: list[tuple[re.Pattern[str], Callable[[_Session, re.Match[str]], None]]] = [
     (_pattern(r"SET\s+TRANSACTION\s+ISOLATION\s+LEVEL\s+(\w+(?:\s+(?:UN)?(?:COMMITTED|READ))?)"), _set_isolation),
+    (_pattern(r"SET\s+(DEADLOCK_PRIORITY|DATEFORMAT)\s+(\w+)"), _set_option),
     (_pattern(r"SET\s+LOCK_TIMEOUT\s+(-?\d+)"), _set_lock_timeout),
     (_pattern(r"SET\s+(\w+(?:\s*,\s*\w+)*)\s+(ON|OFF|-?\d+)"), _set_option),
     (

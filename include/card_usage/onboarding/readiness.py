@@ -9,9 +9,9 @@ header of its files (sql_requirements.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final, Literal, NamedTuple
 
@@ -33,6 +33,8 @@ State = Literal["ok", "warn", "missing"]
 
 _SLOW_SECONDS: Final = 10.0
 _EXAMPLES: Final = 8
+_CLOCKS_DIFFER: Final = timedelta(minutes=10)
+_ANOTHER_ZONE: Final = timedelta(minutes=50)
 _QUARANTINED_SHARE: Final = 0.02
 
 
@@ -49,13 +51,16 @@ class CheckResult(NamedTuple):
         return {"check": self.check, "state": self.state, "feed": self.feed, "says": self.text}
 
 
-def check_readiness(context: Context, *, now: datetime, days: int = 3) -> list[CheckResult]:
-    """Run every check, in order, continuing after a failed one. `days`: complete local days to read.
+def check_readiness(
+    context: Context, *, now: datetime, days: int = 3, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> list[CheckResult]:
+    """Run every check, in order, continuing after a failed one. `days`: complete local days to read; `clock`: what
+    the server's is compared with.
 
     Raises SourceUnreachable if the database does not answer at all, ReplicaBusy if no query is allowed now.
     """
     with context.source() as source:
-        return list(_Checks(context, source, now, days).run())
+        return list(_Checks(context, source, now, days, clock).run())
 
 
 class _RowsRead(NamedTuple):
@@ -87,8 +92,11 @@ class _Normalized:
 
 
 class _Checks:
-    def __init__(self, context: Context, source: Source, now: datetime, days: int) -> None:
+    def __init__(
+        self, context: Context, source: Source, now: datetime, days: int, clock: Callable[[], datetime]
+    ) -> None:
         self._context, self._source, self._now, self._days = context, source, now, days
+        self._clock = clock
         self._hospital = context.hospital
         self._words = Words(self._hospital.report.language)
         today = day_window(local(now).date())
@@ -99,6 +107,7 @@ class _Checks:
     def run(self) -> Iterator[CheckResult]:
         """All checks. A feed that lacks columns is not read; codes are checked only of feeds that have rows."""
         yield self._connection()
+        yield from self._zone()
         readable = []
         for feed in self._hospital.his.feeds:
             columns = self._columns(feed)
@@ -129,6 +138,19 @@ class _Checks:
         self._source.ask("connection", text("SELECT 1"))
         backend = self._source.engine.dialect.name
         return self._result("connection.ok", backend=backend, seconds=f"{perf_counter() - began:.2f}")
+
+    def _zone(self) -> Iterator[CheckResult]:
+        """Whether the server, as our sessions see it, has the hospital's time: a window's edge means that to it."""
+        query = self._source.dialect.clock
+        if query is None:
+            return
+        ((theirs,),) = self._source.ask("clock", text(query))
+        ours = local(self._clock())
+        fields = {"theirs": f"{theirs:%Y-%m-%d %H:%M}", "ours": f"{ours:%Y-%m-%d %H:%M}"}
+        apart = abs(theirs - ours)
+        # What the session's zone does not explain is the server's own: an hour off is another zone, less is a clock.
+        state = "ok" if apart <= _CLOCKS_DIFFER else "zone.warn" if apart > _ANOTHER_ZONE else "warn"
+        yield self._result(f"clock.{state}", minutes=round(apart.total_seconds() / 60), **fields)
 
     def _columns(self, feed: str) -> CheckResult:
         missing: list[str] = []

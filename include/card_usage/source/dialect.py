@@ -21,6 +21,8 @@ from card_usage.events import SourceRow
 APPLICATION: Final = "card_usage"
 """The name under which sessions are listed by the database."""
 LOGIN_SECONDS: Final = 15
+OFFSET: Final = "+08:00"
+"""The hospitals' zone, for databases that take an offset (`windows.ZONE`: there is no daylight saving)."""
 
 Kind = Literal["text", "a number", "a date and time", "a date without time of day", "binary"]
 """A kind of column values, as error messages call it."""
@@ -76,6 +78,8 @@ class Dialect:
     """Errors after which the same query may succeed a little later, and what each means."""
     transient_states: re.Pattern[str] | None = None
     """The same for errors that carry an SQLSTATE or a name instead of a number."""
+    meanings: Mapping[ErrorCode, str] = field(default_factory=dict)
+    """What errors mean that do not pass by themselves, and what to do about them."""
     lost_without_code: frozenset[str] = frozenset()
     """Classes of driver errors that mean a lost connection when they carry no code at all."""
 
@@ -91,6 +95,10 @@ class Dialect:
     checksum: str = "NULL"
     """A sum over all values of all rows of `counted`, in any order; a sum, for equal rows must not cancel out."""
 
+    query_suffix: str = ""
+    """Stands at the end of every query about a feed: a hint."""
+    clock: str | None = None
+    """The local time of the server as this session sees it, one row of one naive datetime."""
     replication: TextClause | None = None
     """How far a replica has followed: one row of (databases, upto, is_primary); databases 0: nothing is known."""
     can_write: Callable[[str], str] | None = None

@@ -52,22 +52,23 @@ class Feed:
         minute = dialect.minute_of_text if self.bounds == "char16" else dialect.minute_of_datetime
         return _bound(
             f"SELECT {minute}, COUNT(*), COALESCE(SUM(counted.voided), 0), {dialect.checksum}"  # noqa: S608
-            f" FROM (\n{self.rows}) counted GROUP BY {minute}",
+            f" FROM (\n{self.rows}) counted GROUP BY {minute}{dialect.query_suffix}",
             self.bounds,
         )
 
 
-def feed_sql(shape: str, name: str, folder: Path = SQL) -> Feed:
-    """Read include/sql/<shape>/<name>.sql. Raises BadFeedFile if it breaks the conventions of these files.
+def feed_sql(shape: str, name: str, folder: Path = SQL, *, suffix: str = "") -> Feed:
+    """Read include/sql/<shape>/<name>.sql; `suffix` ends each of its queries (`Dialect.query_suffix`).
 
+    Raises BadFeedFile if it breaks the conventions of these files.
     Conventions: the first line says `-- bounds: char16` or `-- bounds: datetime`, comments are whole lines, and the one
     statement ends with `ORDER BY occurred_at, source_id`.
     """
-    return _read(overlaid(folder / shape / f"{name}.sql"))
+    return _read(overlaid(folder / shape / f"{name}.sql"), suffix)
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path) -> Feed:
+def _read(path: Path, suffix: str) -> Feed:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -87,10 +88,10 @@ def _read(path: Path) -> Feed:
     return Feed(
         name=path.stem,
         bounds=bounds,
-        select=_bound(statement, bounds),
-        counted=_bound(counted, bounds),
-        keys=_bound(f"SELECT keyed.source_id, keyed.voided FROM (\n{rows}) keyed", bounds),  # noqa: S608
-        newest=_bound(f"SELECT MAX(newest.occurred_at) FROM (\n{rows}) newest", bounds),  # noqa: S608
+        select=_bound(statement + suffix, bounds),
+        counted=_bound(counted + suffix, bounds),
+        keys=_bound(f"SELECT keyed.source_id, keyed.voided FROM (\n{rows}) keyed{suffix}", bounds),  # noqa: S608
+        newest=_bound(f"SELECT MAX(newest.occurred_at) FROM (\n{rows}) newest{suffix}", bounds),  # noqa: S608
         rows=rows,
     )
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Executable, TextClause
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Executable, TextClause, event
 
 from card_usage.config.hospital import Hospital
 from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow, maker
 from card_usage.source.database_errors import (
+    FAILURES,
+    Failure,
     denied_object,
     is_transient,
     missing_object,
@@ -79,6 +80,9 @@ class Source:
         self._hospital = hospital
         self._folder = sql
         self._pause = pause
+        self._logins = 0
+        # Before the driver introduces itself: when a line drops meanwhile, the server has answered all the same.
+        event.listen(engine, "connect", self._count_login, insert=True)
 
     def rows(
         self,
@@ -116,7 +120,7 @@ class Source:
                     attempts.failed = 0
                     yield batch
                 return
-            except DBAPIError as error:
+            except FAILURES as error:
                 # `from None`: a driver's text may quote a value.
                 if refused := self._refusal(error, attempts):
                     raise refused from None
@@ -128,8 +132,7 @@ class Source:
         new_row = maker(SourceRow)  # the number of columns is compared once
         size = self._hospital.his.fetch_size
         batch: list[SourceRow] = []
-        with self._session() as connection:
-            attempts.connected = True
+        with self._session(attempts) as connection:
             try:
                 result = connection.execute(
                     sql.select,
@@ -148,12 +151,16 @@ class Source:
                     if len(batch) == size:
                         yield batch
                         batch = []
-            except DBAPIError:
+            except FAILURES:
                 # Whatever is left of this session, the next try has one of its own. What came is kept: a line that
                 # breaks again and again still brings rows.
                 connection.invalidate()
                 if batch:
                     yield batch
+                raise
+            except GeneratorExit:
+                # Rows are under way that nobody will read: no other query can use this session.
+                connection.invalidate()
                 raise
         if batch:
             yield batch
@@ -194,17 +201,21 @@ class Source:
         with self.query_slot(attempts.query):
             while True:
                 try:
-                    with self._session() as connection:
-                        attempts.connected = True
+                    with self._session(attempts) as connection:
                         return connection.execute(query, parameters).all()
-                except DBAPIError as error:
+                except FAILURES as error:
                     if refused := self._refusal(error, attempts):
                         raise refused from None
                     self._wait(error, attempts)
 
     @contextmanager
-    def _session(self) -> Iterator[Connection]:
-        connection = self.engine.connect()
+    def _session(self, attempts: _Attempts) -> Iterator[Connection]:
+        logins = self._logins
+        try:
+            connection = self.engine.connect()
+        finally:
+            attempts.connected |= self._logins > logins
+        attempts.connected = True
         try:
             yield connection
         finally:
@@ -217,10 +228,13 @@ class Source:
                     connection.invalidate()
             connection.close()
 
+    def _count_login(self, *_: object) -> None:
+        self._logins += 1
+
     def _feed(self, feed: str) -> Feed:
         if feed not in self._hospital.his.feeds:
             raise ValueError(f"{self._hospital.id} has no feed '{feed}'")
-        return feed_sql(self._hospital.his.shape, feed, self._folder)
+        return feed_sql(self._hospital.his.shape, feed, self._folder, suffix=self.dialect.query_suffix)
 
     def _compare_columns(self, feed: str, columns: tuple[str, ...]) -> None:
         missing = [name for name in SourceRow._fields if name not in columns]
@@ -240,7 +254,7 @@ class Source:
             problem = f"it comes as {kind}, which the feed's SQL was not written for"
             raise SourceDrift(hospital=self._hospital.id, feed=feed, column=column, problem=problem)
 
-    def _refusal(self, error: DBAPIError, attempts: _Attempts) -> SourceError | None:
+    def _refusal(self, error: Failure, attempts: _Attempts) -> SourceError | None:
         """What the driver raised as an error of ours, or None if it is worth another try."""
         hospital, his, feed = self._hospital.id, self._hospital.his, attempts.query
         if name := missing_object(error, self.dialect):
@@ -263,7 +277,7 @@ class Source:
             )
         return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
 
-    def _wait(self, error: DBAPIError, attempts: _Attempts) -> None:
+    def _wait(self, error: Failure, attempts: _Attempts) -> None:
         attempts.failed += 1
         hospital, his = self._hospital.id, self._hospital.his
         seconds = min(_LONGEST_PAUSE, his.pause_seconds * 2 ** (attempts.failed - 1))

@@ -7,6 +7,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "数据库可以连接（{backend}，{seconds} 秒）",
         "the database answers ({backend}, {seconds} s)",
     ),
+    "survey.clock.ok": (
+        "数据库会话的时间是北京时间（{theirs}）",
+        "the database's sessions have the hospital's time ({theirs})",
+    ),
+    "survey.clock.warn": (
+        "数据库时钟为 {theirs}，本机为 {ours}，相差 {minutes} 分钟：请校准其中不准的一个",
+        "the database's clock says {theirs}, ours {ours}: {minutes} minutes apart; set the one that is wrong",
+    ),
+    "survey.clock.zone.warn": (
+        "服务器时间 {theirs}，北京时间 {ours}：服务器在别的时区，由它填写的时间不是北京时间，请与厂商核对",
+        "the server's clock says {theirs}, Beijing's {ours}: another zone; what it fills in itself is not local time",
+    ),
     "survey.busy.warn": (
         "按医院文件的规定现在不能查询（{reason}），稍后再查",
         "the hospital's file lets nothing be asked now ({reason}); check again later",

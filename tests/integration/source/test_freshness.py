@@ -231,9 +231,14 @@ def availability_group(path: Path, rows: list[tuple[object, ...]]) -> Engine:
         raw.create_function("DB_ID", 0, lambda: 5)
         raw.execute(
             "CREATE TABLE sys.dm_hadr_database_replica_states "
-            "(database_id, is_local, is_primary_replica, last_commit_time)"
+            "(database_id, is_local, last_commit_time, group_id, replica_id)"
         )
-        raw.executemany("INSERT INTO sys.dm_hadr_database_replica_states VALUES (?, ?, ?, ?)", rows)
+        raw.execute("CREATE TABLE sys.dm_hadr_availability_replica_states (group_id, replica_id, role)")
+        for number, (database, is_local, is_primary, at) in enumerate(rows):
+            states = "INSERT INTO sys.dm_hadr_database_replica_states VALUES (?, ?, ?, 1, ?)"
+            raw.execute(states, (database, is_local, at, number))
+            roles = "INSERT INTO sys.dm_hadr_availability_replica_states VALUES (1, ?, ?)"
+            raw.execute(roles, (number, 1 if is_primary else 2))
         raw.commit()
 
     engine.dialect.name = "mssql"  # which statement is taken, nothing else

@@ -7,10 +7,15 @@ can. What neither covers: docs/his-over-the-wire.md.
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -38,7 +43,21 @@ from demo_his.__main__ import main as load
 from sqlalchemy import NullPool, create_engine, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from tds import Drop, Fails, Slow, Stalls
-from tds.faults import DEADLOCK, KILLED, LOCK_TIMEOUT, OVERFLOW, SHUTDOWN
+from tds.faults import (
+    DEADLOCK,
+    KILLED,
+    LOCK_TIMEOUT,
+    LOGIN,
+    NO_LOCKS,
+    NO_MEMORY,
+    NO_MEMORY_GRANT,
+    NO_PLAN,
+    NO_VERSION,
+    OPENING,
+    OVERFLOW,
+    SHUTDOWN,
+    UPGRADING,
+)
 from wire_stand import Stand, stand
 
 DAY = date(2026, 3, 2)
@@ -210,6 +229,31 @@ def test_a_session_announces_that_it_only_reads(his: Stand) -> None:
     assert said.login.read_only
     assert said.login.application == "card_usage"
     assert said.lock_timeout == 30_000
+    assert said.options["DEADLOCK_PRIORITY"] == "LOW"
+    assert said.options["DATEFORMAT"] == "YMD"
+
+
+def test_no_session_waits_in_the_pool_with_a_transaction_open(his: Stand) -> None:
+    server = his.look_alike()
+    reading = source(his.reader)
+    for _ in range(2):
+        assert read(reading, "payment")
+        assert reading.tally("payment", WINDOW.start, WINDOW.end).rows
+        said = server.sessions[-1]
+        assert said.open, "it waits in the pool"
+        assert not said.in_transaction
+        assert not any("BEGIN TRAN" in batch for batch in said.batches)
+
+
+def test_every_query_about_a_feed_takes_one_core(his: Stand) -> None:
+    server = his.look_alike()
+    reading = source(his.reader)
+    read(reading, "payment")
+    for ask in (reading.tally, reading.minutes, reading.keys, reading.newest):
+        assert ask("payment", WINDOW.start, WINDOW.end)
+    asked = [batch for batch in server.sessions[-1].batches if "BRJSK" in batch]
+    assert len(asked) == 5
+    assert all(batch.rstrip("; ").endswith("OPTION (MAXDOP 1)") for batch in asked)
 
 
 def test_the_edges_of_a_window_are_bound_as_the_type_of_their_column(his: Stand) -> None:
@@ -229,6 +273,11 @@ BREAKS = {
     "lock time-out": Fails(error=LOCK_TIMEOUT),
     "session killed": Fails(error=KILLED),
     "server shuts down": Fails(error=SHUTDOWN),
+    "no grant of memory": Fails(error=NO_MEMORY_GRANT),
+    "no memory": Fails(error=NO_MEMORY),
+    "no locks": Fails(error=NO_LOCKS),
+    "no time to plan": Fails(error=NO_PLAN),
+    "row version gone": Fails(error=NO_VERSION),
 }
 
 
@@ -244,6 +293,92 @@ def test_a_stream_that_breaks_goes_on_without_a_gap_or_a_double(his: Stand, what
     assert read(source(his.reader, pauses=pauses), "registration") == whole
     assert fault.struck == 3
     assert len(pauses) == 3
+
+
+AT_LOGIN = {
+    "4060": Fails(error=OPENING, match=LOGIN, times=2),
+    "18401": Fails(error=UPGRADING, match=LOGIN, times=2),
+    "2(0002|0017)": Drop(match=LOGIN, times=2),
+}
+
+
+# In a process of its own: pymssql keeps the number of the gravest login failure that it has ever seen.
+READER = """
+import sys
+import planted
+from card_usage.errors import SourceUnreachable
+from card_usage.source.reader import Source
+from card_usage.source.replica import connect
+from card_usage.windows import day_window
+from datetime import date
+
+ours = planted.hospital(his={"pause_seconds": 0, "fetch_size": 100})
+pauses = []
+source = Source(connect(sys.argv[1], ours.his), ours, pause=pauses.append)
+day = day_window(date.fromisoformat(sys.argv[2]))
+try:
+    source.tally("registration", day.start, day.end)
+    print("connected", flush=True)
+    input()
+    rows = sum(map(len, source.rows("registration", day.start, day.end)))
+    print(rows, len(pauses))
+except SourceUnreachable as refused:
+    print(len(pauses), refused)
+"""
+
+
+def reading_apart(his: Stand) -> subprocess.Popen[str]:
+    paths = os.pathsep.join(map(str, (Path(planted.__file__).parent, SHIPPED)))
+    return subprocess.Popen(
+        [sys.executable, "-c", READER, his.reader, DAY.isoformat()],
+        env=os.environ | {"PYTHONPATH": paths},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", AT_LOGIN)
+def test_a_server_that_refuses_logins_while_it_comes_back_is_waited_for(his: Stand, number: str) -> None:
+    whole = read(source(his.reader), "registration")
+    refusing = replace(AT_LOGIN[number])
+    with reading_apart(his) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "connected\n"
+        his.breaks(Drop(after_rows=120))
+        his.breaks(refusing)
+        said, _ = child.communicate("go on\n", timeout=60)
+    assert said == f"{len(whole)} 3\n", "the line that broke, and two logins"
+    assert refusing.struck == 2
+
+
+@pytest.mark.parametrize("number", AT_LOGIN)
+def test_a_server_that_refuses_the_first_login_is_said_at_once_with_what_it_means(his: Stand, number: str) -> None:
+    his.breaks(replace(AT_LOGIN[number], times=99))
+    with reading_apart(his) as child:
+        said, _ = child.communicate(timeout=60)
+    meanings = "the login may not|server upgrades|the server ended|connection lost"
+    assert re.fullmatch(rf"0 .*{number}, ({meanings}).*\n", said)
+
+
+INTRODUCTION = (
+    *("@@version", "schema_name", "system_views", "WHEN 5 THEN 'SNAPSHOT'", "test max support"),
+    *("fn_listextendedproperty", "SET LOCK_TIMEOUT", "SET DATEFORMAT"),
+)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("question", INTRODUCTION)
+def test_a_line_that_drops_while_the_driver_introduces_itself_is_a_lost_connection(
+    his: Stand, question: str, reset: bool
+) -> None:
+    whole = read(source(his.reader), "laboratory")
+    fault = Drop(match=question, reset=reset, times=2)
+    his.breaks(fault)
+    pauses: list[float] = []
+    assert read(source(his.reader, pauses=pauses), "laboratory") == whole
+    assert fault.struck
+    assert len(pauses) <= fault.struck
 
 
 def test_a_killed_session_goes_on_in_another(his: Stand) -> None:

@@ -1,5 +1,6 @@
 """Dialects: a database is one file of `dialects/`, found by the connection type and by SQLAlchemy's name."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from card_usage.config.connections import Connection, connection_from_environmen
 from card_usage.errors import BadConnection
 from card_usage.files.shipped import PACKAGE
 from card_usage.source import dialects
-from card_usage.source.database_errors import is_transient
+from card_usage.source.database_errors import is_transient, reason
 from card_usage.source.dialect import Dialect
 from card_usage.source.dialect_registry import all_dialects, database_url, dialect_named
 from card_usage.source.feeds import SQL, feed_sql
@@ -126,3 +127,15 @@ def test_other_databases_are_a_connection_type_away(conn_type: str, driver: str)
 def test_a_connection_that_is_no_database_cannot_be_a_his(text: str, problem: str):
     with pytest.raises(BadConnection, match=problem):
         database_url(read(text))
+
+
+@pytest.mark.parametrize("number", [701, 1204, 3958, 4060, 8628, 8645, 18401, 20002])
+def test_what_passes_by_itself_on_sql_server_is_tried_again(number: int) -> None:
+    assert is_transient(DBAPIError("SELECT 1", {}, Exception((number, b"..."))), dialect_named("mssql"))
+
+
+@pytest.mark.parametrize("number", [300, 468, 916, 3952, 4413, 18456])
+def test_what_somebody_has_to_mend_on_sql_server_is_said_with_its_meaning_and_not_tried_again(number: int) -> None:
+    error = DBAPIError("SELECT 1", {}, Exception((number, b"...")))
+    assert not is_transient(error, dialect_named("mssql"))
+    assert re.fullmatch(rf"Exception {number}, \w.*", reason(error, dialect_named("mssql")))

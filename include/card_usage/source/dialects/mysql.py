@@ -11,6 +11,7 @@ from card_usage.source.dialect import (
     APPLICATION,
     COUNTED_COLUMNS,
     LOGIN_SECONDS,
+    OFFSET,
     Dialect,
     SessionSettings,
     server_url,
@@ -30,6 +31,8 @@ def _session(url: URL, his: His) -> SessionSettings:
         isolation="REPEATABLE READ" if isolation == "SNAPSHOT" else isolation,
         statements=(
             "SET SESSION TRANSACTION READ ONLY",
+            # What a TIMESTAMP shows, and what a window's edge means to it: the server may be set to another zone.
+            f"SET SESSION time_zone = '{OFFSET}'",
             f"SET SESSION lock_wait_timeout = {locks}",
             f"SET SESSION innodb_lock_wait_timeout = {locks}",
             # While a batch goes into the ledger we do not read; the server may not give us up meanwhile.
@@ -61,5 +64,6 @@ DIALECT: Final = Dialect(
         2013: "connection lost",
         3024: "query time-out",
     },
+    clock="SELECT NOW()",
     checksum=f"SUM(CRC32(CONCAT_WS('|', {_MARKED})))",
 )

@@ -4,12 +4,22 @@ import re
 from functools import partial
 from typing import Final
 
-from card_usage.source.dialect import Dialect, server_url
+from sqlalchemy import URL
+
+from card_usage.config.hospital import His
+from card_usage.source.dialect import OFFSET, Dialect, SessionSettings, server_url
+
+
+def _session(url: URL, _: His) -> SessionSettings:
+    # What a TIMESTAMP WITH (LOCAL) TIME ZONE shows, and what a window's edge means to it.
+    return SessionSettings(url=url, statements=(f"ALTER SESSION SET TIME_ZONE = '{OFFSET}'",))
+
 
 DIALECT: Final = Dialect(
     names=("oracle",),
     conn_types=("oracle",),
     url=partial(server_url, "oracle+oracledb"),
+    session=_session,
     missing_object=re.compile(r"ORA-00904: ([\w\".]+): invalid identifier", re.IGNORECASE),
     # From Oracle's own documents. DPY are the driver's.
     transient_errors={
@@ -42,6 +52,7 @@ DIALECT: Final = Dialect(
         "DPY-4024": "query time-out",
         "DPY-6005": "server does not answer",
     },
+    clock="SELECT LOCALTIMESTAMP FROM DUAL",
     minute_of_text="SUBSTR(counted.occurred_at, 9, 5)",
     minute_of_datetime="TO_CHAR(counted.occurred_at, 'HH24MI')",
 )

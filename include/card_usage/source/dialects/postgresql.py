@@ -20,6 +20,7 @@ from card_usage.source.dialect import (
     SessionSettings,
     server_url,
 )
+from card_usage.windows import ZONE
 
 
 def _session(url: URL, his: His) -> SessionSettings:
@@ -30,7 +31,11 @@ def _session(url: URL, his: His) -> SessionSettings:
         connect_args={
             "application_name": APPLICATION,
             "connect_timeout": LOGIN_SECONDS,
-            "options": (f"-c default_transaction_read_only=on -c lock_timeout={locks} -c statement_timeout={queries}"),
+            "options": (
+                f"-c default_transaction_read_only=on -c lock_timeout={locks} -c statement_timeout={queries}"
+                # What a timestamptz shows, and what a window's edge means to it.
+                f" -c TimeZone={ZONE.key}"
+            ),
         },
         isolation="REPEATABLE READ" if isolation == "SNAPSHOT" else isolation,
     )
@@ -58,6 +63,7 @@ DIALECT: Final = Dialect(
     # Half the cost of two EXTRACTs, which count in numeric.
     minute_of_datetime="DATE_TRUNC('minute', counted.occurred_at)",
     checksum=f"SUM(hashtextextended(CAST(ROW({', '.join(COUNTED_COLUMNS)}) AS text), 0))",
+    clock="SELECT LOCALTIMESTAMP",
     replication=text(
         "SELECT 1 AS databases, pg_last_xact_replay_timestamp() AS upto,"
         " CASE WHEN pg_is_in_recovery() THEN 0 ELSE 1 END AS is_primary"
