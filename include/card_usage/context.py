@@ -25,7 +25,7 @@ class Context:
     """One hospital, opened by `Context.open`.
 
     `connection_of`: looks up a connection by its id. `patience`: how long to wait for a query slot of the replica
-    before ReplicaBusy; None: without limit.
+    before ReplicaBusy; None: without limit. `slots_in`: the ledger with the replica's query slots, if not `ledger`.
     """
 
     hospital: Hospital
@@ -33,6 +33,7 @@ class Context:
     ledger: Ledger
     connection_of: Callable[[str], Connection]
     patience: timedelta | None = None
+    slots_in: Ledger | None = None
 
     @classmethod
     @contextmanager
@@ -68,7 +69,7 @@ class Context:
     def source(self) -> Iterator[Source]:
         """The hospital's replica, disconnected at the end of the block; each of its queries takes a query slot."""
         engine = connect(self.connection_of(self.hospital.his.connection), self.hospital.his)
-        slots = QuerySlots(self.ledger, self.hospital, patience=self.patience)
+        slots = QuerySlots(self.slots_in or self.ledger, self.hospital, patience=self.patience)
         try:
             yield Source(engine, self.hospital, query_slot=slots.acquire)
         finally:

@@ -9,6 +9,8 @@
     |   |-- BadConnection
     |   |-- BadKey
     |   |-- BadLedgerUrl
+    |   |-- PlatformChanged
+    |   |-- NoRehearsal
     |   |-- AliasesNotWritable
     |   |-- FileUnusable         a file or folder named by an argument or a setting cannot be used
     |   |   `-- NoRight          this user may not read or write it
@@ -36,6 +38,7 @@
     |   |-- RequestRefused       a request is not as the document demands; nothing was sent
     |   |-- CallRefused          a call of an interface has no answer that can be used
     |   |-- Misconfigured
+    |   |-- PlatformMoved
     |   `-- TokenContested
     |-- DeliveryInterrupted      a delivery's process was asked to end
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
@@ -131,6 +134,22 @@ class BadLedgerUrl(SettingsError):
         "CARD_USAGE_LEDGER_URL is no SQLAlchemy URL for SQLite or PostgreSQL ({problem}): use "
         "sqlite:////path/ledger.db or postgresql+psycopg://user:password@host/database"
     )
+
+
+class PlatformChanged(SettingsError):
+    """The connection names another platform than the one that a hospital's events went to."""
+
+    message_template = (
+        "{hospital}: the events in this ledger went to {was}, connection '{connection}' names {names}: nothing is read "
+        "or sent. Name the old one again; or say what it was: the same platform under another address, with `python -m "
+        "card_usage platform move --hospital {hospital}`, or a rehearsal, with `platform forget --hospital {hospital}`"
+    )
+
+
+class NoRehearsal(SettingsError):
+    """A rehearsal would go to a platform where it counts, or its ledger stands for another sandbox."""
+
+    message_template = "{hospital}: no rehearsal, nothing was sent: {problem}; {remedy}"
 
 
 class FileUnusable(SettingsError):
@@ -326,6 +345,15 @@ class Misconfigured(PlatformError):
     message_template = (
         "{hospital}: the platform answers {code} ({meaning}): check appId, appSecret and hospital id in connection and "
         "hospital file, and the hospital's authorization on the platform; nothing more is sent until then"
+    )
+
+
+class PlatformMoved(PlatformError):
+    """The hospital was bound to another platform while a delivery was under way."""
+
+    message_template = (
+        "{hospital}: its events stand for another platform since this delivery began at {host}; what was under way is "
+        "finished and written, {left} events stay due: run the same command again"
     )
 
 

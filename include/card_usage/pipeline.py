@@ -19,9 +19,10 @@ from datetime import date, datetime
 
 from card_usage.config.hospital import load_valid_hospitals
 from card_usage.context import Context
-from card_usage.delivery import deliverer
+from card_usage.delivery import binding, deliverer
 from card_usage.delivery.progress import Progress
 from card_usage.delivery.result import Delivered
+from card_usage.errors import BadConnection, MissingSetting
 from card_usage.ledger.scope import Scope
 from card_usage.quality import check as gate
 from card_usage.quality import data_docs
@@ -42,6 +43,21 @@ from card_usage.windows import Window, day_window
 log = logging.getLogger(__name__)
 
 
+def bind_platform(context: Context, *, now: datetime) -> None:
+    """See that the hospital's connection names the platform that its windows and events stand for, and bind it if
+    nothing was sent yet. Raises PlatformChanged. A connection that is missing or wrong is a matter of the delivery."""
+    hospital, ledger = context.hospital, context.ledger
+    try:
+        target = binding.Target.of(context.connection_of(hospital.platform.connection), hospital)
+    except (MissingSetting, BadConnection):
+        return
+    with ledger.read() as connection:
+        before = binding.bound(connection, hospital.id, app_id=target.app_id)
+    if before is None or before.target != target:
+        with ledger.write() as connection:
+            binding.bind(connection, hospital, target, now=now)
+
+
 def stage(
     context: Context,
     feed: str,
@@ -56,6 +72,7 @@ def stage(
     The window closes only if the replica had passed its end before the first row was read.
     """
     hospital, ledger = context.hospital, context.ledger
+    bind_platform(context, now=now)
     with ledger.write() as connection:
         open_window(connection, hospital=hospital.id, feed=feed, start=window.start, end=window.end)
     with context.source() as source:

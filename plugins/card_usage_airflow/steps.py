@@ -124,9 +124,11 @@ def withholds_all(context: Context, window: Window) -> bool:
 
 def make_refused_due(context: Context, window: Window) -> None:
     """Make the events of the window's days that the platform refused due again, under new request ids."""
+    from card_usage import pipeline
     from card_usage.delivery.redelivery import send_again
     from card_usage.ledger.scope import Scope
 
+    pipeline.bind_platform(context, now=present())
     scope = Scope(context.hospital.id, window.days[0], window.days[-1])
     with context.ledger.write() as connection:
         log.info("refused events made due again: %d", send_again(connection, scope, ("rejected",)))

@@ -89,7 +89,7 @@ def _report(context: Context, window: Window, now: datetime) -> Result:
     return Result(output={"report": [context.settings.store.location(name) for name in names]})
 
 
-def _run(context: Context, window: Window, now: datetime) -> Result:
+def run_steps(context: Context, window: Window, now: datetime) -> Result:
     """All steps in order. A window that the gate withholds is not delivered, but still reconciled and reported;
     an interrupted delivery is the last step."""
     output: Output = {}
@@ -110,7 +110,7 @@ def _run(context: Context, window: Window, now: datetime) -> Result:
 
 
 _STEPS: Mapping[str, tuple[Step, str]] = {
-    "run": (_run, "all of the following, in order"),
+    "run": (run_steps, "all of the following, in order"),
     "preview": (_preview, "say what a range of days would send and how long it takes; sends nothing"),
     "stage": (_stage, "read the HIS, normalize, judge, write the ledger"),
     "check": (_check, "let the quality gate look at what is staged"),
@@ -138,6 +138,7 @@ def _redeliver(invocation: Invocation) -> Result:
         }
         if not args.yes:
             return Result(output=output | {"sent": "nothing: add --yes to send these again under new request ids"})
+        pipeline.bind_platform(context, now=invocation.now)
         with context.ledger.write() as connection:
             output["made due"] = send_again(connection, scope, states)
         delivered = _deliver(context, window, invocation.now)

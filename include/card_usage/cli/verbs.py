@@ -22,6 +22,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report": "write each day's report: page, sheets, mail, JSON",
         "redeliver": "send refused events again under new request ids, after a count",
     },
+    "rehearsal": {"rehearse": "the same as `run` against a sandbox, with a ledger of its own: nothing of it counts"},
     "approval": {"decide": "show what the quality gate withholds, and decide: the next delivery follows"},
     "holds": {
         "pause": "stop sending; a running delivery waits for resume",
@@ -47,7 +48,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report-fleet": "write the page of all hospitals after a day",
     },
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
-    "platform": {"platform": "the platform: calibrate what its answer 10054 proves"},
+    "platform": {"platform": "the platform: calibrate its 10054, move to another address, forget a rehearsal"},
     "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
 }

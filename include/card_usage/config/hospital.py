@@ -97,9 +97,11 @@ class Platform(_Table):
     among them that the profile's document has. `channel_num`, `sub_hospital_code`: parameters channelNum and
     subHospitalCode of newer documents, left out while they are not set. docs/rules.md says where the document
     contradicts itself about the rest.
+    `rehearsal_connection`: the platform's test system or a sandbox; None: `<connection>_rehearsal`.
     """
 
     connection: Name
+    rehearsal_connection: Name | None = None
     hospital_id: str = Field(min_length=1, max_length=64)
     profile: Literal["v2.1", "current"] = "v2.1"
     department_format: Literal["code", "name", "his_name"] = "name"

@@ -28,6 +28,7 @@ class Settings:
     statements: Path = Path("var/statements")
     statement_layouts: Path = SHIPPED / "statement_layouts"
     evidence: Path = Path("var/evidence")
+    rehearsals: Path = Path("var/rehearsals")
     language: Language = "zh"
 
     @property
@@ -50,6 +51,7 @@ class Settings:
             statements=Path(environment.get("CARD_USAGE_STATEMENTS") or "var/statements"),
             statement_layouts=Path(environment.get("CARD_USAGE_STATEMENT_LAYOUTS") or SHIPPED / "statement_layouts"),
             evidence=Path(environment.get("CARD_USAGE_EVIDENCE") or "var/evidence"),
+            rehearsals=Path(environment.get("CARD_USAGE_REHEARSALS") or "var/rehearsals"),
             language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
         )
 

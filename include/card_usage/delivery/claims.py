@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from card_usage.delivery.binding import stands
 from card_usage.delivery.bodies import is_due_for_sealing, sealed_again
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.run import Run
@@ -19,7 +20,10 @@ BATCH: Final = 256
 
 
 class Claims:
-    """Of one deliverer `worker`. Methods that take a connection run inside the caller's transaction."""
+    """Of one deliverer `worker`. Methods that take a connection run inside the caller's transaction.
+
+    `left_platform`: the hospital is bound to another platform by now, so that nothing may be claimed for this one.
+    """
 
     def __init__(self, run: Run, worker: int, budget: CallBudget) -> None:
         self._run, self._worker, self._budget = run, worker, budget
@@ -28,6 +32,7 @@ class Claims:
         self._retries_seen = run.executor.retries
         self._form = Form.of(run.hospital.platform, run.tables)
         self._form_of_0_2 = Form.of_0_2(run.hospital.platform, run.tables)
+        self.left_platform = False
 
     def claim_batch(self, connection: Connection) -> list[InFlight]:
         """Claim the next batch. To be given to `track` once the transaction is committed, and not before: a batch whose
@@ -39,6 +44,9 @@ class Claims:
             recover(connection, self._worker, now=now, detail="ledger lost", keep=list(self._taken))
         claimed: list[Claimed] = []
         self._budget.exhausted = False
+        self.left_platform = not stands(connection, self._run.hospital.id, self._run.target)
+        if self.left_platform:
+            return []
         for lane in (LIVE, BACKFILL):
             wanted = BATCH - len(claimed)
             room = self._budget.reserve(connection, lane, wanted, others_reserved=bool(self._taken))

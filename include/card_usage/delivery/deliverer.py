@@ -7,6 +7,7 @@ first byte is sent, and the next run sends it again under the same request id.
 What each part hides:
 
     run.py             what a run works on and with; a value that all parts share
+    binding.py         which platform the hospital's events stand for
     membership.py      which deliverers live, and the claims of those that died
     feeder.py          claiming: claims.py, call_budget.py and quota.py, platform_clock.py
     dispatcher.py      sending: send_gate.py, sender.py, flow_control.py, tokens.py, refused_tokens.py
@@ -38,6 +39,7 @@ from card_usage.clock import SystemClock
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital
 from card_usage.delivery.answers import AnswerHandler
+from card_usage.delivery.binding import bind
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.claims import BATCH, Claims
 from card_usage.delivery.dispatcher import Dispatcher
@@ -84,7 +86,8 @@ def deliver(
 ) -> Delivered:
     """Send everything due in the scope over the platform's `connection`; blocks until the run has ended.
 
-    `siblings`: see Run. `until`: leave by then, what is left stays due. Raises BadConnection and LedgerUnreachable.
+    `siblings`: see Run. `until`: leave by then, what is left stays due. Raises BadConnection, PlatformChanged and
+    LedgerUnreachable.
     """
     connection.base_url()  # a wrong one is said before anything is done
 
@@ -137,8 +140,12 @@ async def opened_run(
 
 
 async def deliver_run(run: Run) -> Delivered:
-    """Deliver until nothing is due soon, a hold says stop, or `run.until` has come. Raises LedgerUnreachable."""
+    """Deliver until nothing is due soon, a hold says stop, or `run.until` has come.
+
+    Raises PlatformChanged and LedgerUnreachable.
+    """
     began = run.clock.monotonic()
+    await run.executor.write(lambda connection: bind(connection, run.hospital, run.target, now=run.clock.now()))
     membership = await Membership.join(run)
     deliverer = Deliverer(run, membership)
     with on_sigterm(deliverer.drain):

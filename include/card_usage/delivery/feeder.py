@@ -50,6 +50,8 @@ class Feeder:
                 workload.queue.extend(batch)
                 workload.changed.set()
                 pause = 0.02
+            elif self._claims.left_platform:
+                self._stopping.stop(Stop(reason=StopReason.MOVED, detail="the hospital is bound to another platform"))
             elif workload.queue or workload.calls or self._outcomes:
                 # Nothing to claim now; asking the ledger at once again would only keep it busy.
                 await self._until_idle(pause)

@@ -50,11 +50,20 @@ _END: Final = (
 )
 
 
-def register(connection: Connection, *, hospital: str, app_id: str, identity: Identity, now: datetime) -> int:
-    """A new deliverer; its number is never given again."""
+def register(
+    connection: Connection,
+    *,
+    hospital: str,
+    app_id: str,
+    identity: Identity,
+    now: datetime,
+    platform: str | None = None,
+) -> int:
+    """A new deliverer, to the platform of that host; its number is never given again."""
     values = {
         "hospital": hospital,
         "app_id": app_id,
+        "platform_host": platform,
         "host": identity.host,
         "pid": identity.pid,
         "process_start": identity.process_start,
@@ -174,7 +183,8 @@ class Membership:
     async def join(cls, run: Run) -> Self:
         """Become a deliverer that others know of."""
         joined = run.clock.monotonic()
-        sign_on = partial(register, hospital=run.hospital.id, app_id=run.app_id, identity=run.identity)
+        host, app_id = run.target.host, run.app_id
+        sign_on = partial(register, hospital=run.hospital.id, app_id=app_id, identity=run.identity, platform=host)
         worker = await run.executor.write(lambda connection: sign_on(connection, now=run.clock.now()))
         return cls(run, worker, joined)
 

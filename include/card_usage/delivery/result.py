@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from card_usage.delivery.stopping import Stop, StopReason
-from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformUnreachable, PlatformUnreadable
+from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformMoved, PlatformUnreachable, PlatformUnreadable
 from card_usage.platform.outcome import meanings
 
 
@@ -60,8 +60,8 @@ class Delivered:
         }
 
     def raise_for_stop(self) -> None:
-        """Raise the error that the early end means: Misconfigured, PlatformUnreachable, PlatformUnreadable
-        or DeliveryInterrupted.
+        """Raise the error that the early end means: Misconfigured, PlatformUnreachable, PlatformUnreadable,
+        PlatformMoved or DeliveryInterrupted.
 
         Nothing for a run that ended by itself, or for one whose rest is meant to wait or is in other hands.
         """
@@ -80,6 +80,8 @@ class Delivered:
                 raise PlatformUnreachable(host=self.platform, reason=self.answers_text)
             case StopReason.UNREADABLE:
                 raise PlatformUnreadable(host=self.platform, problem=self.stop.detail, reason=self.answers_text)
+            case StopReason.MOVED:
+                raise PlatformMoved(hospital=self.hospital, host=self.platform, left=self.left)
             case StopReason.INTERRUPTED:
                 raise DeliveryInterrupted(hospital=self.hospital, left=self.left)
             case StopReason.QUOTA | StopReason.OUT_OF_QUOTA | StopReason.DRAIN | StopReason.DEADLINE:

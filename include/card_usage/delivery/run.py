@@ -11,6 +11,8 @@ from typing import Final, Protocol
 from card_usage.clock import Clock
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring
+from card_usage.delivery.binding import Target
+from card_usage.delivery.platform_memory import host_of
 from card_usage.delivery.progress import Progress
 from card_usage.ledger.executor import LedgerExecutor
 from card_usage.ledger.process import Identity
@@ -70,3 +72,8 @@ class Run:
     until: datetime | None = None
     linger: timedelta = LINGER
     on_progress: Callable[[Progress], None] | None = None
+
+    @property
+    def target(self) -> Target:
+        """The platform that the run reports to."""
+        return Target(host_of(self.platform.base_url), self.app_id, self.hospital.platform.hospital_id)

@@ -39,6 +39,7 @@ class StopReason(StrEnum):
     UNREACHABLE = "unreachable"  # no good answer from the platform for too long
     UNREADABLE = "unreadable"  # the platform answers, but nothing that can be read, for too long
     INTERRUPTED = "interrupted"  # the process was asked to end (SIGTERM)
+    MOVED = "moved"  # the hospital is bound to another platform since the run began
     FENCED = "fenced"  # another deliverer declared this one dead
 
     @property

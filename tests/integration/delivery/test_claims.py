@@ -15,6 +15,7 @@ from backlog import DAY, HOSPITAL, Backlog
 from card_usage.clock import SystemClock
 from card_usage.config.keyring import Sealed
 from card_usage.delivery import membership
+from card_usage.delivery.binding import bind, move
 from card_usage.delivery.bodies import body
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.claims import Claims
@@ -63,7 +64,12 @@ class Deliverer:
             random=Random(1),
             identity=identity,
         )
-        self.claims = Claims(run, self.worker, CallBudget(run, PlatformClock(run)))
+        self.claims = self._started(run)
+
+    def _started(self, run: Run) -> Claims:
+        with self.ledger.write() as connection:
+            bind(connection, run.hospital, run.target, now=NOW)
+        return Claims(run, self.worker, CallBudget(run, PlatformClock(run)))
 
     def take(self) -> list[InFlight]:
         with self.ledger.write() as connection:
@@ -74,7 +80,7 @@ class Deliverer:
         hospital = self.run.hospital
         settings = hospital.platform.model_copy(update=platform)
         self.run = replace(self.run, hospital=hospital.model_copy(update={"platform": settings}))
-        self.claims = Claims(self.run, self.worker, CallBudget(self.run, PlatformClock(self.run)))
+        self.claims = self._started(self.run)
 
     def bodies(self, taken: list[InFlight]) -> list[dict[str, str]]:
         return [body(self.ledger.keyring, in_flight.claimed) for in_flight in taken]
@@ -103,6 +109,17 @@ def deliverer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Delive
 
 def test_a_body_is_that_of_staging_as_it_always_was(deliverer: Deliverer) -> None:
     assert deliverer.bodies(deliverer.take()) == list(deliverer.backlog.requests())
+
+
+def test_nothing_is_claimed_for_a_platform_that_the_hospital_has_left(deliverer: Deliverer) -> None:
+    elsewhere = deliverer.run.target._replace(host="elsewhere")
+    with deliverer.ledger.write() as connection:
+        assert move(connection, HOSPITAL, elsewhere, reason="r", by="me", now=NOW) is not None
+    assert (deliverer.take(), deliverer.claims.left_platform) == ([], True)
+    assert deliverer.states() == ["ready"] * EVENTS
+    with deliverer.ledger.write() as connection:
+        move(connection, HOSPITAL, deliverer.run.target, reason="back", by="me", now=NOW)
+    assert len(deliverer.take()) == EVENTS
 
 
 def test_what_may_have_been_sent_keeps_its_body_when_settings_change_and_the_rest_follows_them(

@@ -20,7 +20,14 @@ from card_usage.delivery.result import Delivered
 from card_usage.delivery.stopping import IN_A_ROW, Stop, StopControl, StopReason, stop_of_silence
 from card_usage.delivery.transitions import Claimed, Settled
 from card_usage.delivery.workload import Workload
-from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformError, PlatformUnreachable, PlatformUnreadable
+from card_usage.errors import (
+    DeliveryInterrupted,
+    Misconfigured,
+    PlatformError,
+    PlatformMoved,
+    PlatformUnreachable,
+    PlatformUnreadable,
+)
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
@@ -66,6 +73,7 @@ def test_only_a_misconfiguration_and_a_silent_platform_are_errors() -> None:
         StopReason.UNREACHABLE: PlatformUnreachable,
         StopReason.UNREADABLE: PlatformUnreadable,
         StopReason.INTERRUPTED: DeliveryInterrupted,
+        StopReason.MOVED: PlatformMoved,
     }
     delivered(None).raise_for_stop()
 
@@ -119,6 +127,7 @@ def test_a_summary_names_the_reason_as_plain_text() -> None:
         "unreachable",
         "unreadable",
         "interrupted",
+        "moved",
         "fenced",
     ]
     stops = [Stop(reason=reason, detail="why") for reason in StopReason]

@@ -6,6 +6,7 @@ what was imported.
 """
 
 from card_usage.ledger.schema.absent import absent
+from card_usage.ledger.schema.bindings import binding, platform_move
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.delivering import deliverer, hold, platform_memory, quota_day, token
 from card_usage.ledger.schema.events import (
@@ -42,6 +43,7 @@ __all__ = [
     "Instant",
     "absent",
     "attempt",
+    "binding",
     "channel",
     "day_use",
     "deliverer",
@@ -56,6 +58,7 @@ __all__ = [
     "metadata",
     "outbox",
     "platform_memory",
+    "platform_move",
     "quota_day",
     "reconciliation",
     "replica_turn",

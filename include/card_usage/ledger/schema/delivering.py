@@ -22,6 +22,7 @@ deliverer = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("hospital", String(64), nullable=False),
     Column("app_id", String(64), nullable=False),
+    Column("platform_host", String(255)),  # where its calls go; null: a version that did not record it
     Column("host", String(128), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("process_start", String(32), nullable=False),
