@@ -88,8 +88,10 @@ class Region:
 
 
 @contextmanager
-def region(**config: Any) -> Iterator[Region]:
-    """A region with a sandbox of its own, whose clock stands still."""
+def region(*, clock_is_real: bool = False, **config: Any) -> Iterator[Region]:
+    """A region with a sandbox of its own, whose clock stands still unless it is to be the real one."""
     clock = Clock()
-    with platform_sandbox.serve(Config(clock=clock, **config)) as sandbox, Caller(sandbox.url) as caller:
+    if not clock_is_real:
+        config["clock"] = clock
+    with platform_sandbox.serve(Config(**config)) as sandbox, Caller(sandbox.url) as caller:
         yield Region(sandbox, caller, clock)

@@ -36,6 +36,7 @@ REPORT_TEXTS: Final = (
     "cardType",
     "cardChannel",
     "hospitalCode",
+    "subHospitalCode",
     "cardCostTypes",
 )
 

@@ -10,7 +10,7 @@ from card_usage.cli.command import Commands, Invocation, Result, add_command, ad
 from card_usage.config.settings import hospitals_directory
 from card_usage.files.shipped import names_in
 from card_usage.onboarding.new_hospital import create_hospital
-from card_usage.onboarding.readiness import check_readiness
+from card_usage.onboarding.readiness import check_readiness, check_reporting
 from card_usage.source.feeds import SQL
 from card_usage.words.catalogue import Words
 
@@ -22,6 +22,7 @@ def _check(invocation: Invocation) -> Result:
     args.hospital = args.hospital or args.named
     with invocation.context() as context:
         results = check_readiness(context, now=invocation.now, days=args.days)
+        results += check_reporting(context)
         words = Words(context.hospital.report.language)
     missing = sum(result.state == "missing" for result in results)
     if args.json:

@@ -1,5 +1,5 @@
 """Platform: `platform calibrate` finds out what the platform's answer 10054 proves; `platform move` records that it has
-another address, `platform forget` that a hospital's events had gone to a rehearsal."""
+another address, `platform forget` that a hospital's events had gone to a rehearsal. Calls: platform_calls.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from getpass import getuser
 
 from card_usage.cli.arguments import hospital_arguments
 from card_usage.cli.command import Commands, Invocation, Result, add_command, add_group
+from card_usage.cli.platform_calls import add_calls
 from card_usage.config.hospital import Hospital, load_hospital, load_valid_hospitals
 from card_usage.delivery.binding import Origin, Target, arrived_at, bound, delivered, forget, move
 from card_usage.delivery.calibration import Calibrated, calibrate
@@ -120,9 +121,10 @@ _BEFORE_FORGET = (
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `platform calibrate`, `platform move` and `platform forget`."""
-    description = "the platform: calibrate its 10054, move to another address, forget a rehearsal"
+    """Add the commands of `platform`."""
+    description = "the platform: check, call any interface, explain a signature; calibrate, move, forget a rehearsal"
     platform = add_group(commands, "platform", description)
+    add_calls(platform)
     description = "learn by four calls that must be refused what the platform's answer 10054 proves; before go-live"
     command = add_command(platform, "calibrate", _calibrate, description, hospital_arguments())
     command.add_argument("--anew", action="store_true", help="even if it contradicts what was observed since")

@@ -48,7 +48,9 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report-fleet": "write the page of all hospitals after a day",
     },
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
-    "platform": {"platform": "the platform: calibrate its 10054, move to another address, forget a rehearsal"},
+    "platform": {
+        "platform": "the platform: check, call any interface, explain a signature; calibrate, move, forget a rehearsal"
+    },
     "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
 }

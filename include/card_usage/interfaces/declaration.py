@@ -50,10 +50,10 @@ class Parameter:
     """What the document says about one parameter.
 
     `zh`: its name there. `required`: always, or only `when` the condition is met. `missing`: the result code (3.2.12)
-    of a required one that is absent. `wrong`: that of a value that is not as demanded. `table`: its code table.
-    `values`: all that it may be. `limit`: longest text in characters; the document sets none, so it is ours. `message`:
-    the kind of an object's or list's elements. `profiles`: editions of the document that have it. `vital`: an answer
-    without it cannot be used.
+    of a required one that is absent. `wrong`: that of a value that is not as demanded. `table`: its code table;
+    `named`: a name in it will do. `values`: all that it may be. `limit`: longest text in characters; the document sets
+    none, so it is ours. `message`: the kind of an object's or list's elements. `profiles`: editions of the document
+    that have it. `vital`: an answer without it cannot be used.
     """
 
     attribute: str = ""
@@ -65,6 +65,7 @@ class Parameter:
     missing: int
     wrong: int
     table: str | None
+    named: bool
     values: tuple[str, ...]
     limit: int | None
     patient: bool
@@ -88,6 +89,7 @@ def wire(
     missing: int = BAD_PARAMETER,
     wrong: int | None = None,
     table: str | None = None,
+    named: bool = False,
     values: tuple[str, ...] = (),
     limit: int | None = None,
     patient: bool = False,
@@ -109,6 +111,7 @@ def wire(
         missing=missing,
         wrong=wrong,
         table=table,
+        named=named,
         values=values,
         limit=limit,
         patient=patient,

@@ -164,7 +164,7 @@ class Bound(Message):
 
 @message
 class ReportHisData(Request["Reported"]):
-    """3.2.7: report one card use. cardCostTypes and hospitalCode are of newer copies of the document."""
+    """3.2.7: report one card use. cardCostTypes, hospitalCode and subHospitalCode are of newer documents."""
 
     interface: ClassVar[str] = "reportHISData"
     qr_code_text: str = wire(
@@ -186,10 +186,11 @@ class ReportHisData(Request["Reported"]):
     time: str = wire("时间", form=Form.MOMENT)
     hospital_id: str = wire("医院ID", limit=KEY)
     hospital_code: str = wire("医院代码", default="", limit=KEY, profiles=("current",))
+    sub_hospital_code: str = wire("院区代码", default="", limit=KEY, profiles=("current",))
     scene: str = wire("用卡环节", table="scene")
     department: str = wire("用卡科室", default="", limit=KEY, when=Condition("scene", REGISTRATION_SCENES))
     card_type: str = wire("证件类型", table="card_type")
-    card_channel: str = wire("用卡渠道", table="channel")
+    card_channel: str = wire("用卡渠道", table="channel", named=True)
     card_cost_types: str = wire(
         "用卡费别", default="", table="cost_type", when=Condition("scene", CHARGE_SCENES), profiles=("current",)
     )

@@ -159,8 +159,8 @@ _DECLARED: Final = (
         flows=("2.7",),
         notes=(
             (
-                "表中为 idCardNumber，示例却写 idCard；示例的渠道写名称“服务号”，表中要求代码：均以表为准",
-                "the sample has idCard and a channel's name, the table idCardNumber and its code: the table counts",
+                "文档自相矛盾之处及做法见 docs/rules.md",
+                "where the document contradicts itself, and what is done: docs/rules.md",
             ),
         ),
     ),

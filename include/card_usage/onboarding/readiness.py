@@ -19,9 +19,10 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from card_usage.context import Context
-from card_usage.errors import SourceDrift, SourceUnreachable
+from card_usage.errors import BadConnection, MissingSetting, SourceDrift, SourceUnreachable
 from card_usage.events import Finding
 from card_usage.onboarding.sql_requirements import requirements_of
+from card_usage.open_platform.check import check_platform
 from card_usage.preview import forecast
 from card_usage.source import freshness
 from card_usage.source.reader import Source
@@ -61,6 +62,19 @@ def check_readiness(
     """
     with context.source() as source:
         return list(_Checks(context, source, now, days, clock).run())
+
+
+def check_reporting(context: Context) -> list[CheckResult]:
+    """What `platform check` finds, or that there is no connection to check yet."""
+    words, conn_id = Words(context.hospital.report.language), context.hospital.platform.connection
+    try:
+        looks = check_platform(context, context.connection_of(conn_id))
+    except MissingSetting:
+        return [CheckResult("platform", "warn", None, words("platform_check.connection.warn", connection=conn_id))]
+    except BadConnection as error:
+        fields = {"connection": conn_id, "problem": error.details["problem"]}
+        return [CheckResult("platform", "missing", None, words("platform_check.connection.missing", **fields))]
+    return [CheckResult(f"platform.{look.check}", look.state, None, look.text) for look in looks]
 
 
 class _RowsRead(NamedTuple):

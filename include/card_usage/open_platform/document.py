@@ -117,7 +117,7 @@ def _look(parameter: Parameter) -> str:
     if parameter.values:
         parts = ["、".join(parameter.values)]
     if parameter.table:
-        parts = [f"代码表 {parameter.table}"]
+        parts = [f"代码表 {parameter.table}{'，代码或名称' if parameter.named else ''}"]
     if parameter.limit is not None:
         parts.append(f"最多 {parameter.limit} {'项' if parameter.form is Form.LIST else '字符'}（我方上限）")
     if parameter.note:

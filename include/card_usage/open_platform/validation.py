@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -20,13 +20,14 @@ from card_usage.interfaces.messages import PatientToRegister, RegisterBatchHealt
 from card_usage.interfaces.table import interface_of
 from card_usage.platform.outcome import meanings
 from card_usage.standard import id_numbers
+from card_usage.standard.code_tables import CodeTable
 
 TOO_LONG: Final = 20004
 NO_RESIDENT_ID: Final = -10027
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 
-Tables = Mapping[str, Container[object]]
+Tables = Mapping[str, CodeTable]
 """Code table by name, as `load_tables` gives them."""
 _Req = TypeVar("_Req", bound=Request[Any])
 
@@ -132,10 +133,14 @@ class _Validator:
             yield self._problem(path, 20001, "it holds a control character, which would be signed in two ways")
         elif parameter.values and value not in parameter.values:
             yield self._problem(path, parameter.wrong, f"it is one of {', '.join(parameter.values)}")
-        elif parameter.table is not None and value not in self._tables[parameter.table]:
+        elif parameter.table is not None and not self._is_listed(parameter, value):
             yield self._problem(path, parameter.wrong, f"it is no code of the table {parameter.table}")
         else:
             yield from self._form(message, parameter, value, path)
+
+    def _is_listed(self, parameter: Parameter, value: str) -> bool:
+        table = self._tables[parameter.table or ""]
+        return value in table or (parameter.named and value in table.names.values())
 
     def _is_required(self, message: Message, parameter: Parameter) -> bool:
         if self._profile not in parameter.profiles:

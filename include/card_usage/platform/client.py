@@ -115,6 +115,8 @@ class Platform:
         # From the Date header of its last answer, with our monotonic seconds then: the platform's day is its own.
         self.clock_seen: tuple[datetime, float] | None = None
         self._date = ""
+        # Hears of every call: path, unsigned commonIn, token, req, HTTP status, content (for `platform call`).
+        self.listener: Callable[[str, _Common, str, _Req, int, bytes | Unreadable], None] | None = None
 
     async def __aenter__(self) -> Self:
         tls = ssl.create_default_context()
@@ -186,6 +188,8 @@ class Platform:
         except _BROKEN as error:
             return _broken(error), {}
         self._note_clock(date)
+        if self.listener is not None:
+            self.listener(path, common, token, req, status, content)
         if isinstance(content, Unreadable):
             if 200 <= status < 300:
                 return Reply(Answer.NO_ANSWER, None, status, str(content)), {}

@@ -12,7 +12,17 @@ Scalar = str | int | float | bool
 
 
 def signature(common: Mapping[str, Any], req: Mapping[str, Any], secret: str) -> str:
-    """Base64 of SHA-256 over the sorted `k=v` pairs of both parts and the secret (document 3.1.3). 44 characters.
+    """Base64 of SHA-256 over the signed text and the secret (document 3.1.3). 44 characters."""
+    return digest(signed_text(common, req), secret)
+
+
+def digest(text: str, secret: str) -> str:
+    """Base64 of SHA-256 over text and secret (3.1.3.3)."""
+    return base64.b64encode(hashlib.sha256((text + secret).encode()).digest()).decode()
+
+
+def signed_text(common: Mapping[str, Any], req: Mapping[str, Any]) -> str:
+    """The sorted `k=v` pairs of both parts (签名原文, 3.1.3.2), without the secret.
 
     `req` wins where both have a key; `sign`, null and "" take no part, zero does; nested values are compact JSON with
     sorted keys.
@@ -23,7 +33,7 @@ def signature(common: Mapping[str, Any], req: Mapping[str, Any], secret: str) ->
         for key, value in sorted(merged.items())
         if value is not None and value != "" and key != "sign"
     ]
-    return base64.b64encode(hashlib.sha256(("&".join(pairs) + secret).encode()).digest()).decode()
+    return "&".join(pairs)
 
 
 def _text(value: Scalar | Mapping[str, Any] | list[Any]) -> str:

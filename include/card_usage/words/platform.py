@@ -1,4 +1,4 @@
-"""What the platform's result codes ask for (document 3.2.12)."""
+"""What the platform's result codes ask for (document 3.2.12), and what `platform check` says."""
 
 from typing import Final
 
@@ -171,4 +171,154 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "调用过于频繁：降低 requests_per_second 或 concurrency",
         "too many calls: lower requests_per_second or concurrency",
     ),
+    "platform_check.reach.ok": ("平台可以连接：{host}", "the platform answers: {host}"),
+    "platform_check.reach.missing": (
+        "平台 {host} 连接不上（{reason}）：检查网络、DNS、防火墙、代理，以及开放配置的 IP 白名单",
+        "the platform at {host} does not answer ({reason}): check network, DNS, firewall, proxy and the IP allow-list",
+    ),
+    "platform_check.tls.ok": (
+        "HTTPS 证书有效，还有 {days} 天到期（{version}）",
+        "the certificate is valid for {days} more days ({version})",
+    ),
+    "platform_check.tls.warn": (
+        "HTTPS 证书还有 {days} 天到期（{version}）：提醒平台对接人员",
+        "the certificate expires in {days} days ({version}): tell the platform's staff",
+    ),
+    "platform_check.tls.missing": (
+        "HTTPS 证书通不过校验（{reason}）：核对连接中的地址，检查是否有代理替换证书",
+        "the certificate is not accepted ({reason}): check the address, and whether a proxy replaces certificates",
+    ),
+    "platform_check.tls.none.warn": (
+        "连接用的是 http，患者信息明文传输：除演练外必须改为 https",
+        "the connection is plain http, patient data in clear: https for everything but rehearsals",
+    ),
+    "platform_check.clock.ok": ("与平台时钟相差 {seconds} 秒", "our clock and the platform's differ by {seconds} s"),
+    "platform_check.clock.warn": (
+        "与平台时钟相差 {seconds} 秒：签名时间戳可能被拒，请校准本机时间（NTP）",
+        "our clock and the platform's differ by {seconds} s: timestamps may be refused, set the clock (NTP)",
+    ),
+    "platform_check.clock.unknown.warn": (
+        "平台的应答没有 Date 头，无法比较时钟",
+        "the platform's answers carry no Date header: clocks cannot be compared",
+    ),
+    "platform_check.token.ok": (
+        "appToken 有效（appId 和 appSecret 正确）",
+        "the appToken is valid (appId and appSecret are right)",
+    ),
+    "platform_check.token.missing": (
+        "取不到 appToken：{meaning}（{code}）。{advice}",
+        "no appToken: {meaning} ({code}). {advice}",
+    ),
+    "platform_check.allowed.missing": (
+        "平台拦截了本机（{reason}）：在开放配置的 IP 白名单中添加本服务器的公网 IP",
+        "the platform turns this server away ({reason}): add its public address to the IP allow-list",
+    ),
+    "platform_check.gate.ok": (
+        "签名、appToken 和 hospital_id {hospital_id} 均被接受，本机地址未被拦截",
+        "signature, appToken and hospital_id {hospital_id} are accepted, and this server's address is let in",
+    ),
+    "platform_check.gate.missing": (
+        "hospital_id {hospital_id} 的调用被拒：{meaning}（{code}）。{advice}",
+        "calls for hospital_id {hospital_id} are refused: {meaning} ({code}). {advice}",
+    ),
+    "platform_check.gate.warn": (
+        "调用没有得到明确应答（{meaning}）：稍后再检查",
+        "the call was not clearly answered ({meaning}): check again later",
+    ),
+    "platform_check.gate.spent.warn": (
+        "今天的检查次数已用完，未再调用：次日再检查",
+        "today's calls are used up, so none was made: check again tomorrow",
+    ),
+    "platform_check.connection.warn": (
+        "连接 {connection} 未设置，平台一侧没有检查",
+        "connection {connection} is not set: the platform was not checked",
+    ),
+    "platform_check.connection.missing": (
+        "连接 {connection} 不能用：{problem}",
+        "connection {connection} cannot be used: {problem}",
+    ),
+    "platform_check.good": ("平台检查通过", "the platform can be used"),
+    "platform_check.bad": (
+        "还有 {count} 项不通过，处理后再检查一次",
+        "{count} things are wrong: mend them and check again",
+    ),
+    "platform_check.quota.live.ok": ("医院已上线，调用次数不限", "the hospital is live: calls are not limited"),
+    "platform_check.quota.ok": (
+        "未上线，今天各接口已用：{used}（每接口每天 {limit} 次）",
+        "not live; used today: {used} (of {limit} a day and interface)",
+    ),
+    "platform_check.quota.warn": (
+        "未上线，今天次数已用完的接口：{used}（每接口每天 {limit} 次），次日恢复",
+        "not live; used up today: {used} (of {limit} a day and interface), on again tomorrow",
+    ),
+    "platform_call.answer": ("结果: {answer}，{code} {meaning}", "result: {answer}, {code} {meaning}"),
+    "platform_call.advice": ("怎么办: {advice}", "what to do: {advice}"),
+    "platform_call.new_id": (
+        "没有应答，可能已执行：可用新的 requestId 再调用，结果相同",
+        "no answer, it may have been carried out: call again under a new requestId, it comes to the same",
+    ),
+    "platform_call.new_code": (
+        "没有应答，可能已执行：用新的 requestId 再调用；若一次性码已用掉，先重新获取",
+        "no answer, it may have been carried out: again under a new requestId, with a new one-time code if it is spent",
+    ),
+    "platform_call.same_id": (
+        "没有应答，可能已执行：只能加 --request-id {request_id} 再调用，换 requestId 会重复计数",
+        "no answer, it may have been carried out: call again with --request-id {request_id} only, another counts twice",
+    ),
+    "platform_sign.text": ("签名原文(排序+secret): {text}", "text to be signed (sorted, secret appended): {text}"),
+    "platform_sign.sign": ("签名: {sign}", "signature: {sign}"),
+    "platform_sign.right": ("与请求中的 sign 一致", "the call's sign is this one"),
+    "platform_sign.wrong": ("请求中的 sign 不对：{why}", "the call's sign is wrong: {why}"),
+    "platform_sign.unknown": (
+        "请求中的 sign 不对，也不是常见错误：核对 appSecret，并与对方逐字比较签名原文（含空格和编码）",
+        "the call's sign is wrong, by no common mistake: check appSecret, and compare the texts character by character",
+    ),
+    "sign_mistake.no_secret": ("没有拼接 appSecret", "the appSecret was not appended"),
+    "sign_mistake.secret_joined": ("appSecret 前多了 &", "there is an & before the appSecret"),
+    "sign_mistake.secret_first": (
+        "appSecret 拼在了前面，应在最后",
+        "the appSecret stands first, it belongs at the end",
+    ),
+    "sign_mistake.spaces_in_secret": ("appSecret 后多了空格", "there is a space after the appSecret"),
+    "sign_mistake.newline_after_secret": ("appSecret 后多了换行", "there is a line break after the appSecret"),
+    "sign_mistake.hex": (
+        "用了十六进制，应对 SHA-256 的字节直接做 Base64",
+        "hexadecimal was taken instead of Base64 of the SHA-256 bytes",
+    ),
+    "sign_mistake.hex_in_base64": (
+        "对十六进制文本做了 Base64，应对字节做",
+        "Base64 was made of the hexadecimal text instead of the bytes",
+    ),
+    "sign_mistake.trailing_ampersand": (
+        "原文末尾多了 &：排序最后的参数为空（Java 示例如此），请不要发送空参数",
+        "the text ends with &: the last parameter is empty (the Java sample does so); send no empty parameters",
+    ),
+    "sign_mistake.without_req": ("只签了 commonIn，缺少 req 的参数", "commonIn alone was signed, without req"),
+    "sign_mistake.without_common": ("只签了 req，缺少 commonIn 的参数", "req alone was signed, without commonIn"),
+    "sign_mistake.without_token": ("签名时没有 appToken", "appToken was not signed"),
+    "sign_mistake.with_sign": ("sign 本身不参与签名", "sign itself takes no part"),
+    "sign_mistake.empty_signed": ("空值参数不参与签名", "empty parameters take no part"),
+    "sign_mistake.unsorted": ("参数没有排序", "the parameters are not sorted"),
+    "sign_mistake.sorted_without_case": (
+        "排序时忽略了大小写，应按字符编码（大写在前）",
+        "sorted without regard to case; capitals come first",
+    ),
+    "sign_mistake.nested_unsorted": (
+        "嵌套 JSON 的键没有排序（C# 示例靠 SortedDictionary 排序）",
+        "the keys of nested JSON are not sorted (the C# sample leaves that to SortedDictionary)",
+    ),
+    "sign_mistake.nested_with_spaces": (
+        "嵌套 JSON 带了空格，应为紧凑格式",
+        "nested JSON has spaces, it is to be compact",
+    ),
+    "sign_mistake.nested_escaped": (
+        "嵌套 JSON 的中文被转义为 \\uXXXX，应保留原字符",
+        "Chinese in nested JSON was escaped as \\uXXXX, it stays as it is",
+    ),
+    "sign_mistake.csharp_booleans": (
+        "布尔值写成了 True/False（C# 的写法），应为 true/false",
+        "booleans were written True and False as C# does, they are true and false",
+    ),
+    "sign_mistake.encoded": ("参数值做了 URL 编码，应使用原文", "values were URL-encoded, they are signed as they are"),
+    "sign_mistake.gbk": ("签名原文用了 GBK 编码，应为 UTF-8", "the text was encoded in GBK instead of UTF-8"),
 }

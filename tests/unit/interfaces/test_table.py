@@ -43,7 +43,7 @@ def test_parameters_are_called_as_in_the_document():
 
 def test_the_rules_of_a_card_use_speak_of_the_parameters_of_report_his_data():
     declared = {parameter.name: parameter for parameter in parameters(ReportHisData).values()}
-    assert set(FIELDS.values()) <= declared.keys()
+    assert {*FIELDS.values(), "hospitalId", "hospitalCode", "subHospitalCode"} <= declared.keys()
     for name, wired in FIELDS.items():
         parameter = declared[wired]
         assert parameter.patient == (name in PATIENT_FIELDS), name
@@ -77,7 +77,16 @@ def test_no_patient_shows_in_a_repr(kind: type[Any]):
     shown = {name for name, value in values.items() if value in repr(kind(**values))}
     assert shown <= {
         *("app_id", "wechat_code", "health_code", "id_type", "card_type", "time", "scene", "department"),
-        *("hospital_id", "hospital_code", "hospital_name", "card_channel", "card_cost_types", "none", "result"),
+        *(
+            "hospital_id",
+            "hospital_code",
+            "sub_hospital_code",
+            "hospital_name",
+            "card_channel",
+            "card_cost_types",
+            "none",
+            "result",
+        ),
         *("medical_step", "terminal_id", "use_city_code", "use_city_name", "org_id", "use_scene", "use_type"),
         *("use_channel", "wechat_url", "expires_in", "health_card_items", "rsp_items", "card", "card_info"),
     }

@@ -80,6 +80,8 @@ def test_what_a_card_use_needs_depends_on_its_card_and_scene():
     assert codes(replace(by_id, scene="010105", department="")) == {}
     assert codes(replace(by_id, scene="010105"), "current") == {"cardCostTypes": 10042}
     assert codes(replace(by_id, department="")) == {"department": 10042}
+    assert codes(replace(by_id, card_channel="服务号")) == {}
+    assert codes(replace(by_id, card_channel="app")) == {"cardChannel": 10042}
 
 
 def test_a_resident_id_is_checked_and_another_document_is_not():

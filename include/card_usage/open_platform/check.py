@@ -1,0 +1,179 @@
+"""Check: can this hospital's platform be used, from here, now? Nothing is reported and no card touched.
+
+Asked in order: the address, TLS, the clock, a token, one call that the gate must let through and the interface must
+refuse (getHealthCardByHealthCode with a code that nobody has), today's quota. The token is the shared one; the call
+counts as one of its interface. Each answer is a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection as LedgerConnection
+
+from card_usage.clock import SystemClock
+from card_usage.config.connections import Connection
+from card_usage.context import Context
+from card_usage.delivery import quota
+from card_usage.delivery.platform_clock import CLOCKS_DIFFER
+from card_usage.interfaces.messages import GetHealthCardByHealthCode
+from card_usage.interfaces.table import INTERFACES
+from card_usage.open_platform.client import Answered, OpenPlatform
+from card_usage.open_platform.session import LedgerGate, opened_gate
+from card_usage.platform.client import Platform
+from card_usage.platform.outcome import MERE_STATUS, UNAVAILABLE, Answer, Reply, meanings
+from card_usage.words.catalogue import Words
+
+State = Literal["ok", "warn", "missing"]
+_NOBODYS: Final = "0" * 32
+_CERTIFICATE_DAYS: Final = 21
+_NOT_ALLOWED: Final = 20000
+
+
+class Look(NamedTuple):
+    """The result of one check."""
+
+    check: str
+    state: State
+    text: str
+
+    def summary(self) -> dict[str, Any]:
+        """As `platform check --json` prints it."""
+        return {"check": self.check, "state": self.state, "says": self.text}
+
+
+def check_platform(context: Context, connection: Connection) -> list[Look]:
+    """Every check; what depends on one that failed is left out. Raises BadConnection and LedgerUnreachable."""
+    return asyncio.run(_all(context, connection))
+
+
+async def _all(context: Context, connection: Connection) -> list[Look]:
+    return [look async for look in _Checks(context, connection).run()]
+
+
+class _Checks:
+    def __init__(self, context: Context, connection: Connection) -> None:
+        self._context, self._connection = context, connection
+        self._hospital = context.hospital
+        self._settings = context.hospital.platform
+        self._words = Words(context.hospital.report.language)
+        self._url = connection.base_url()
+
+    def _look(self, key: str, **fields: object) -> Look:
+        check, *_, state = key.split(".")
+        return Look(check, state, self._words(f"platform_check.{key}", **fields))  # type: ignore[arg-type]
+
+    async def run(self) -> AsyncIterator[Look]:
+        """All checks."""
+        reached = [look async for look in self._address()]
+        for look in reached:
+            yield look
+        if reached[0].state == "missing" or reached[-1].state == "missing":
+            return
+        async with opened_gate(
+            self._context.ledger, self._hospital, connection=self._connection, tables=self._context.tables
+        ) as (platform, gate):
+            yield self._clock(platform)
+            token = await gate.token()
+            if isinstance(token, Reply):
+                yield self._token(token)
+            else:
+                yield self._look("token.ok")
+                yield await self._gate(platform, gate)
+            yield await asyncio.to_thread(self._quota, gate)
+
+    async def _address(self) -> AsyncIterator[Look]:
+        """Whether the address answers, and with which certificate."""
+        parts = urlsplit(self._url)
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        tls = ssl.create_default_context() if secure else None
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or "TLS"
+            yield self._look("tls.missing", reason=reason)
+            return
+        except (OSError, TimeoutError) as error:
+            reason = "timeout" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
+            yield self._look("reach.missing", host=parts.hostname, reason=reason)
+            return
+        yield self._look("reach.ok", host=parts.hostname)
+        yield self._certificate(writer.get_extra_info("ssl_object"))
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    def _certificate(self, tls: ssl.SSLObject | None) -> Look:
+        if tls is None:
+            return self._look("tls.none.warn")
+        certificate = tls.getpeercert() or {}
+        ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+        days = int((ends - SystemClock().now().timestamp()) // 86_400)
+        state = "ok" if days > _CERTIFICATE_DAYS else "warn"
+        return self._look(f"tls.{state}", days=days, version=tls.version() or "-")
+
+    def _clock(self, platform: Platform) -> Look:
+        if platform.clock_seen is None:
+            return self._look("clock.unknown.warn")
+        differs = round((datetime.now(UTC) - platform.clock_seen[0]).total_seconds())
+        state = "warn" if abs(differs) > CLOCKS_DIFFER.total_seconds() else "ok"
+        return self._look(f"clock.{state}", seconds=differs)
+
+    def _token(self, refused: Reply) -> Look:
+        if refused.result_code == _NOT_ALLOWED or refused.answer in MERE_STATUS:
+            return self._look("allowed.missing", reason=refused.result_code or refused.detail)
+        return self._look("token.missing", **self._said(refused))
+
+    async def _gate(self, platform: Platform, gate: LedgerGate) -> Look:
+        """One call that passes the gate if token, signature, hospital and address are right."""
+        settings = self._settings
+        client = OpenPlatform(platform, gate, hospital_id=settings.hospital_id, tables=self._context.tables)
+        answered: Answered[Any] = await client.call(GetHealthCardByHealthCode(health_code=_NOBODYS))
+        reply = answered.reply
+        if reply.answer in {Answer.REFUSED, Answer.ACCEPTED} and reply.result_code in {
+            0,
+            *INTERFACES[GetHealthCardByHealthCode.interface].own_codes,
+        }:
+            return self._look("gate.ok", hospital_id=settings.hospital_id)
+        if reply.result_code == _NOT_ALLOWED or reply.answer in MERE_STATUS:
+            return self._look("allowed.missing", reason=reply.result_code or reply.detail)
+        if reply.answer is Answer.QUOTA:
+            return self._look("gate.spent.warn")
+        if reply.answer in UNAVAILABLE or reply.answer is Answer.THROTTLED:
+            return self._look("gate.warn", meaning=self._said(reply)["meaning"])
+        return self._look("gate.missing", hospital_id=settings.hospital_id, **self._said(reply))
+
+    def _said(self, reply: Reply) -> dict[str, object]:
+        """Code, meaning and advice of a refusal."""
+        code = reply.result_code
+        if code is None:
+            return {"code": "-", "meaning": reply.detail or reply.answer.value, "advice": ""}
+        known = self._words.has(f"result_code.{code}")
+        advice = self._words(f"result_code.{code}") if known else ""
+        return {"code": str(code), "meaning": meanings().get(code, ""), "advice": advice}
+
+    def _quota(self, gate: LedgerGate) -> Look:
+        if self._settings.live:
+            return self._look("quota.live.ok")
+        limit, today = self._settings.daily_quota, gate.clock.today()
+
+        def used(connection: LedgerConnection) -> dict[str, int]:
+            count = partial(quota.used, connection, hospital=self._hospital.id, day=today)
+            return {name: calls for name in INTERFACES if (calls := count(interface=name))}
+
+        with self._context.ledger.read() as connection:
+            calls = used(connection)
+        spent = [name for name, number in calls.items() if number >= limit]
+        if spent:
+            return self._look("quota.warn", used=self._words.list(spent), limit=limit)
+        listed = self._words.list(f"{name} {number}" for name, number in calls.items()) or "0"
+        return self._look("quota.ok", used=listed, limit=limit)
