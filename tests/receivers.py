@@ -8,6 +8,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,10 +70,12 @@ class Mailbox:
 
 
 @contextmanager
-def mailbox() -> Iterator[Mailbox]:
-    """A running SMTP server."""
+def mailbox(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """A running SMTP server; with `tls` it speaks TLS from the first byte."""
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0, authenticator=box.authenticate, auth_require_tls=False)
+    controller = Controller(
+        box, hostname="127.0.0.1", port=0, authenticator=box.authenticate, auth_require_tls=False, ssl_context=tls
+    )
     ask = controller._trigger_server
 
     def learn_the_port_and_ask() -> None:
@@ -98,12 +101,14 @@ class Webhook:
     status: int = 200
     answer: dict[str, Any] = field(default_factory=lambda: {"errcode": 0, "code": 0})
     down: bool = False
+    location: str = ""
+    gets: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @contextmanager
-def webhook() -> Iterator[Webhook]:
-    """A running web server."""
+def webhook(tls: ssl.SSLContext | None = None) -> Iterator[Webhook]:
+    """A running web server, of https with `tls`. Every GET is answered 200, as the page is that a redirect leads to."""
     hook = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -119,14 +124,23 @@ def webhook() -> Iterator[Webhook]:
                     hook.posts.append((self.path, json.loads(body)))
             self.send_response(hook.status)
             self.send_header("Content-Type", "application/json")
+            if hook.location:
+                self.send_header("Location", hook.location)
             self.end_headers()
             self.wfile.write(json.dumps(hook.answer).encode())
+
+        def do_GET(self) -> None:
+            hook.gets.append(self.path)
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    hook.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

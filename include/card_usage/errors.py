@@ -7,6 +7,7 @@
     |   |-- BadHospitalFile
     |   |-- BadFeedFile
     |   |-- BadConnection
+    |   |-- BadProxy
     |   |-- BadKey
     |   |-- BadLedgerUrl
     |   |-- PlatformChanged
@@ -115,6 +116,15 @@ class BadConnection(SettingsError):
     message_template = (
         "connection '{conn_id}' {problem}: correct it in Airflow or in AIRFLOW_CONN_{variable} (URI or JSON, "
         "see .env.example)"
+    )
+
+
+class BadProxy(SettingsError):
+    """HTTPS_PROXY, HTTP_PROXY or NO_PROXY cannot be used. A proxy is never quoted: it may hold a password."""
+
+    message_template = (
+        "{variable} {problem}: set it to http://proxy.example:3128, or NO_PROXY to the hosts that need none, in the "
+        "environment"
     )
 
 

@@ -43,10 +43,12 @@ def open_context(
 
 def settings() -> Settings:
     """CARD_USAGE_*; a reports URL is opened with Airflow's object storage and the connection that the URL names."""
+    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.config.settings import Settings
     from card_usage.plain_text import make_log_lines_visible
 
     make_log_lines_visible()
+    trust_own_authorities()
     from_environment = Settings.from_environment(os.environ)
     if not isinstance(from_environment.reports, str):
         return from_environment

@@ -88,8 +88,10 @@ def _run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
         return 0
     # Loaded here: help and completion do without.
     from card_usage.config.connections import connection_from_environment
+    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.config.settings import Settings
 
+    trust_own_authorities()
     invocation = Invocation(
         args=args,
         settings=Settings.from_environment(environment),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from card_usage.config.outgoing import CERTIFICATE
 from card_usage.delivery.membership import BEAT_SECONDS, Membership
 from card_usage.delivery.outcome_buffer import OutcomeBuffer
 from card_usage.delivery.progress import Progress
 from card_usage.delivery.run import Run
 from card_usage.delivery.sender import Sender
-from card_usage.delivery.stopping import StopControl, stop_of_silence
+from card_usage.delivery.stopping import Stop, StopControl, StopReason, stop_of_silence
 from card_usage.delivery.workload import Workload
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,10 @@ class Heartbeat:
         """Stop if the platform has been silent for too long; seconds of a silence that is worth reporting, or 0."""
         silence = self._sender.silence(now)
         patience = PATIENCE if self._sender.ever_answered else FIRST_CONTACT
-        if self._sender.breaker.is_open and silence > patience:
+        last = self._sender.last_failure
+        if last is not None and last.detail.startswith(CERTIFICATE) and not self._sender.ever_answered:
+            self._stopping.stop(Stop(reason=StopReason.UNREACHABLE, detail=last.detail))
+        elif self._sender.breaker.is_open and silence > patience:
             self._stopping.stop(stop_of_silence(silence, self._sender.last_failure))
         elif silence > SILENCE and not self._silent:
             log.warning("%s: no good answer from the platform for %.0f s; trying on", self._run.hospital.id, silence)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from card_usage.config.outgoing import CERTIFICATE, refused_certificate
 from card_usage.delivery.stopping import Stop, StopReason
 from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformMoved, PlatformUnreachable, PlatformUnreadable
 from card_usage.platform.outcome import meanings
@@ -77,7 +79,7 @@ class Delivered:
                     meaning=f"{meaning}; {detail}" if meaning and self.stop.explains else meaning or detail,
                 )
             case StopReason.UNREACHABLE:
-                raise PlatformUnreachable(host=self.platform, reason=self.answers_text)
+                raise PlatformUnreachable(host=self.platform, reason=self._unreachable(self.stop.detail))
             case StopReason.UNREADABLE:
                 raise PlatformUnreadable(host=self.platform, problem=self.stop.detail, reason=self.answers_text)
             case StopReason.MOVED:
@@ -88,3 +90,10 @@ class Delivered:
                 pass
             case StopReason.FENCED:
                 pass
+
+    def _unreachable(self, detail: str) -> str:
+        """The answers, or whose certificate was not accepted and why."""
+        if not detail.startswith(CERTIFICATE):
+            return self.answers_text
+        address = urlsplit(self.platform if "://" in self.platform else f"https://{self.platform}")
+        return refused_certificate(detail, address.hostname or "", address.port or 443)

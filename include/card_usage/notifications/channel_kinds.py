@@ -105,7 +105,7 @@ def _robot_key(connection: Connection, parameter: str | None) -> str:
 def _from_url(url: str) -> NotifyBase | None:
     import apprise
 
-    return apprise.Apprise.instantiate(url) or None
+    return apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(http_redirects=False)) or None
 
 
 def _mail(connection: Connection) -> NotifyBase | None:
@@ -137,8 +137,11 @@ def _webhook(connection: Connection) -> NotifyBase | None:
     scheme, _, server = connection.base_url().partition("://")
     path = "" if connection.schema in ("", "http", "https") else f"/{connection.schema}"
     headers = connection.extra.get("headers") or {}
-    query = urlencode({f"+{name}": value for name, value in headers.items()} | {"cto": "10", "rto": "10"})
-    return _from_url(f"json{'s' if scheme == 'https' else ''}://{_login(connection)}{server}{path}?{query}")
+    query = urlencode({f"+{name}": value for name, value in headers.items()} | {"verify": "yes"})
+    from card_usage.notifications.http_channels import Webhook
+
+    parsed = Webhook.parse_url(f"json{'s' if scheme == 'https' else ''}://{_login(connection)}{server}{path}?{query}")
+    return Webhook(**parsed) if parsed else None
 
 
 def _login(connection: Connection) -> str:

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from card_usage.config.connections import Connection
 from card_usage.errors import ChannelRefused
@@ -19,6 +19,9 @@ from card_usage.notifications.channel_kinds import ChannelKind, bad_connection, 
 if TYPE_CHECKING:
     from apprise import AppriseAttachment
     from apprise.plugins import NotifyBase
+
+
+_REASON: Final = 400
 
 
 class Receipt(NamedTuple):
@@ -60,15 +63,18 @@ def send(
         if isinstance(plugin, Mail):
             plugin.only_to = only_to
         as_html = bool(html) and kind.html
-        taken = plugin.notify(
-            title=subject,
-            body=html if as_html else text,
-            body_format=apprise.NotifyFormat.HTML if as_html else apprise.NotifyFormat.TEXT,
-            attach=_attached(attachments) if attachments and plugin.attachment_support else None,
-        )
+        try:
+            taken = plugin.notify(
+                title=subject,
+                body=html if as_html else text,
+                body_format=apprise.NotifyFormat.HTML if as_html else apprise.NotifyFormat.TEXT,
+                attach=_attached(attachments) if attachments and plugin.attachment_support else None,
+            )
+        except Exception as error:  # of a library: it is this channel's, and the others get their messages
+            raise ChannelRefused(channel=connection.conn_id, reason=type(error).__name__) from None
     if not taken:
         reason = getattr(plugin, "problem", "") or "; ".join(captured.messages) or "no reason given"
-        raise ChannelRefused(channel=connection.conn_id, reason=reason[:200])
+        raise ChannelRefused(channel=connection.conn_id, reason=reason[:_REASON])
     return Receipt(plugin.refused, plugin.later) if isinstance(plugin, Mail) else Receipt()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -23,7 +24,8 @@ from apprise.plugins.dingtalk import NotifyDingTalk
 from apprise.plugins.feishu import NotifyFeishu
 from apprise.plugins.wecombot import NotifyWeComBot
 
-TIMEOUT: Final = 10.0
+from card_usage.notifications.http_channels import NotPosted, post
+
 _CUT: Final = "\n……"
 
 
@@ -59,9 +61,9 @@ class ChatRobot:
             path = gateway.path.rstrip("/") + address.path
             address = address.copy_with(scheme=gateway.scheme, host=gateway.host, port=gateway.port, path=path)
         try:
-            response = httpx.post(address.copy_merge_params(params or {}), json=payload, timeout=TIMEOUT)
-        except httpx.HTTPError as error:
-            self.problem = type(error).__name__
+            response = post(address.copy_merge_params(params or {}), json.dumps(payload).encode())
+        except NotPosted as problem:
+            self.problem = str(problem)
             return False
         try:
             body = response.json()

@@ -18,6 +18,8 @@ from apprise.exception import AppriseException
 from apprise.plugins.email.base import NotifyEmail
 from apprise.plugins.email.smtp import AppriseSMTPController
 
+from card_usage.config.outgoing import certificate_problem, refused_certificate
+
 LOGIN_CODES: Final = frozenset({530, 534, 535, 538})
 """Replies by which servers ask for another login, at whichever command."""
 _TEXT: Final = 80
@@ -76,13 +78,18 @@ class Mail(NotifyEmail):
         except AppriseException as error:
             self.problem = f"the mail cannot be made: {error}"
         except (OSError, smtplib.SMTPException) as error:
-            self.problem = explained(error)
+            self.problem = self._explained(error)
         if self.problem:
             return False
         if not self.taken and not self.only_to:
             answers = self.refused | self.later
             self.problem = "no mailbox took it: " + "; ".join(f"{name}: {answer}" for name, answer in answers.items())
         return bool(self.taken or self.only_to)
+
+    def _explained(self, error: Exception) -> str:
+        if (problem := certificate_problem(error)) is not None:
+            return refused_certificate(problem, str(self.smtp_host), int(self.port or 0))
+        return explained(error)
 
     def _send_all(self, messages: Any) -> None:
         session = _Session(

@@ -27,6 +27,7 @@ import httpx
 from aiohttp.http import SERVER_SOFTWARE
 from httpx_aiohttp import AiohttpTransport
 
+from card_usage.config.outgoing import certificate_problem, proxy_for
 from card_usage.interfaces.messages import GetAppToken, ReportHisData
 from card_usage.interfaces.table import INTERFACES
 from card_usage.platform.outcome import Answer, Reply
@@ -124,6 +125,7 @@ class Platform:
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
+            proxy=proxy_for(self.base_url),
             timeout=aiohttp.ClientTimeout(total=None),  # one clock is enough: asyncio.timeout around the call
             auto_decompress=False,  # reader.py does, up to a limit
         )
@@ -253,5 +255,7 @@ def _broken(error: Exception) -> Reply:
     cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
     if isinstance(cause, TimeoutError):
         return Reply(Answer.NO_ANSWER, detail="timeout")
+    if (problem := certificate_problem(cause)) is not None:
+        return Reply(Answer.NOT_SENT, detail=problem[:64])
     unsent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.InvalidURL | httpx.InvalidURL)
     return Reply(Answer.NOT_SENT if unsent else Answer.NO_ANSWER, detail=type(cause).__name__[:64])
