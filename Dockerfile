@@ -10,9 +10,9 @@ FROM ${AIRFLOW_IMAGE}
 # The image refuses pip as root; airflow owns the environment that pip writes to.
 USER airflow
 COPY --chown=airflow:0 requirements.txt /opt/airflow/requirements.txt
-# Complete pins, so nothing is resolved again: --no-deps.
+# Complete pins with their hashes: nothing is resolved again, and nothing else than what was locked is installed.
 ARG PIP_INDEX_URL
-RUN pip install --no-cache-dir --no-deps --requirement /opt/airflow/requirements.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --requirement /opt/airflow/requirements.txt
 
 COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 plugins /opt/airflow/plugins

@@ -18,13 +18,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-UV = "uv==0.13.9"
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+BUILD = "requirements-build.txt"
 RUNTIME = ("requirements.txt",)
 DEVELOPMENT = ("requirements.txt", "requirements-dev.txt")
 # What decides whether an installation is still the right one, besides the requirement files and the interpreter.
-RECIPE = ("pyproject.toml", "setup.py", "scripts/install.py")
+RECIPE = ("pyproject.toml", "setup.py", "scripts/install.py", BUILD)
 
 
 class InstallError(Exception):
@@ -116,31 +116,42 @@ def version_of(python: Path) -> str | None:
 def install(venv: Path, files: Sequence[str]) -> str:
     """Requirements and this project into the environment; returns the installer that did it, `uv` or `pip`."""
     python = venv / "bin" / "python"
-    wanted = [part for name in files for part in ("-r", name)]
+    # Every package is one that was locked, by its hash, and none is built from source: that would fetch others unseen.
+    locked = ["--require-hashes", "--only-binary", ":all:"]
+    wanted = [*locked, *(part for name in files for part in ("-r", name))]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    own = ["--no-deps", "--no-build-isolation", "--editable", "."]
+    try:
+        run([*pip, "--no-deps", *locked, "-r", BUILD])
+    except subprocess.CalledProcessError:
+        raise _unreachable() from None
     if os.environ.get("INSTALLER") != "pip":
         try:
-            run([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", UV])
             listing = subprocess.run(
                 [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
             )
             arguments, variables = uv_arguments(pip_settings(listing.stdout), os.environ)
             uv: list[str | Path] = [python, "-m", "uv", "pip", "install", "--python", python, "--quiet", *arguments]
             run([*uv, *wanted], **variables)
-            run([*uv, "--no-deps", "--editable", "."], **variables)
+            run([*uv, *own], **variables)
             return "uv"
         except subprocess.CalledProcessError:
             print("install: uv could not do it (see above); trying pip, which takes longer", flush=True)
-    pip: list[str | Path] = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     try:
         # The lists are complete: without --no-deps pip would only resolve again what is already pinned.
         run([*pip, "--no-deps", *wanted])
-        run([*pip, "--no-deps", "--editable", "."])
+        run([*pip, *own])
     except subprocess.CalledProcessError:
-        raise InstallError(
-            "the requirements could not be installed (see above). If this machine reaches PyPI only through a mirror: "
-            "pip config set global.index-url https://your.mirror/simple"
-        ) from None
+        raise _unreachable() from None
     return "pip"
+
+
+def _unreachable() -> InstallError:
+    return InstallError(
+        "the requirements could not be installed (see above). If a hash does not match, the index gave another file "
+        "than the one that was locked: do not install it. If this machine reaches PyPI only through a mirror: "
+        "pip config set global.index-url https://your.mirror/simple"
+    )
 
 
 def main() -> None:

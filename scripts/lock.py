@@ -1,6 +1,7 @@
-"""Compiles requirements.in and requirements-dev.in to their pinned .txt, for every supported Python and platform.
+"""Compiles requirements*.in to their pinned .txt with hashes, for every supported Python and platform.
 
-Promises: pins that still fit stay as they are; `--upgrade` takes the newest that fit together; uses the index pip uses.
+Promises: what is installed is what was locked, byte for byte, or the installation fails; pins that still fit stay as
+they are; `--upgrade` takes the newest that fit together; uses the index pip uses.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ def main() -> None:
         "--universal",
         "--python-version",
         "3.11",
+        "--generate-hashes",
         "--no-header",
         "--quiet",
     ]
-    for name in ("requirements", "requirements-dev"):
+    for name in ("requirements", "requirements-dev", "requirements-build"):
         run(
             [*compiler, *arguments, *sys.argv[1:], f"{name}.in", "--output-file", f"{name}.txt"],
             **variables,

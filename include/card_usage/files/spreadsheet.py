@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple, NoReturn
-from xml.etree.ElementTree import Element, ParseError, iterparse
+from xml.etree.ElementTree import Element, ParseError, iterparse  # nosec B405 - what declares entities is refused
 from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
 

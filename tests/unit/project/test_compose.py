@@ -153,7 +153,13 @@ def test_no_secret_is_written_down() -> None:
 def test_every_variable_is_explained_in_the_example() -> None:
     text = (ROOT / "docker-compose.yaml").read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    optional = {"CARD_USAGE_VERSION", "AIRFLOW_IMAGE", "PIP_INDEX_URL"}  # of the build: docs/deployment.md
+    optional = {
+        "CARD_USAGE_VERSION",
+        "AIRFLOW_IMAGE",
+        "POSTGRES_IMAGE",
+        "REDIS_IMAGE",
+        "PIP_INDEX_URL",
+    }  # of the build: docs/deployment.md
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", text)) | set(re.findall(r"\$\$\{?(\w+)", text)) - {
         "HOSTNAME",
         "REDISCLI_AUTH",
