@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
@@ -232,7 +233,7 @@ def _read_grant(rsp: Mapping[str, object], accepted: Reply) -> Grant | Reply:
     """The token of an accepted call. What is not one is an answer that cannot be read; the token is never quoted."""
     token, life = rsp.get("appToken"), rsp.get("expiresIn", 7200)
     expires_in = whole_number(life)
-    if not isinstance(token, str) or not token or not token.isprintable():
+    if not isinstance(token, str) or not token or not re.fullmatch(r"[!-~]+", token):
         problem = "appToken is no text" if not isinstance(token, str) or not token else "appToken has a bad character"
     elif expires_in is None or expires_in < 1:
         problem = f"expiresIn is {quoted(life)}"

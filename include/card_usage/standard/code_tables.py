@@ -5,7 +5,7 @@ and never lead in a circle. Codes are text everywhere: "01" is not "1". What sta
 unknown, it never becomes "other".
 """
 
-import unicodedata
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 
 from card_usage.events import CODE_TABLES, LONGEST_CODE
 from card_usage.files.shipped import SHIPPED, overlaid
+from card_usage.standard.characters import compatible, visible
 from card_usage.standard.table_files import require, table_rows
 
 TABLES: Final = SHIPPED / "code_tables"
@@ -20,12 +21,15 @@ TABLES: Final = SHIPPED / "code_tables"
 TABLE_COLUMNS: Final = ("code", "name", "parent", "note", "source")
 
 
+_PLAIN: Final = re.compile("[ -~]*")
+
+
 def fold(text: str) -> str:
     """The form in which codes and local names are compared: NFKC, no control characters, no padding. A fixed point."""
     text = text.strip()
-    if text.isascii() and text.isprintable():
+    if _PLAIN.fullmatch(text):
         return text
-    folded = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable())
+    folded = visible(compatible(text))
     # What stood between two characters is gone, so that they may compose now.
     return text if folded == text else fold(folded)
 

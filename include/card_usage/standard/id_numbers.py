@@ -70,6 +70,11 @@ def is_resident_id(number: str) -> bool:
     return has_resident_shape(number) and (len(number) == 15 or check_digit(number[:17]) == number[17])
 
 
+def is_born_after(number: str, day: date) -> bool:
+    """Whether a valid resident ID's birth date is after a day of a card use; the legacy 15 are of the last century."""
+    return len(number) == 18 and number[6:10] >= str(day.year) and number[6:14] > f"{day:%Y%m%d}"
+
+
 def upgraded(number: str) -> str:
     """A resident ID of 15 digits in its form of 18; anything else as it is."""
     if len(number) != 15 or not has_resident_shape(number):

@@ -8,6 +8,7 @@ Staging comes through here for every row of the HIS. Codes are looked up once fo
 clean text is recognized by string methods before anything slower is tried.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 from card_usage.events import CardUse, Finding, SourceRow, maker
 from card_usage.standard import id_numbers
 from card_usage.standard.aliases import Aliases
+from card_usage.standard.characters import has_letter, says_something, spaced
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
@@ -46,6 +48,7 @@ too, nor does a name without letters or a number that repeats one digit."""
 YEARS: Final = range(2000, 2100)
 """Years in which a card use can be: 1900-01-01, 1899-12-30 and 9999-12-31 are how databases spell "none"."""
 
+_COMPACT: Final = re.compile("[!-~]*")
 _LONGEST_PLACEHOLDER: Final = max(map(len, PLACEHOLDERS))
 _LONGEST_CODE: Final = 64
 _CACHED_CODES: Final = 10_000
@@ -129,16 +132,16 @@ def qr_code_text(value: object) -> str | None:
 def name(value: object) -> str | None:
     """Without padding (half or full width) and control characters, Chinese as written; None for placeholders (姓名).
 
-    A space between Chinese characters (张　三) is typesetting and goes; between other words one stays. Names of test
-    patients (测试, test01) are absent.
+    Characters that few systems know (private use, new ones) stay. A space between Chinese characters (张　三) is
+    typesetting and goes; between other words one stays. Names of test patients (测试, test01) are absent.
     """
     text = _text(value)
     if not text:
         return None
     if not text.isalpha():
-        words = "".join([c if c.isprintable() else " " if c.isspace() else "" for c in text]).split()
+        words = spaced(text).split()
         text = "".join(words)
-        if not any(map(str.isalpha, text)):
+        if not has_letter(text):
             return None
         if not all(c >= "\u2e80" or c == "·" for c in text):
             text = " ".join(words)
@@ -172,7 +175,7 @@ def _compact(value: object) -> str | None:
     if value is None:
         return None
     text = _text(value)
-    if not (text.isascii() and (text.isalnum() or (text.isprintable() and " " not in text))):
+    if not _COMPACT.fullmatch(text):
         while (tighter := "".join(fold(text).split())) != text:
             text = tighter
     if _is_empty(text) or (text[0] == text[-1] and text.count(text[0]) == len(text)):
@@ -183,7 +186,7 @@ def _compact(value: object) -> str | None:
 def _is_empty(text: str) -> bool:
     if len(text) <= _LONGEST_PLACEHOLDER and text.casefold() in PLACEHOLDERS:
         return True
-    return not (text[:1].isalnum() or any(map(str.isalnum, text)))
+    return not (text[:1].isalnum() or says_something(text))
 
 
 class Normalizer:

@@ -6,7 +6,7 @@ One field gives one finding: absent is `.required`, an unknown code is `.code` a
 rules for a value the first that is broken is reported.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from card_usage.events import CODE_TABLES, PATIENT_FIELDS, CardUse, Finding
 from card_usage.interfaces.declaration import PROFILES
-from card_usage.standard.rules import BY_ID, RULES, Rule
+from card_usage.standard import id_numbers
+from card_usage.standard.rules import BORN_LATER, BY_ID, RULES, Rule
 from card_usage.windows import Window
 
 _OUTSIDE_WINDOW: Final = BY_ID["time.window"].finding()
@@ -55,7 +56,7 @@ def _plan(
         if sent and rule.field not in checks and not (his_department and rule.field == "department"):
             tests = tuple(test for other in applying if other.field == rule.field for test in _tests(other, card_type))
             checks[rule.field] = _FieldCheck(rule.field, required.get(rule.field), tests)
-    return _Plan(frozenset(required), attrgetter(*checks), tuple(checks.values()), _passes_all(checks.values()))
+    return _Plan(frozenset(required), attrgetter(*checks), tuple(checks.values()), _passes_all(tuple(checks.values())))
 
 
 def _tests(rule: Rule, card_type: str | None) -> tuple[_Test, ...]:
@@ -103,6 +104,9 @@ def check(
             if not holds(value):
                 findings.append(broken)
                 break
+        else:
+            if field == "id_number" and _is_born_later(card_use):
+                findings.append(BORN_LATER)
     if his_department and not department_name and "department" in plan.fields:
         findings.append(_NO_DEPARTMENT)
     at = card_use.occurred_at
@@ -133,13 +137,15 @@ def passes_all(
     return plan.passes_all
 
 
-def _passes_all(checks: Iterable[_FieldCheck]) -> Callable[[CardUse], bool]:
+def _passes_all(checks: Collection[_FieldCheck]) -> Callable[[CardUse], bool]:
     """Whether everything is there and as it should be in the fields that hold no code."""
     demands = [
         (CardUse._fields.index(field), missing is None, tuple(holds for _, holds in tests))
         for field, missing, tests in checks
         if field not in CODE_TABLES
     ]
+
+    judges_birth = any(check.field == "id_number" for check in checks)
 
     def is_passed(card_use: CardUse) -> bool:
         for position, may_be_absent, tests_of_field in demands:
@@ -151,9 +157,17 @@ def _passes_all(checks: Iterable[_FieldCheck]) -> Callable[[CardUse], bool]:
             for holds in tests_of_field:
                 if not holds(value):
                     return False
-        return True
+        return not (judges_birth and _is_born_later(card_use))
 
     return is_passed
+
+
+def _is_born_later(card_use: CardUse) -> bool:
+    """Whether a resident ID says that its owner was born after the card use."""
+    at, number = card_use.occurred_at, card_use.id_number
+    if card_use.card_type != id_numbers.RESIDENT_ID or at is None or number is None:
+        return False
+    return id_numbers.is_born_after(number, at)
 
 
 def required_fields(card_use: CardUse, profile: str) -> frozenset[str]:

@@ -22,6 +22,7 @@ from card_usage.interfaces.messages import (
     REGISTRATION_SCENES,
 )
 from card_usage.standard import contradictions, id_numbers
+from card_usage.standard.characters import is_rare
 
 Kind = Literal["required", "code", "format", "length", "window"]
 Severity = Literal["critical", "warning", "info"]
@@ -209,6 +210,20 @@ RULES: Final[tuple[Rule, ...]] = (
         ),
     ),
     Rule(
+        id="id_number.birth",
+        field="id_number",
+        kind="format",
+        severity="critical",
+        zh="居民身份证号码的出生日期在用卡之后",
+        en="the resident ID's birth date is after the card use",
+        section=OURS,
+        when=Condition("card_type", frozenset({id_numbers.RESIDENT_ID})),
+        to_do=(
+            "在医院系统核对证件号码（多为录入错误）",
+            "check the ID number in the HIS (mostly typing mistakes)",
+        ),
+    ),
+    Rule(
         id="id_number.format",
         field="id_number",
         kind="format",
@@ -239,6 +254,16 @@ RULES: Final[tuple[Rule, ...]] = (
         section=OURS,
         holds=lambda _, name: name.isalpha() or not any(sign in name for sign in "?？\ufffd"),
     ),
+    Rule(
+        id="name.rare",
+        field="name",
+        kind="format",
+        severity="warning",
+        zh="姓名中有罕用字（自造字或新收的字），平台可能不识，请核对（照常上报）",
+        en="a rare character in the name (private use or new) that the platform may not know (reported all the same)",
+        section=OURS,
+        holds=lambda _, name: not is_rare(name),
+    ),
     _required(
         "qr_code_text",
         "证件类型是健康卡时必须有二维码文本",
@@ -256,6 +281,9 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}
+
+BORN_LATER: Final = BY_ID["id_number.birth"].finding()
+"""The one finding about two fields: it is looked for apart (rule_check.py)."""
 
 
 def markdown() -> str:

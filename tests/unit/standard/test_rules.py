@@ -9,7 +9,7 @@ import pytest
 from card_usage.config.hospital import Platform
 from card_usage.events import CODE_TABLES, FIELDS, OPTIONAL_FIELDS, PATIENT_FIELDS, CardUse, Finding, SourceRow
 from card_usage.files.shipped import PACKAGE
-from card_usage.standard import rule_check, rules
+from card_usage.standard import id_numbers, rule_check, rules
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.id_numbers import HEALTH_CARD, PATTERNS, RESIDENT_ID
 from card_usage.standard.normalize import Normalizer
@@ -418,3 +418,17 @@ def test_docs_rules_md_is_what_the_declarations_say():
     assert shipped.read_text(encoding="utf-8") == rules.markdown(), (
         "run: python -m card_usage.standard.rules > docs/rules.md"
     )
+
+
+def test_a_birth_date_after_the_use_is_no_valid_number() -> None:
+    first_17 = "11010120260304001"
+    born = f"{first_17}{id_numbers.check_digit(first_17)}"
+    assert id_numbers.is_resident_id(born)
+    for day, later in ((3, True), (4, False), (5, False)):
+        at = datetime(2026, 3, day, 12)  # noqa: DTZ001
+        use = FULL._replace(card_type=RESIDENT_ID, id_number=born, occurred_at=at)
+        assert ("id_number.birth" in ids(check(use, profile="v2.1"))) is later
+        passes = rule_check.passes_all(use, profile="v2.1")
+        assert passes is not None
+        assert passes(use) is not later
+    assert not id_numbers.is_born_after("110101490304001", datetime(2026, 3, 4))  # noqa: DTZ001 - born in 1949
