@@ -37,6 +37,8 @@
     |   |-- PlatformUnreachable
     |   |-- PlatformUnreadable
     |   |-- RequestRefused       a request is not as the document demands; nothing was sent
+    |   |-- RedirectRefused      a way back from the platform's pages that it would refuse, or that brings nothing
+    |   |-- FlowBroken           a rehearsed flow did not go as the document says
     |   |-- CallRefused          a call of an interface has no answer that can be used
     |   |-- Misconfigured
     |   |-- PlatformMoved
@@ -338,6 +340,18 @@ class RequestRefused(PlatformError):
     message_template = (
         "{interface}: nothing was sent, {count} parameters are wrong: {problems}; correct them and call again"
     )
+
+
+class RedirectRefused(PlatformError):
+    """An address to which the platform's pages shall lead back, or led back, cannot be used. It is never quoted."""
+
+    message_template = "{problem} (document {section}): correct the address, or register its host"
+
+
+class FlowBroken(PlatformError):
+    """The platform did not do what the document says, in a flow that was rehearsed."""
+
+    message_template = "step {step}: {problem}; see docs/flows.md for what is expected, and the platform's version"
 
 
 class CallRefused(PlatformError):

@@ -1,5 +1,7 @@
 """ID picture: the front of a made-up resident ID as a PNG, for the demo of document 3.2.5.
 
+    python -m demo_his.id_picture var/id.png
+
 No real ID looks like it: a frame, a portrait of two grey shapes, and what would be printed as a field of cells that the
 sandbox reads: 4 by 4 pixels each, dark for 1, 96 a row from (24, 248) on, most significant bit first; "ID1", two bytes
 of length, JSON in UTF-8, four bytes CRC-32 of it.
@@ -8,7 +10,9 @@ of length, JSON in UTF-8, four bytes CRC-32 of it.
 import base64
 import json
 import struct
+import sys
 import zlib
+from pathlib import Path
 from typing import Final
 
 WIDTH: Final = 432
@@ -54,3 +58,23 @@ def _png(rows: list[bytearray]) -> bytes:
     head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 0)
     packed = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def main(argv: list[str]) -> int:
+    """Draw one into the named file; exit code."""
+    if len(argv) != 1:
+        print("demo_his: name the file of the picture: python -m demo_his.id_picture id.png", file=sys.stderr)
+        return 2
+    drawn = draw(
+        name="演示甲", id_number="110101199003070134", gender="男", nation="汉", birth="1990/3/7", address="示范路1号"
+    )
+    try:
+        Path(argv[0]).write_bytes(drawn)
+    except OSError as error:
+        print(f"demo_his: {argv[0]} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -37,9 +37,11 @@ def hospital_arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def day_arguments() -> argparse.ArgumentParser:
+def day_arguments(*, required: bool = True) -> argparse.ArgumentParser:
     """--hospital, --json, and --from and --to: local days, both included."""
     parser = argparse.ArgumentParser(add_help=False, parents=[hospital_arguments()])
-    parser.add_argument("--from", dest="first", required=True, type=day, metavar="DATE", help="first local day")
-    parser.add_argument("--to", dest="last", required=True, type=day, metavar="DATE", help="last local day, inclusive")
+    parser.add_argument("--from", dest="first", required=required, type=day, metavar="DATE", help="first local day")
+    parser.add_argument(
+        "--to", dest="last", required=required, type=day, metavar="DATE", help="last local day, included"
+    )
     return parser

@@ -1,4 +1,5 @@
-"""Rehearsal: `rehearse` does all that `run` does, against a sandbox, with a ledger and reports of its own.
+"""Rehearsal: `rehearse` does all that `run` does, against a sandbox, with a ledger and reports of its own; or it goes
+through a flow of the document (flows.py).
 
 The hospital's own ledger, reports and platform are left alone; of its ledger only the query slots are used, so that the
 replica is asked no more than its file allows. Everything is sent as if the hospital were live.
@@ -16,6 +17,7 @@ from sqlalchemy import select
 from card_usage import pipeline
 from card_usage.cli.arguments import day_arguments
 from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command
+from card_usage.cli.flows import add_flow_arguments, rehearse_flows
 from card_usage.cli.pipeline import run_steps
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital, load_hospital, load_valid_hospitals
@@ -27,10 +29,15 @@ from card_usage.delivery.platform_memory import Known, read
 from card_usage.errors import BadConnection, MissingSetting, NoRehearsal, PlatformChanged
 from card_usage.ledger.database import Ledger, migrate, open_ledger
 from card_usage.ledger.schema import binding
+from card_usage.open_platform.flow_steps import FLOWS
 from card_usage.platform.outcome import Memory
 
 
 def _rehearse(invocation: Invocation) -> Result:
+    args = invocation.args
+    if args.flow is None and not (args.first and args.last):
+        problem, remedy = "neither days nor a flow are named", f"add --from and --to, or one of {', '.join(FLOWS)}"
+        raise NoRehearsal(hospital=args.hospital, problem=problem, remedy=remedy)
     hospital = _as_rehearsed(load_hospital(invocation.settings.hospitals, invocation.args.hospital))
     connection = invocation.connection_of(hospital.platform.connection)
     target = Target.of(connection, hospital)
@@ -46,6 +53,8 @@ def _rehearse(invocation: Invocation) -> Result:
                     f"{target}",
                     remedy="add --anew to begin one from nothing, or name the old sandbox again",
                 ) from None
+            if args.flow is not None:
+                return rehearse_flows(context, args)
             known = _known(context, connection, target)
             output = _described(context, target, known)
             try:
@@ -144,5 +153,6 @@ def _described(context: Context, target: Target, known: Known) -> Output:
 def add_commands(commands: Commands) -> None:
     """Add `rehearse`."""
     description = "the same as `run` against a sandbox, with a ledger of its own: nothing of it counts"
-    command = add_command(commands, "rehearse", _rehearse, description, day_arguments())
+    command = add_command(commands, "rehearse", _rehearse, description, day_arguments(required=False))
+    add_flow_arguments(command)
     command.add_argument("--anew", action="store_true", help="forget earlier rehearsals of this hospital")

@@ -99,7 +99,7 @@ _DECLARED: Final = (
         RegisteredCard,
         Repetition.NEW_CODE,
         own_codes=(*_REGISTRATION, 10010, 10011),
-        flows=("2.3",),
+        flows=("new-card",),
         notes=(
             (
                 "同一身份证重复建卡返回首次注册的卡，资料以首次为准（FAQ 5）",
@@ -114,7 +114,7 @@ _DECLARED: Final = (
         CardAnswer,
         Repetition.NEW_CODE,
         own_codes=(10007, 10008, 10009, -10017, -10019, 10021),
-        flows=("2.3", "2.4"),
+        flows=("new-card", "known-card"),
     ),
     _declare(
         GetHealthCardByQrCode,
@@ -132,7 +132,7 @@ _DECLARED: Final = (
         OcrAnswer,
         Repetition.NEW_ID,
         own_codes=(-10039, -10040, 10041),
-        flows=("2.3",),
+        flows=("new-card",),
     ),
     _declare(
         BindCardRelation,
@@ -141,7 +141,7 @@ _DECLARED: Final = (
         Bound,
         Repetition.NEW_ID,
         own_codes=(10018, -10019, 10020, -10031, 10033),
-        flows=("2.3", "2.4"),
+        flows=("new-card", "known-card"),
         notes=(
             (
                 "以最近一次提交为准（2.3.2 第 6 步），重复提交相同内容无害；rsp.result 为 false 时没有绑定",
@@ -156,7 +156,7 @@ _DECLARED: Final = (
         Reported,
         Repetition.SAME_ID,
         own_codes=(10013, 10014, 10018, 10051),
-        flows=("2.7",),
+        flows=("scan",),
         notes=(
             (
                 "文档自相矛盾之处及做法见 docs/rules.md",
@@ -171,7 +171,7 @@ _DECLARED: Final = (
         OrderId,
         Repetition.NEW_ID,
         own_codes=(10018, -10019, 10020, 10030, 10053),
-        flows=("2.6",),
+        flows=("card-package",),
         notes=(
             (
                 "orderId 一经使用即刻失效；领卡页面的跳转 URL 文档没有给出，在开放平台的卡包配置中查看",
@@ -186,7 +186,7 @@ _DECLARED: Final = (
         BatchAnswer,
         Repetition.SAME_ID,
         own_codes=(*_REGISTRATION, 10033),
-        flows=("2.5",),
+        flows=("batch",),
         notes=(
             (
                 "逐项结果只有二维码文本：为空即未注册，没有原因代码；每批人数文档没有规定",
@@ -205,7 +205,7 @@ _DECLARED: Final = (
         DynamicQrCode,
         Repetition.NEW_ID,
         own_codes=(10006, 10014, -10017, -10019, -10026, -10027, 10030),
-        flows=("2.3", "2.5", "scan"),
+        flows=("new-card", "batch", "scan"),
     ),
     _declare(
         VerifyQrCode,

@@ -118,7 +118,12 @@ class OpenPlatform:
     def __init__(self, caller: Caller, gate: Gate, *, hospital_id: str, tables: Tables, profile: str = "v2.1") -> None:
         self._caller, self._gate = caller, gate
         self.hospital_id = hospital_id
-        self._tables, self._profile = tables, profile
+        self.profile = profile
+        self._tables = tables
+
+    def now(self) -> datetime:
+        """The time by which calls are dated, aware."""
+        return self._gate.now()
 
     async def call(self, request: Request[R], *, request_id: str | None = None, tries: int = 1) -> Answered[R]:
         """Make one call. `request_id`: of a call that was stored before; it is then never replaced.
@@ -128,7 +133,7 @@ class OpenPlatform:
 
         Raises RequestRefused for a request that is not as the document demands, before anything is sent.
         """
-        interface = interface_of(checked(request, self._tables, self._profile))
+        interface = interface_of(checked(request, self._tables, self.profile))
         if interface.name == "getAppToken":
             # Every token kills the one before it, which others are using.
             problem = "tokens are fetched by the client itself, one for all who share the appId"
@@ -154,7 +159,7 @@ class OpenPlatform:
         self, batch: RegisterBatchHealthCard, *, request_id: str | None = None, tries: int = 1
     ) -> BatchAnswered:
         """registerBatchHealthCard with the good items of a batch; the bad ones are told, not sent."""
-        sides = parted(batch, self._tables, self._profile)
+        sides = parted(batch, self._tables, self.profile)
         if sides.good is None:
             return BatchAnswered(parted=sides, answered=None)
         return BatchAnswered(parted=sides, answered=await self.call(sides.good, request_id=request_id, tries=tries))

@@ -17,6 +17,7 @@ import ledgers
 import pytest
 from card_usage.cli.main import main
 from card_usage.files.shipped import SHIPPED
+from demo_his import id_picture
 from platform_sandbox import App
 from region import Region, id_number, person, region
 
@@ -284,3 +285,33 @@ def test_standard_input_is_read(desk: Office, monkeypatch: pytest.MonkeyPatch):
     code, told = desk.run("platform", "sign", "--hospital", "demo_hospital", "--json", "-")
     assert code == 0
     assert "patid=***&qrCodeText=***" in told
+
+
+# rehearse FLOW
+
+
+def test_every_flow_can_be_rehearsed_step_by_step(desk: Office):
+    own = {
+        "AIRFLOW_CONN_DEMO_PLATFORM_REHEARSAL": connection(desk.here.sandbox.url),
+        "AIRFLOW_CONN_DEMO_PLATFORM": connection("https://platform.example.org"),
+        "CARD_USAGE_REHEARSALS": str(desk.home / "rehearsals"),
+    }
+    code, told = desk.run("rehearse", "all", "--hospital", "demo_hospital", **own)
+    assert code == 0, told
+    for step in ("绑定健康卡和院内 ID [2.3.2 (6)]  bindCardRelation", "获取卡包订单 ID", "verifyQRCode"):
+        assert step in told
+    picture = desk.home / "id.png"
+    assert id_picture.main([str(picture)]) == 0
+    code, told = desk.run(
+        "rehearse", "new-card", "--hospital", "demo_hospital", "--picture", str(picture), "--trace", **own
+    )
+    assert code == 0, told
+    assert "# 3.2.5 ocrInfo" in told
+    assert "演示甲" not in told
+    code, told = desk.run("rehearse", "--hospital", "demo_hospital", **own)
+    assert code == 2
+    assert "add --from and --to, or one of new-card" in told
+    desk.here.sandbox.faults(outage=True)
+    code, told = desk.run("rehearse", "scan", "--hospital", "demo_hospital", **own)
+    assert code == 1
+    assert "x 1. " in told
