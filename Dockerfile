@@ -20,7 +20,7 @@ COPY --chown=airflow:0 include /opt/airflow/include
 # A named volume takes over the owner of the folder it covers.
 RUN mkdir -p /opt/airflow/logs /opt/airflow/reports /opt/airflow/statements /opt/airflow/evidence /opt/airflow/demo
 
-ENV PYTHONPATH=/opt/airflow/include \
+ENV PYTHONPATH=/opt/airflow/include:/opt/airflow/plugins \
     TZ=Asia/Shanghai \
     AIRFLOW__CORE__DEFAULT_TIMEZONE=Asia/Shanghai \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \

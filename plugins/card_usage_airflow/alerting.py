@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 
 from airflow.sdk.configuration import conf
 from card_usage.errors import CardUsageError
 
+from card_usage_airflow import task_context
 from card_usage_airflow.runs import present
 from card_usage_airflow.task_context import connection_of
 
@@ -23,11 +23,10 @@ def look_and_send(made_good: str | None = None) -> dict[str, object]:
     from card_usage.alerts.incident_store import run_succeeded
     from card_usage.alerts.sweep import Team, sweep_all
     from card_usage.code_mapping.workbench import gaps_workbook
-    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
     from card_usage.notifications.dispatch import dispatch
 
-    settings = Settings.from_environment(os.environ)
+    settings = task_context.settings()
     address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")
     team = Team(channels=settings.team_channels, airflow=address)
     ledger = open_ledger(settings.ledger_url, settings.keyring)

@@ -6,7 +6,6 @@ failed run, identified by DAG and run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier, Context
 from card_usage.errors import CardUsageError
 
+from card_usage_airflow import task_context
 from card_usage_airflow.runs import present
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ def hospital_of(context: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _ledger() -> Iterator[Ledger]:
-    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
 
-    settings = Settings.from_environment(os.environ)
+    settings = task_context.settings()
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:
         yield ledger

@@ -27,23 +27,19 @@ Files = list[dict[str, str]]
 
 def index_page(may_see: Callable[[str], bool], prefix: str) -> str:
     """The page that lists all reports. Raises the errors of settings and ledger."""
-    from card_usage.ledger.database import open_ledger
+    from card_usage.ledger.database import viewed
     from card_usage.report.publish import FLEET
     from card_usage.words.catalogue import Words
 
-    settings = task_context.settings()
+    settings = task_context.page_settings()
     words = Words(settings.language)
-    ledger = open_ledger(settings.ledger_url, settings.keyring)
-    try:
-        with ledger.read() as connection:
-            whole = _entries(connection, FLEET, words)[:MOST_DAYS] if may_see("") else []
-            hospitals = [
-                {"name": hospital.label, "entries": _entries(connection, hospital.id, words)[:MOST_DAYS]}
-                for hospital in hospital_files.hospitals()
-                if may_see(hospital.id)
-            ]
-    finally:
-        ledger.close()
+    with viewed(settings.ledger_url) as connection:
+        whole = _entries(connection, FLEET, words)[:MOST_DAYS] if may_see("") else []
+        hospitals = [
+            {"name": hospital.label, "entries": _entries(connection, hospital.id, words)[:MOST_DAYS]}
+            for hospital in hospital_files.hospitals()
+            if may_see(hospital.id)
+        ]
     verdict = _verdict(settings.store, whole[0]["files"]) if whole else None
     return _rendered(words, prefix, whole=whole, hospitals=hospitals, verdict=verdict, names=None)
 
@@ -52,7 +48,7 @@ def run_page(names: Iterable[str], prefix: str) -> str:
     """The page that lists one run's files, given by their names in the store."""
     from card_usage.words.catalogue import Words
 
-    words = Words(task_context.settings().language)
+    words = Words(task_context.page_settings().language)
     places: dict[str, Files] = {}
     for name in names:
         folder, _, file = name.rpartition("/")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Final
 
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
+from card_usage_airflow import task_context
 from card_usage_airflow.runs import present
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,11 @@ def take_in_statements() -> list[dict[str, object]]:
     refused.
     """
     from card_usage.config.hospital import load_valid_hospitals
-    from card_usage.config.settings import Settings
     from card_usage.ledger.database import open_ledger
     from card_usage.reconciliation.statement_files import Reader
     from card_usage.reconciliation.statement_import import import_folder
 
-    settings = Settings.from_environment(os.environ)
+    settings = task_context.settings()
     hospitals = {hospital.id: hospital for hospital in load_valid_hospitals(settings.hospitals).hospitals}
     ledger = open_ledger(settings.ledger_url, settings.keyring)
     try:

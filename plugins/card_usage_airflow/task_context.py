@@ -16,7 +16,7 @@ from card_usage.errors import MissingSetting
 
 if TYPE_CHECKING:
     from card_usage.config.connections import Connection
-    from card_usage.config.settings import Settings
+    from card_usage.config.settings import PageSettings, Settings
     from card_usage.context import Context
 
 
@@ -50,6 +50,20 @@ def settings() -> Settings:
     make_log_lines_visible()
     trust_own_authorities()
     from_environment = Settings.from_environment(os.environ)
+    if not isinstance(from_environment.reports, str):
+        return from_environment
+    from airflow.sdk import ObjectStoragePath
+
+    return replace(from_environment, reports=ObjectStoragePath(from_environment.reports))
+
+
+def page_settings() -> PageSettings:
+    """The same for pages: without a key."""
+    from card_usage.config.settings import PageSettings
+    from card_usage.plain_text import make_log_lines_visible
+
+    make_log_lines_visible()
+    from_environment = PageSettings.from_environment(os.environ)
     if not isinstance(from_environment.reports, str):
         return from_environment
     from airflow.sdk import ObjectStoragePath

@@ -81,7 +81,7 @@ def application() -> Any:
     def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
         hospital_id = name.partition("/")[0]
         try:
-            store = task_context.settings().store
+            store = task_context.page_settings().store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
             if media_type is None or any(part.startswith(".") for part in name.split("/")):
                 raise FileNotFoundError

@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from card_usage.errors import BadConnection, MissingSetting
 
+CONNECTIONS = "CARD_USAGE_CONNECTIONS"
 _PORT = re.compile(r":\d{1,5}$")
 _PLACE = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _PATH = re.compile(r"[\w.~/-]*")
@@ -55,15 +57,30 @@ class Connection:
 
 
 def connection_from_environment(conn_id: str, environment: Mapping[str, str]) -> Connection:
-    """Read AIRFLOW_CONN_<ID>. Raises MissingSetting or BadConnection, neither quoting the value."""
+    """Read AIRFLOW_CONN_<ID>, or CARD_USAGE_CONNECTIONS, a file.
+
+    Raises MissingSetting or BadConnection, neither quoting the value.
+    """
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    text = environment.get(variable, "").strip()
+    text = environment.get(variable, "").strip() or _from_file(conn_id, environment.get(CONNECTIONS, "").strip())
     if not text:
         raise MissingSetting(setting=variable, purpose=f"connection '{conn_id}' of a hospital's file")
     try:
         return _from_json(conn_id, text) if text.startswith("{") else _from_uri(conn_id, text)
     except (ValueError, TypeError, AttributeError):
         raise _bad(conn_id, "is neither a URI nor the JSON of an Airflow connection") from None
+
+
+def _from_file(conn_id: str, place: str) -> str:
+    """The connection in a JSON file of all of them by id, as Airflow's LocalFilesystemBackend reads it."""
+    if not place:
+        return ""
+    try:
+        known = json.loads(Path(place).read_text(encoding="utf-8-sig"))
+        found = known.get(conn_id, "")
+    except (OSError, ValueError, AttributeError):
+        raise _bad(conn_id, f"cannot be looked up: {CONNECTIONS} names no JSON file of connections by id") from None
+    return found if isinstance(found, str) else json.dumps(found)
 
 
 def _from_json(conn_id: str, text: str) -> Connection:

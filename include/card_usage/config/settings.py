@@ -14,6 +14,29 @@ from card_usage.words.catalogue import LANGUAGES, Language
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PageSettings:
+    """What pages need: no key, and a ledger URL whose login can read the lists of reports alone."""
+
+    ledger_url: str = field(repr=False)
+    reports: Root | str
+    language: Language = "zh"
+
+    @property
+    def store(self) -> Store:
+        """Where reports are stored."""
+        return Store.at(self.reports) if isinstance(self.reports, str) else Store(self.reports)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> PageSettings:
+        """Read CARD_USAGE_*. Raises MissingSetting or SettingsError."""
+        return cls(
+            ledger_url=Settings.ledger_url_from(environment),
+            reports=_place(environment.get("CARD_USAGE_REPORTS") or "var/reports"),
+            language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Places and keys of an installation. The ledger's URL may hold a password and is left out of the repr."""
 
@@ -85,8 +108,22 @@ def _language(text: str) -> Language:
     raise SettingsError(problem=f"CARD_USAGE_LANGUAGE is '{text}'", remedy=f"set it to one of {', '.join(LANGUAGES)}")
 
 
+def secret(environment: Mapping[str, str], variable: str) -> str:
+    """A variable, or the content of the file that <variable>_FILE names; '' if neither is set. Raises SettingsError."""
+    place = environment.get(f"{variable}_FILE", "").strip()
+    if not place or environment.get(variable, "").strip():
+        return environment.get(variable, "").strip()
+    try:
+        return Path(place).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SettingsError(
+            problem=f"{variable}_FILE cannot be read ({reason})", remedy="name a file that this user can read"
+        ) from None
+
+
 def _required(environment: Mapping[str, str], variable: str, purpose: str) -> str:
-    value = environment.get(variable, "").strip()
+    value = secret(environment, variable)
     if not value:
         raise MissingSetting(setting=variable, purpose=purpose)
     return value

@@ -66,8 +66,30 @@ class Ledger:
         self.engine.dispose()
 
 
+@contextmanager
+def viewed(url: str) -> Iterator[Connection]:
+    """A connection that can only read, without any key: for pages. Raises as `open_ledger`, and LedgerUnreachable for
+    what the login may not read."""
+    engine = _opened(url)
+    try:
+        with engine.connect().execution_options(read_only=True) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            yield connection
+    except DBAPIError as error:
+        raise _unusable(engine.url, error) from None
+    finally:
+        engine.dispose()
+
+
 def open_ledger(url: str, keyring: Keyring) -> Ledger:
     """Open and check. Raises BadLedgerUrl, LedgerUnreachable, LedgerBehind (migrate first) or WrongKey."""
+    ledger = Ledger(_opened(url), keyring)
+    _check_founding_key(ledger)
+    return ledger
+
+
+def _opened(url: str) -> Engine:
     engine = create_ledger_engine(url)
     try:
         with engine.connect() as connection:
@@ -78,9 +100,7 @@ def open_ledger(url: str, keyring: Keyring) -> Ledger:
     if current != head_revision():
         engine.dispose()
         raise LedgerBehind(found=current or "empty", wanted=head_revision())
-    ledger = Ledger(engine, keyring)
-    _check_founding_key(ledger)
-    return ledger
+    return engine
 
 
 def create_ledger_engine(url: str) -> Engine:

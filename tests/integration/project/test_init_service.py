@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import shutil
@@ -21,8 +20,14 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf
 PASSWORD = "ledger" + secrets.token_hex(8)
 
 
+def _secret(folder: Path, name: str, content: str) -> Path:
+    path = folder / name
+    path.write_text(content)
+    return path
+
+
 @pytest.fixture
-def installation() -> pg.Cluster:
+def installation(tmp_path: Path) -> pg.Cluster:
     """A PostgreSQL as the compose file's image leaves it after its first start."""
     programs = needed("PostgreSQL", pg.programs())
     cluster = pg.Cluster(programs)
@@ -42,7 +47,8 @@ def installation() -> pg.Cluster:
                 "PGPORT": str(cluster.port),
                 "POSTGRES_USER": "airflow",
                 "POSTGRES_DB": "airflow",
-                "LEDGER_PASSWORD": PASSWORD,
+                "LEDGER_PASSWORD_FILE": str(_secret(tmp_path, "ledger", PASSWORD)),
+                "PAGES_PASSWORD_FILE": str(_secret(tmp_path, "pages", PASSWORD)),
             },
         )
         yield cluster
@@ -62,10 +68,11 @@ def test_the_first_start_makes_metadata_ledger_and_administrator_and_a_second_st
         "AIRFLOW__CORE__EXECUTOR": service["environment"]["AIRFLOW__CORE__EXECUTOR"],
         "AIRFLOW__CORE__AUTH_MANAGER": service["environment"]["AIRFLOW__CORE__AUTH_MANAGER"],
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow@127.0.0.1:{installation.port}/airflow",
+        "PYTHONPATH": f"{ROOT}/include:{ROOT}/plugins",
         "CARD_USAGE_LEDGER_URL": f"postgresql+psycopg://card_usage:{PASSWORD}@127.0.0.1:{installation.port}/card_usage",
-        "CARD_USAGE_KEY": "k1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
-        "AIRFLOW_ADMIN_PASSWORD": secrets.token_hex(12),
     }
+    password = _secret(tmp_path, "admin", secrets.token_hex(12))
+    script = script.replace("/run/secrets/airflow_admin_password", str(password))
     for _ in range(2):
         done = subprocess.run(
             [shell, option, script.replace("$$", "$")], env=environment, cwd=tmp_path, capture_output=True, text=True
@@ -82,3 +89,9 @@ def test_the_first_start_makes_metadata_ledger_and_administrator_and_a_second_st
         assert len(tables) > 1
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(host="127.0.0.1", port=installation.port, user="card_usage", dbname="airflow")
+    with psycopg.connect(
+        host="127.0.0.1", port=installation.port, user="card_usage_pages", password=PASSWORD, dbname="card_usage"
+    ) as pages:
+        assert pages.execute("select count(*) from report_file").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            pages.execute("select sealed from event")

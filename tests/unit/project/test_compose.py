@@ -7,6 +7,7 @@ and that whatever a service needs it is given. Not checked: that the images can 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import subprocess
@@ -24,6 +25,11 @@ BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 AIRFLOW = [name for name in SERVICES if name.startswith("airflow-")]
+VARIABLE_OR_FILE = (
+    r"\$\{\w+(:-[^}]*)?\}"
+    r"|\{\"connections_file_path\": \"/run/secrets/[\w.]+\"\}"
+    r"|(cat )?/run/secrets/[\w.]+"
+)
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -35,7 +41,7 @@ def words(part: Any) -> str:
 def commands(service: dict[str, Any]) -> str:
     text = words(service.get("command"))
     # The image's entrypoint puts `airflow` before anything that is no program of its own.
-    if service.get("env_file") and not text.startswith(("bash", "python", "airflow")):
+    if "airflow_database" in service.get("secrets", []) and not text.startswith(("bash", "python", "airflow")):
         text = f"airflow {text}"
     return text + "\n" + words(service.get("healthcheck", {}).get("test"))
 
@@ -49,7 +55,9 @@ def airflow_parser() -> argparse.ArgumentParser:
 
 @cache
 def module_help(module: str) -> str:
-    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'include'}:{ROOT / 'plugins'}"}  # as in the image
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, f"python -m {module} --help: {done.stderr}"
     return done.stdout
 
@@ -86,7 +94,7 @@ def test_every_module_that_is_run_knows_what_it_is_told() -> None:
     with every_case() as case:
         for name in sorted(SERVICES):
             with case(name):
-                for module, rest in re.findall(r"python -m (\w+)([^\n]*)", commands(SERVICES[name])):
+                for module, rest in re.findall(r"python -m ([\w.]+)([^\n]*)", commands(SERVICES[name])):
                     known = module_help(module)
                     for flag in re.findall(r"(?<= )--[a-z-]+", re.sub(r"\$\(.*?\)", "", rest)):
                         assert flag in known, f"python -m {module} has no {flag}"
@@ -142,7 +150,7 @@ def test_no_secret_is_written_down() -> None:
             with case(name):
                 for key, value in SERVICES[name].get("environment", {}).items():
                     if re.search(r"PASSWORD|SECRET|_KEY$|AUTH$|CONN|_URL$|BACKEND", key):
-                        secret = re.sub(r"\$\{\w+:\?see \.env\.example\}|\$\{\w+(:-[^}]*)?\}", "", str(value))
+                        secret = re.sub(VARIABLE_OR_FILE, "", str(value))
                         # What is left of a URL is its address; between the colon and the @ stood a variable.
                         assert not re.search(r"://[^/@]*:[^@/]+@", secret), key
                         if not re.search(r"URL$|CONN$|BACKEND$", key):
@@ -210,3 +218,64 @@ def test_the_image_copies_only_what_exists_and_is_not_ignored() -> None:
     for sources in re.findall(r"^COPY (?:--\S+ )?(\S+) \S+$", DOCKERFILE, re.M):
         assert (ROOT / sources).exists()
         assert sources in allowed
+
+
+def secrets_of(service: dict[str, Any]) -> set[str]:
+    return {secret if isinstance(secret, str) else secret["source"] for secret in service.get("secrets", [])}
+
+
+def test_every_secret_is_a_file_that_the_script_makes_and_none_stands_in_the_environment(tmp_path: Path) -> None:
+    for _ in range(2):
+        subprocess.run([ROOT / "scripts" / "secrets", tmp_path / "made"], check=True, capture_output=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "made").iterdir()}
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    assert {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()} <= made.keys()
+    assert set().union(*map(secrets_of, SERVICES.values())) == COMPOSE["secrets"].keys()
+    words = [content for name, content in made.items() if name != "connections"]
+    assert len({*words}) == len(words)
+    assert "env_file" not in str(SERVICES)
+    with every_case() as case:
+        for name in AIRFLOW:
+            with case(name):
+                given = str(SERVICES[name])
+                named = {path.removesuffix(".json") for path in re.findall(r"/run/secrets/(\w+(?:\.json)?)", given)}
+                assert named == secrets_of(SERVICES[name])
+
+
+def test_a_secret_that_is_there_already_stays(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "ledger_password").write_text("mine")
+    subprocess.run([ROOT / "scripts" / "secrets", tmp_path / "made"], check=True, capture_output=True)
+    assert ":mine@" in (tmp_path / "made" / "ledger_url").read_text()
+
+
+@pytest.mark.parametrize("name", ["airflow-apiserver", "airflow-scheduler", "airflow-init"])
+def test_a_service_that_reads_no_patient_has_neither_key_nor_connections(name: str) -> None:
+    assert {"card_usage_key", "connections"} & secrets_of(SERVICES[name]) == set()
+    assert not [setting for setting in SERVICES[name]["environment"] if re.search(r"_KEY_FILE|CONNECTIONS", setting)]
+    if name != "airflow-init":
+        assert "ledger_url" not in secrets_of(SERVICES[name])
+        assert "outside" not in SERVICES[name]["networks"]
+
+
+def test_databases_and_broker_are_reached_from_inside_alone() -> None:
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert SERVICES["postgres"]["networks"] == SERVICES["redis"]["networks"] == ["inside"]
+
+
+def test_every_service_is_confined() -> None:
+    with every_case() as case:
+        for name, service in SERVICES.items():
+            with case(name):
+                assert service["security_opt"] == ["no-new-privileges:true"]
+                assert service["ulimits"] == {"core": 0}
+                if name != "sqlserver":  # whose image is Microsoft's, for trials only
+                    assert service["cap_drop"] == ["ALL"]
+                    assert service["read_only"] is True
+                    assert "/tmp" in service["tmpfs"]  # noqa: S108
+
+
+def test_no_password_is_an_argument_of_a_program() -> None:
+    for name, service in SERVICES.items():
+        if not name.startswith("sqlserver"):  # for trials only
+            assert not re.search(r"(?i)password\}|--password|requirepass", commands(service)), name
