@@ -36,6 +36,7 @@
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
     |   |-- PlatformUnreachable
     |   |-- PlatformUnreadable
+    |   |-- PlatformLimits
     |   |-- RequestRefused       a request is not as the document demands; nothing was sent
     |   |-- RedirectRefused      a way back from the platform's pages that it would refuse, or that brings nothing
     |   |-- FlowBroken           a rehearsed flow did not go as the document says
@@ -331,6 +332,15 @@ class PlatformUnreadable(PlatformError):
         "the platform at {host} answers what cannot be read: {problem} ({reason}): see that the connection names the "
         "platform's address and no proxy answers in its place, and show its operator what came; open events keep their "
         "request ids"
+    )
+
+
+class PlatformLimits(PlatformError):
+    """The platform, or a gateway in front of it, answers every call that there are too many."""
+
+    message_template = (
+        "{hospital}: {problem} ({reason}): ask the platform, or whoever runs the gateway, how many calls a second are "
+        "allowed, and set requests_per_second in the hospital file; open events go on by themselves"
     )
 
 

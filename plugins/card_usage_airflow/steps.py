@@ -137,9 +137,9 @@ def make_refused_due(context: Context, window: Window) -> None:
 def deliver_window(context: Context, window: Window) -> dict[str, object]:
     """Send what is due; returns the counts.
 
-    Raises Misconfigured if the platform refuses every call, PlatformUnreachable, PlatformUnreadable or StillOpen if
-    events are left for a retry, DeliveryInterrupted after a SIGTERM, which Airflow follows by a kill within seconds. A
-    used-up quota and a drain are no failures: the rest stays due.
+    Raises Misconfigured if the platform refuses every call, PlatformUnreachable, PlatformUnreadable, PlatformLimits or
+    StillOpen if events are left for a retry, DeliveryInterrupted after a SIGTERM, which Airflow follows by a kill
+    within seconds. A used-up quota and a drain are no failures: the rest stays due.
     """
     from card_usage import pipeline
 

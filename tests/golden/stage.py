@@ -113,7 +113,9 @@ class Wire(Sandbox):
             {request_id(key, 0) for key in keys} for keys in (_REFUSED, _KNOWN_ALREADY)
         )
 
-    def call(self, interface: str, body: bytes | None, content_type: str = "", fault: str | None = None) -> Answer:
+    def call(
+        self, interface: str, body: bytes | None, content_type: str = "", fault: str | None = None, peer: str = ""
+    ) -> Answer:
         text = (body or b"").decode()
         of_call = json.loads(text)["commonIn"]["requestId"]
         if interface == GET_APP_TOKEN:
@@ -121,7 +123,7 @@ class Wire(Sandbox):
             text = re.sub(r'"(requestId|sign)":"[^"]+"', r'"\1":"*"', text)
         elif of_call in self._refused:
             fault = "refuse"
-        answer = super().call(interface, body, content_type, fault)
+        answer = super().call(interface, body, content_type, fault, peer)
         if interface != GET_APP_TOKEN and of_call in self._known_already:
             answer = refused(Refusal(10054), of_call)
         self._seen.append({"interface": interface, "content_type": content_type, "body": text, "answer": answer.code})

@@ -13,13 +13,14 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, select, text
 
 from card_usage.alerts.incidents import SAMPLE
 from card_usage.config.hospital import Hospital
 from card_usage.ledger import holds
 from card_usage.ledger.holds import EVERYONE, Hold
-from card_usage.ledger.schema import OPEN, event, failed_run, feed_window, verdict
+from card_usage.ledger.schema import OPEN, attempt, event, failed_run, feed_window, verdict
+from card_usage.platform.outcome import Answer
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.quality.verdicts import WITHHOLDING, StoredVerdict
 from card_usage.windows import DAY, Window, day_window, local
@@ -29,6 +30,9 @@ RECENT: Final = timedelta(days=31)
 QUARANTINED_SHARE: Final = "quarantined_share"
 """The reason of the gate that is also the message about required fields that are missing."""
 QUARANTINED: Final = text("event.status = 'quarantined'")
+MANY_CALLS: Final = 10
+"""Calls of one event: no busy minute of the platform makes so many."""
+SILENT: Final = (Answer.NO_ANSWER.value, Answer.NOT_SENT.value)
 DELIVERABLE: Final = and_(OPEN, event.c.lane.in_((0, 1)))
 """Events that a delivery would send, whenever it does."""
 
@@ -40,6 +44,18 @@ class OpenEvents(NamedTuple):
     lane: int
     late: int
     events: int
+    since: datetime
+
+
+class UnendingAnswer(NamedTuple):
+    """Open events that get one answer again and again. `late`: how many of them; `calls`: the most of one event;
+    `since`: when the oldest was staged."""
+
+    answer: str
+    result_code: int | None
+    events: int
+    late: int
+    calls: int
     since: datetime
 
 
@@ -78,9 +94,7 @@ class Situation:
     @cached_property
     def open_events(self) -> tuple[OpenEvents, ...]:
         """Open events by day and lane."""
-        cut_off = self.now - timedelta(hours=self.hospital.alerts.behind_hours)
-        due = or_(event.c.due_at.is_(None), event.c.due_at <= self.now)
-        late = and_(event.c.lane == 0, event.c.staged_at < cut_off, due)
+        late = self.is_late
         query = (
             select(
                 event.c.day,
@@ -95,6 +109,42 @@ class Situation:
         )
         rows = self.connection.execute(query)
         return tuple(OpenEvents(day, lane, int(late), events, since) for day, lane, late, events, since in rows)
+
+    @property
+    def is_late(self) -> ColumnElement[bool]:
+        """Of open events: due, live, and staged before the cut-off."""
+        cut_off = self.now - timedelta(hours=self.hospital.alerts.behind_hours)
+        due = or_(event.c.due_at.is_(None), event.c.due_at <= self.now)
+        return and_(event.c.lane == 0, event.c.staged_at < cut_off, due)
+
+    @cached_property
+    def unending_answers(self) -> tuple[UnendingAnswer, ...]:
+        """Open events that were called many times, or are late and were called, by the answer to their last call.
+
+        Without those whose answer is said elsewhere: a used-up quota has a hold, and a platform that does not answer at
+        all is what lets a delivery be behind.
+        """
+        called = and_(event.c.attempts > 0, or_(event.c.attempts >= MANY_CALLS, self.is_late))
+        newest = select(func.max(attempt.c.id)).where(attempt.c.event_id == event.c.id).scalar_subquery()
+        columns = (event.c.staged_at, event.c.attempts, case((self.is_late, 1), else_=0).label("late"))
+        of_hospital = and_(event.c.hospital == self.hospital.id, DELIVERABLE, called)
+        events = select(*columns, newest.label("last")).where(of_hospital).subquery()
+        silent = and_(attempt.c.answer.in_(SILENT), events.c.attempts < MANY_CALLS)
+        query = (
+            select(
+                attempt.c.answer,
+                attempt.c.result_code,
+                func.count(),
+                func.sum(events.c.late),
+                func.max(events.c.attempts),
+                func.min(events.c.staged_at),
+            )
+            .join(events, attempt.c.id == events.c.last)
+            .where(attempt.c.answer != Answer.QUOTA.value, not_(silent))
+            .group_by(attempt.c.answer, attempt.c.result_code)
+            .order_by(func.count().desc(), attempt.c.answer, attempt.c.result_code)
+        )
+        return tuple(UnendingAnswer(*row) for row in self.connection.execute(query))
 
     @cached_property
     def undecided_verdicts(self) -> tuple[StoredVerdict, ...]:

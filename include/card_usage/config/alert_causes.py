@@ -92,8 +92,14 @@ _DECLARED: Final = (
         closes_after=timedelta(hours=1),
         title=("有其他系统在抢用平台令牌", "Another system takes our token"),
         what=(
-            "同一 appId 的令牌被其他系统替换了 {count} 次，双方互相踢下线，上报变慢",
-            "the appToken was replaced {count} times by another system with the same appId: each ends the other's",
+            (
+                "同一 appId 的令牌被其他系统替换了 {count} 次，双方互相踢下线；已改为轮流使用，"
+                "对方约占四分之三的时间，上报速度降为约四分之一"
+            ),
+            (
+                "the appToken was replaced {count} times by another system with the same appId: each ends the other's; "
+                "we take turns, it has three quarters of the time, and deliveries go on at a quarter of their pace"
+            ),
         ),
         todo=(
             "找到另一套使用同一 appId 的系统，只保留一方获取令牌，或向平台另申请 appId",
@@ -282,6 +288,41 @@ _DECLARED: Final = (
             "nothing: it goes on the next day; to be done sooner, ask the platform to approve the hospital",
         ),
         over=("已连续一天没有超限", "a whole day went by within the limit"),
+    ),
+    Cause(
+        name="answers_without_end",
+        owner="engineer",
+        closes_after=SHORT_ABSENCE,
+        explained_by=("misconfiguration", "token_contested"),
+        title=("平台反复给出同一答复，记录报不出去", "The platform gives the same answer again and again"),
+        what=(
+            "{count} 笔记录反复调用（最多 {calls} 次）仍未报出，最近的答复是 {reason}；继续自动重试，不会重复上报",
+            (
+                "{count} records were called again and again, up to {calls} times, the last answer was {reason}; they "
+                "go on by themselves"
+            ),
+        ),
+        todo=(
+            (
+                "21007 或 HTTP 429 是调用太快：向平台或网关管理员问明允许的频率，写入医院文件的 requests_per_second；"
+                "其他答复请把返回码和 appId 告诉平台工作人员。处理手册：docs/delivery.md 的 How each answer ends"
+            ),
+            (
+                "21007 and HTTP 429 say too many calls: ask the platform, or who runs the gateway, how many are "
+                "allowed, and set requests_per_second; for others tell the platform the code and appId. "
+                "Runbook: docs/delivery.md, How each answer ends"
+            ),
+        ),
+        over=("这些记录已报出", "these records are delivered"),
+        reasons={
+            "limited": ("HTTP 429（网关限制调用次数）", "HTTP 429 (a gateway limits our calls)"),
+            "barred": ("HTTP 3xx/4xx（被网关拒绝）", "HTTP 3xx or 4xx (a gateway turns them away)"),
+            "no_answer": (
+                "没有可用的应答（超时、断线、HTTP 5xx 或无法识别）",
+                "no answer that can be used (time-out, HTTP 5xx)",
+            ),
+            "not_sent": ("连接不上平台", "no connection to the platform"),
+        },
     ),
     Cause(
         name="delivery_behind",

@@ -17,11 +17,12 @@ from card_usage.delivery.stopping import Stop, StopControl, StopReason
 from card_usage.delivery.transitions import Attempt, Settled
 from card_usage.delivery.workload import InFlight, Workload
 from card_usage.ledger.schema import SETTLED_STATES
-from card_usage.platform.outcome import UNAVAILABLE, Answer, Outcome, Reply, Step, classify, settle
+from card_usage.platform.outcome import SLOWED, UNAVAILABLE, Answer, Outcome, Reply, Step, classify, settle
 
 log = logging.getLogger(__name__)
 
-BARRED_TRIES: Final = 3  # calls of one event that end in HTTP 3xx or 4xx before a person looks at it
+BARRED_TRIES: Final = 6  # calls of one event that end in HTTP 3xx or 4xx before a person looks at it
+BARRED_PAUSE: Final = (20.0, 30.0)  # seconds between them: a gateway that is being changed is tried for minutes
 TOKEN_TRIES: Final = 3  # calls of one event under fresh tokens before it waits in the ledger
 UNTIMELY_TRIES: Final = 4  # refusals of one event, over all runs, that its date may have caused before one is believed
 
@@ -52,15 +53,18 @@ class AnswerHandler:
         outcome = settle(event.earlier_answers, reply.answer, memory.memory)
         again = reply.answer in event.earlier_answers
         event.earlier_answers.append(reply.answer)
+        event.untimely += reply.answer is Answer.UNTIMELY
         event.calls.append(Attempt(at, reply, outcome.status))
-        self._stopping.observe(reply, again=again)
+        self._stopping.observe(reply, now=self._clock.monotonic(), again=again)
+        if reply.answer is Answer.BARRED:
+            self._sender.record_turned_away(reply, alone=self._stopping.others_pass)
         due: datetime | None = None
         match outcome.step:
             case Step.RENEW:
                 if outcome.new_id:
                     # Through the ledger: an id is written down before it is sent.
-                    soon = self._live and event.claimed.attempts + len(event.calls) < TOKEN_TRIES
-                    due = None if soon else self._after_backoff(1)
+                    tries = event.claimed.attempts + len(event.calls)
+                    due = None if self._live and tries < TOKEN_TRIES else self._after_backoff(tries - TOKEN_TRIES + 1)
                 elif len(event.calls) < TOKEN_TRIES and self._live and self._gate.is_open:
                     self._workload.queue.appendleft(event)
                     return
@@ -88,8 +92,9 @@ class AnswerHandler:
         if reply.answer is Answer.QUOTA:
             detail = "the platform's getAppToken calls of today are used up"
             self._stopping.stop(Stop(reason=StopReason.QUOTA, detail=detail, until=self._platform_clock.next_day()))
-        elif reply.answer in UNAVAILABLE or reply.answer in {Answer.THROTTLED, Answer.LIMITED, Answer.UNTIMELY}:
+        elif reply.answer in UNAVAILABLE | SLOWED | {Answer.BARRED, Answer.UNTIMELY}:
             self._sender.record(reply, 0.0)
+            self._stopping.observe(reply, now=self._clock.monotonic())
         else:
             self._stopping.misconfigured(f"getAppToken is answered {reply.result_code or reply.detail}", reply)
         status = event.calls[-1].status if event.calls else event.claimed.before
@@ -97,16 +102,16 @@ class AnswerHandler:
 
     def _barred(self, event: InFlight, outcome: Outcome) -> tuple[Outcome, datetime | None]:
         """What becomes of an event that something in front of the platform turns away, as its earlier answers show too:
-        it is tried some times, then set aside for a person if others are accepted meanwhile."""
+        it is tried for some minutes, then set aside for a person if others are accepted meanwhile."""
         calls = event.earlier_answers.count(Answer.BARRED)
         if outcome.status in SETTLED_STATES:
             return outcome, None
-        if calls >= BARRED_TRIES and self._stopping.ever_accepted and self._stopping.current is None:
+        if calls >= BARRED_TRIES and self._stopping.others_pass and self._stopping.current is None:
             log.warning(
                 "event %s is set aside: turned away %d times while others are accepted", event.claimed.key, calls
             )
             return Outcome("unconfirmed", Step.DECIDE), None
-        return outcome, self._after_backoff(calls)
+        return outcome, self._clock.now() + timedelta(seconds=self._random.uniform(*BARRED_PAUSE))
 
     def _after_backoff(self, failures: int) -> datetime:
         return self._clock.now() + timedelta(seconds=backoff(max(1, failures), self._random))
@@ -123,7 +128,7 @@ def _believed(event: InFlight, reply: Reply) -> Reply:
     A run doubts refusals as long as nothing was accepted in it; an event that no run will ever have accepted, alone
     under a clock that stays wrong, would otherwise be tried for ever.
     """
-    doubted = reply.answer is Answer.UNTIMELY and event.earlier_answers.count(Answer.UNTIMELY) >= UNTIMELY_TRIES
+    doubted = reply.answer is Answer.UNTIMELY and event.untimely >= UNTIMELY_TRIES
     if not doubted or reply.result_code is None:
         return reply
     return replace(reply, answer=classify(reply.result_code))

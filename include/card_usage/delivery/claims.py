@@ -11,7 +11,7 @@ from card_usage.delivery.binding import stands
 from card_usage.delivery.bodies import is_due_for_sealing, sealed_again
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.run import Run
-from card_usage.delivery.transitions import Claimed, Settled, claim, history, recover, release, reseal, settle
+from card_usage.delivery.transitions import Claimed, Settled, claim, history, recover, release, reseal, settle, untimely
 from card_usage.delivery.workload import InFlight
 from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.standard.payload import Form
@@ -64,8 +64,8 @@ class Claims:
                 self._budget.refund(connection, lane, room - len(batch))
                 claimed += batch
         claimed = self._with_bodies(connection, claimed)
-        answers = history(connection, claimed)
-        return [InFlight(event, answers.get(event.id, [])) for event in claimed]
+        answers, dated = history(connection, claimed), untimely(connection, claimed)
+        return [InFlight(event, answers.get(event.id, []), untimely=dated.get(event.id, 0)) for event in claimed]
 
     def _with_bodies(self, connection: Connection, claimed: list[Claimed]) -> list[Claimed]:
         """The same events, each with a body that may be sent; what is new of it is written down before it is sent."""

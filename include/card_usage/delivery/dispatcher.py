@@ -68,6 +68,7 @@ class Dispatcher:
             self._answers.without_token(event, refusal.reply)
             return
         if not self._gate.is_open:  # the token took its time
+            self._sender.call_off()
             self._workload.queue.appendleft(event)
             return
         call = await self._sender.call(event.claimed, token)

@@ -104,6 +104,10 @@ class CircuitBreaker:
         """A call starts; while open it is the probe."""
         self._probing = self._probing or self.is_open
 
+    def call_off(self) -> None:
+        """A call that was started is not made: if it was to be the probe, another one is."""
+        self._probing = False
+
     def record_success(self) -> None:
         """The platform answered."""
         self.failures = self._trips = 0

@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 
 from card_usage.config.outgoing import CERTIFICATE, refused_certificate
 from card_usage.delivery.stopping import Stop, StopReason
-from card_usage.errors import DeliveryInterrupted, Misconfigured, PlatformMoved, PlatformUnreachable, PlatformUnreadable
+from card_usage.errors import (
+    DeliveryInterrupted,
+    Misconfigured,
+    PlatformLimits,
+    PlatformMoved,
+    PlatformUnreachable,
+    PlatformUnreadable,
+)
 from card_usage.platform.outcome import meanings
 
 
@@ -63,7 +70,7 @@ class Delivered:
 
     def raise_for_stop(self) -> None:
         """Raise the error that the early end means: Misconfigured, PlatformUnreachable, PlatformUnreadable,
-        PlatformMoved or DeliveryInterrupted.
+        PlatformMoved, PlatformLimits or DeliveryInterrupted.
 
         Nothing for a run that ended by itself, or for one whose rest is meant to wait or is in other hands.
         """
@@ -84,6 +91,8 @@ class Delivered:
                 raise PlatformUnreadable(host=self.platform, problem=self.stop.detail, reason=self.answers_text)
             case StopReason.MOVED:
                 raise PlatformMoved(hospital=self.hospital, host=self.platform, left=self.left)
+            case StopReason.THROTTLED:
+                raise PlatformLimits(hospital=self.hospital, problem=self.stop.detail, reason=self.answers_text)
             case StopReason.INTERRUPTED:
                 raise DeliveryInterrupted(hospital=self.hospital, left=self.left)
             case StopReason.QUOTA | StopReason.OUT_OF_QUOTA | StopReason.DRAIN | StopReason.DEADLINE:

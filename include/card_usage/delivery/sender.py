@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from card_usage.delivery.bodies import body
 from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, RateLimiter
@@ -12,7 +13,10 @@ from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
 from card_usage.delivery.tokens import StoredToken
 from card_usage.delivery.transitions import Claimed
-from card_usage.platform.outcome import UNAVAILABLE, Answer, Reply
+from card_usage.platform.outcome import SLOWED, UNAVAILABLE, Answer, Reply
+
+_NO_GOOD: Final = UNAVAILABLE | SLOWED | {Answer.BARRED}
+"""Answers to which, where there are no others, more calls are no answer: they go on one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,30 @@ class Sender:
         )
         reply = self._platform_clock.judged(reply, timestamp)
         self.answers[reply.answer.value] += 1
-        self.record(reply, self._clock.monotonic() - began)
+        if reply.answer is not Answer.BARRED:  # which is about the platform or about this event: AnswerHandler knows
+            self.record(reply, self._clock.monotonic() - began)
         return Call(reply, at)
 
     def record(self, reply: Reply, latency: float) -> None:
         """Adapt concurrency and breaker to an answer that took `latency` seconds."""
         now, answer = self._clock.monotonic(), reply.answer
-        if answer in UNAVAILABLE:
+        if answer in _NO_GOOD:
             self.last_failure = reply
+            self.ever_answered = self.ever_answered or answer not in UNAVAILABLE
             self._concurrency.record_overload(now)
             self.breaker.record_failure(now)
             return
         self.breaker.record_success()
         self._last_answered, self.ever_answered = now, True
-        if answer in {Answer.THROTTLED, Answer.LIMITED}:
-            self._concurrency.record_overload(now)
+        self._concurrency.record_success(latency, now)
+
+    def record_turned_away(self, reply: Reply, *, alone: bool) -> None:
+        """Adapt to an HTTP 3xx or 4xx. `alone`: others pass, so it says nothing about the platform."""
+        if alone:
+            self.breaker.record_success()
         else:
-            self._concurrency.record_success(latency, now)
+            self.record(reply, 0.0)
+
+    def call_off(self) -> None:
+        """A call that was started is not made."""
+        self.breaker.call_off()

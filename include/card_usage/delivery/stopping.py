@@ -19,13 +19,14 @@ from card_usage.delivery import quota
 from card_usage.delivery.workload import Workload
 from card_usage.ledger import holds
 from card_usage.ledger.holds import Hold, HoldKind
-from card_usage.platform.outcome import Answer, Reply
+from card_usage.platform.outcome import SLOWED, Answer, Reply
 
 log = logging.getLogger(__name__)
 
 IN_A_ROW: Final = 50  # refusals, or token losses under fresh tokens, without one acceptance: something is misconfigured
 
 BARRED_IN_A_ROW: Final = 10  # HTTP 3xx and 4xx without one acceptance between them: it is not about single events
+BARRED_SECONDS: Final = 120.0  # and for so long: a gateway that is restarted or changed does so for a while
 
 
 class StopReason(StrEnum):
@@ -38,6 +39,7 @@ class StopReason(StrEnum):
     DEADLINE = "deadline"  # the run had to end by a given time
     UNREACHABLE = "unreachable"  # no good answer from the platform for too long
     UNREADABLE = "unreadable"  # the platform answers, but nothing that can be read, for too long
+    THROTTLED = "throttled"  # the platform, or what is in front of it, limits every call, for too long
     INTERRUPTED = "interrupted"  # the process was asked to end (SIGTERM)
     MOVED = "moved"  # the hospital is bound to another platform since the run began
     FENCED = "fenced"  # another deliverer declared this one dead
@@ -71,6 +73,10 @@ def stop_of_silence(seconds: float, last: Reply | None) -> Stop:
     """
     if last is not None and last.answer is Answer.NO_ANSWER and 200 <= (last.http_status or 0) < 300:
         return Stop(reason=StopReason.UNREADABLE, detail=last.detail)
+    if last is not None and last.answer in SLOWED:
+        code = last.detail if last.result_code is None else last.result_code
+        detail = f"every call of the last {seconds:.0f} s is answered {code}"
+        return Stop(reason=StopReason.THROTTLED, detail=detail, result_code=last.result_code)
     return Stop(reason=StopReason.UNREACHABLE, detail=f"no good answer from the platform for {seconds:.0f} s")
 
 
@@ -84,7 +90,14 @@ class StopControl:
         self.pending_hold: Stop | None = None
         self._hospital, self._workload = hospital, workload
         self._refused_in_a_row = self._lost_in_a_row = self._barred_in_a_row = 0
+        self._barred_since = 0.0
         self.ever_accepted = False
+
+    @property
+    def others_pass(self) -> bool:
+        """Whether what is turned away is about single events: others were accepted, and no row of events was turned
+        away since."""
+        return self.ever_accepted and self._barred_in_a_row < BARRED_IN_A_ROW
 
     @property
     def holds_calls(self) -> bool:
@@ -122,17 +135,20 @@ class StopControl:
             )
             log.warning("%s: %s since %s: %s", self._hospital.id, kind, hold.set_at, hold.reason)
 
-    def observe(self, reply: Reply, *, again: bool = False) -> None:
+    def observe(self, reply: Reply, *, now: float, again: bool = False) -> None:
         """A wrong hospital id looks like a lost token (21004), a wrong code format like bad data: see the pattern.
 
-        `again`: the event had such an answer before. Where others are accepted, that is about the event.
+        `now`: monotonic seconds. `again`: the event had such an answer before. Where others are accepted, that is about
+        the event.
         """
         if reply.answer in {Answer.ACCEPTED, Answer.REPEATED}:
             self._refused_in_a_row = self._lost_in_a_row = self._barred_in_a_row = 0
             self.ever_accepted = True
         elif reply.answer is Answer.BARRED:
+            if not self._barred_in_a_row:
+                self._barred_since = now
             self._barred_in_a_row += not (again and self.ever_accepted)
-            if self._barred_in_a_row >= BARRED_IN_A_ROW:
+            if self._barred_in_a_row >= BARRED_IN_A_ROW and now - self._barred_since >= BARRED_SECONDS:
                 self.misconfigured(f"the platform answers {reply.detail}", reply)
         elif reply.answer is Answer.REFUSED:
             self._refused_in_a_row += 1

@@ -2,7 +2,8 @@
 
 One row per appId. A deliverer that sees a token fail reports its serial; only if that serial still is the newest does
 one deliverer, and only one, ask for another. All others read what it stored. If somebody outside keeps taking tokens
-with our appId, the pauses before our requests grow, and a notice says so.
+with our appId, each request of ours ends his token as his ended ours. Then we take turns: before we ask, he has his
+token three times as long as we had ours, and a notice says so. The measure of it: docs/delivery.md.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ EXPIRY_MARGIN: Final = timedelta(seconds=60)  # a token is renewed this long bef
 EXPIRY_SHARE: Final = 4  # or in the last quarter of a short life, which the margin would use up
 CONTESTED_AFTER: Final = 3
 CONTESTED_WITHIN: Final = timedelta(minutes=10)
+YIELD: Final = 3.0  # times the life of our lost token that a contested one is left to the other system
+YIELD_SECONDS: Final = (1.0, 60.0)  # and at least and at most so long
 _MAY_PASS: Final = UNAVAILABLE | {Answer.UNTIMELY}
 
 
@@ -91,6 +94,7 @@ class TokenManager:
         self._worker, self._budget = worker, budget
         self._token: StoredToken | None = None
         self._invalid_through = 0  # the highest serial that was lost
+        self._lost_at: datetime | None = None  # when that was seen
         self._given_up: Reply | None = None
         self._never_worked = 0  # the highest serial that was refused at once
         self._one_at_a_time = asyncio.Lock()
@@ -125,7 +129,9 @@ class TokenManager:
 
         `worked`: it was taken before, so somebody has replaced it; one that never was proves nothing about others.
         """
-        self._invalid_through = max(self._invalid_through, serial)
+        if serial > self._invalid_through:
+            self._invalid_through = serial
+            self._lost_at = self._clock.now()
         if not worked:
             self._never_worked = max(self._never_worked, serial)
 
@@ -141,13 +147,17 @@ class TokenManager:
 
     async def _obtain(self) -> StoredToken:
         failures = 0
+        yielded: StoredToken | None = None
         while True:
             stored, pause = await self._executor.write(self._read)
             if stored is not None and self._usable(stored):
                 self._token = stored
                 return stored
-            if pause > 0:
+            if pause > 0 and yielded != stored:
+                yielded = stored
+                log.info("the appToken is contested: leaving it to the other system for %.0f s", pause)
                 await self._clock.sleep(pause)
+                continue  # another deliverer may have asked meanwhile
             serial = stored.serial if stored else 0
             acquired = await self._executor.write(partial(self._acquire_refresh, serial=serial))
             if acquired is None:
@@ -184,9 +194,15 @@ class TokenManager:
         if row.sealed is None:
             return None, 0.0
         plain = self._keyring.open(Sealed(row.key_id, row.sealed), bound_to=self._app_id.encode())
-        contested = max(0, row.losses - CONTESTED_AFTER + 1) if self._recent(row.last_loss_at) else 0
-        pause = min(60.0, 2.0**contested - 1) if contested else 0.0
-        return StoredToken(row.serial, plain.decode(), row.obtained_at, row.expires_at), pause
+        stored = StoredToken(row.serial, plain.decode(), row.obtained_at, row.expires_at)
+        contested = row.losses >= CONTESTED_AFTER and self._recent(row.last_loss_at)
+        return stored, self._turn(stored) if contested and not self._usable(stored) else 0.0
+
+    def _turn(self, lost: StoredToken) -> float:
+        """How long the other system has its token before we end it, in seconds."""
+        lived = (self._lost_at or self._clock.now()) - lost.obtained_at
+        least, most = YIELD_SECONDS
+        return min(most, max(least, YIELD * lived.total_seconds()))
 
     def _recent(self, moment: datetime | None) -> bool:
         return moment is not None and abs(self._clock.now() - moment) < CONTESTED_WITHIN

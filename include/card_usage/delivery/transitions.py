@@ -204,6 +204,21 @@ def history(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, lis
     return answers
 
 
+_UNTIMELY: Final = (
+    select(attempt.c.event_id, func.count())
+    .where(attempt.c.event_id.in_(bindparam("ids", expanding=True)), attempt.c.answer == Answer.UNTIMELY.value)
+    .group_by(attempt.c.event_id)
+)
+
+
+def untimely(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, int]:
+    """Refusals that a date may have caused, by event, under all its request ids. Events without any are left out."""
+    ids = [row.id for row in claimed if row.attempts]
+    if not ids:
+        return {}
+    return {event_id: count for event_id, count in connection.execute(_UNTIMELY, {"ids": few_sizes(connection, ids)})}
+
+
 _ATTEMPT = (
     "event_id",
     "request_id",

@@ -12,11 +12,15 @@ from card_usage.platform.outcome import Answer
 
 @dataclass(slots=True)
 class InFlight:
-    """A claimed event: the earlier answers to its request id, and the calls of this claim."""
+    """A claimed event: the earlier answers to its request id, and the calls of this claim.
+
+    `untimely`: its refusals so far, under whatever request id, that its date may have caused.
+    """
 
     claimed: Claimed
     earlier_answers: list[Answer]
     calls: list[Attempt] = field(default_factory=list)
+    untimely: int = 0
 
 
 class Workload:

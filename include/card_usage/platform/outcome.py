@@ -53,6 +53,10 @@ UNAVAILABLE: Final = frozenset({Answer.NO_ANSWER, Answer.NOT_SENT, Answer.BUSY, 
 """Answers of a platform that is away or cannot work; every other one shows that it is there."""
 
 
+SLOWED: Final = frozenset({Answer.THROTTLED, Answer.LIMITED})
+"""Answers of a platform, or of something in front of it, that wants fewer calls."""
+
+
 MERE_STATUS: Final = frozenset({Answer.BARRED, Answer.LIMITED})
 """Answers of something in front of the platform, which may come after the platform has accepted the event."""
 
@@ -141,7 +145,7 @@ _ON_ACCEPTANCE: Final[dict[Answer, dict[Past, Outcome]]] = {
     Answer.NO_ANSWER: _row(Step.RETRY, "unknown", "unknown", "unknown", "unknown", "delivered"),
 }
 
-OWN_REFUSALS: Final = frozenset({Answer.TOKEN, Answer.QUOTA, Answer.THROTTLED, Answer.MISCONFIGURED})
+OWN_REFUSALS: Final = frozenset({Answer.TOKEN, Answer.QUOTA, Answer.THROTTLED, Answer.MISCONFIGURED, Answer.UNTIMELY})
 """Refusals by the platform's own codes that say nothing about the event: it was certainly not accepted by this call."""
 
 

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
+from card_usage.delivery.answers import BARRED_TRIES
 from card_usage.delivery.deliverer import deliver_run
 from card_usage.delivery.result import Delivered
-from card_usage.delivery.stopping import BARRED_IN_A_ROW, StopReason
+from card_usage.delivery.stopping import BARRED_IN_A_ROW, BARRED_SECONDS, StopReason
 from card_usage.ledger import holds
 from card_usage.ledger.schema import event
 from card_usage.ledger.scope import LIVE, Scope
@@ -36,6 +37,9 @@ class Guarded:
     def __init__(self, bars: set[str] | None) -> None:
         self.bars = bars
         self.calls: Counter[str] = Counter()
+        # Turns everything away from so many calls on, for so many seconds of the loop's time.
+        self.away: tuple[int, float, VirtualLoop] | None = None
+        self._since: float | None = None
 
     async def read_clock(self) -> None:
         return None
@@ -45,21 +49,26 @@ class Guarded:
 
     async def report(self, *, req: Mapping[str, str], **_: object) -> Reply:
         self.calls[req["name"]] += 1
+        if self.away is not None and self.calls.total() > self.away[0]:
+            now = self.away[2].time()
+            self._since = now if self._since is None else self._since
+            if now < self._since + self.away[1]:
+                return Reply(Answer.BARRED, None, 403, "http 403")
         if self.bars is None or req["name"] in self.bars:
             return Reply(Answer.BARRED, None, 403, "http 403")
         return Reply(Answer.ACCEPTED, 0, 200)
 
 
 class Stage:
-    """Runs over 100 events of one hospital."""
+    """Runs over some events of one hospital."""
 
-    def __init__(self, bars: set[str] | None) -> None:
+    def __init__(self, bars: set[str] | None, events: int = 100) -> None:
         self.platform = Guarded(bars)
-        self._loop = VirtualLoop(Random(0))
+        self.loop = self._loop = VirtualLoop(Random(0))
         simulated = Platform(loop=self._loop, random=Random(0), weather=Weather(), seen=Counter())
         self.world = World(self._loop, Random(0), simulated, new_ledger())
         with self.world.ledger.write() as connection:
-            drafts = [draft(Event(f"use {n}", "main", n)) for n in range(100)]
+            drafts = [draft(Event(f"use {n}", "main", n)) for n in range(events)]
             take_in(connection, "main", "payment", drafts, lane=LIVE, now=EPOCH)
         run = self.world.run(1, hospital("main"), Scope("main", DAY, DAY), host="h", random=Random(0))
         self._run = replace(run, platform=self.platform, linger=timedelta(minutes=5))
@@ -92,7 +101,8 @@ def test_events_that_are_turned_away_are_set_aside_and_all_others_pass(
     assert not delivered.settled
     assert stage.events_by_state() == {"delivered": 100 - len(bars), "unconfirmed": len(bars)}
     assert stage.holds() == []
-    assert {stage.platform.calls[name] for name in bars} == {3}
+    assert {stage.platform.calls[name] for name in bars} == {BARRED_TRIES}
+    assert 100 <= delivered.seconds <= 200, "for minutes: a gateway that is being changed does the same"
     named = [record for record in caplog.records if "is set aside" in record.getMessage()]
     assert len(named) == len(bars)
     assert {record.levelno for record in named} == {logging.WARNING}
@@ -104,6 +114,30 @@ def test_a_platform_that_turns_everything_away_stops_the_hospital_and_nothing_is
     assert delivered.stop is not None
     assert (delivered.stop.reason, delivered.stop.detail) == (StopReason.MISCONFIGURED, "the platform answers http 403")
     assert stage.holds() == ["misconfigured"]
-    assert sum(stage.platform.calls.values()) <= BARRED_IN_A_ROW + 8, "those under way"
+    assert BARRED_SECONDS <= delivered.seconds <= BARRED_SECONDS + 60
+    assert sum(stage.platform.calls.values()) <= 40, "twenty at once, then one by one"
     assert "unconfirmed" not in stage.events_by_state()
     assert delivered.left == 100
+
+
+@pytest.mark.parametrize("seconds", [5.0, 60.0, 110.0])
+def test_a_gateway_that_turns_everything_away_for_less_than_two_minutes_stops_nothing_and_nobody(
+    seconds: float,
+) -> None:
+    """While it is restarted, say: at first, or in the middle of a run."""
+    for opens_after in (0, 40):
+        stage = Stage(set())
+        stage.platform.away = (opens_after, seconds, stage.loop)
+        delivered = stage.deliver()
+        assert delivered.stop is None
+        assert stage.events_by_state() == {"delivered": 100}
+        assert stage.holds() == []
+
+
+def test_an_event_alone_that_is_turned_away_for_minutes_stops_the_hospital() -> None:
+    stage = Stage(None, events=1)
+    delivered = stage.deliver()
+    assert delivered.stop is not None
+    assert delivered.stop.reason is StopReason.MISCONFIGURED
+    assert delivered.seconds >= BARRED_SECONDS
+    assert stage.platform.calls["use 0"] == BARRED_IN_A_ROW

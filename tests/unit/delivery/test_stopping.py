@@ -24,6 +24,7 @@ from card_usage.errors import (
     DeliveryInterrupted,
     Misconfigured,
     PlatformError,
+    PlatformLimits,
     PlatformMoved,
     PlatformUnreachable,
     PlatformUnreadable,
@@ -72,6 +73,7 @@ def test_only_a_misconfiguration_and_a_silent_platform_are_errors() -> None:
         StopReason.MISCONFIGURED: Misconfigured,
         StopReason.UNREACHABLE: PlatformUnreachable,
         StopReason.UNREADABLE: PlatformUnreadable,
+        StopReason.THROTTLED: PlatformLimits,
         StopReason.INTERRUPTED: DeliveryInterrupted,
         StopReason.MOVED: PlatformMoved,
     }
@@ -103,6 +105,8 @@ def test_the_errors_name_hospital_platform_code_and_meaning() -> None:
         (Reply(Answer.BUSY, -1, 200), StopReason.UNREACHABLE),
         (Reply(Answer.NO_ANSWER, None, 200, "resultCode is false"), StopReason.UNREADABLE),
         (Reply(Answer.NO_ANSWER, 0, 200, "expiresIn is null"), StopReason.UNREADABLE),
+        (Reply(Answer.THROTTLED, 21007, 200), StopReason.THROTTLED),
+        (Reply(Answer.LIMITED, None, 429, "http 429"), StopReason.THROTTLED),
     ],
 )
 def test_a_platform_that_answers_what_cannot_be_read_is_not_called_unreachable(
@@ -126,6 +130,7 @@ def test_a_summary_names_the_reason_as_plain_text() -> None:
         "deadline",
         "unreachable",
         "unreadable",
+        "throttled",
         "interrupted",
         "moved",
         "fenced",
@@ -149,7 +154,7 @@ def test_the_code_of_a_pattern_of_answers_stands_beside_its_text() -> None:
     stopping = control()
     for _ in range(IN_A_ROW):
         assert stopping.current is None
-        stopping.observe(Reply(Answer.REFUSED, 10016, 200))
+        stopping.observe(Reply(Answer.REFUSED, 10016, 200), now=0.0)
     assert stopping.current == stopping.pending_hold
     assert stopping.current is not None
     assert (stopping.current.reason, stopping.current.result_code) == (StopReason.MISCONFIGURED, 10016)

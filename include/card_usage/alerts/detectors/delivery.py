@@ -1,4 +1,4 @@
-"""Delivery: events that wait for too long, that the platform refuses, or that nobody can confirm."""
+"""Delivery: events that wait for too long, are called again and again, are refused, or that nobody can confirm."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from card_usage.alerts.situation import DELIVERABLE, REACH, Situation
 from card_usage.config.alert_causes import Severity
 from card_usage.ledger.holds import HoldKind
 from card_usage.ledger.schema import UNDECIDED, event
+from card_usage.platform.outcome import meanings
 from card_usage.windows import HOUR
 
 MANY_REFUSED: Final = 20
@@ -24,16 +25,36 @@ def _delivery_behind(situation: Situation) -> Iterator[Condition]:
         return  # a person wants it so
     withheld = {day for stored in situation.undecided_verdicts for day in stored.window.days}
     late = [part for part in situation.open_events if part.late and part.day not in withheld]
-    if late:
+    behind = sum(part.late for part in late)
+    told = sum(unending.late for unending in situation.unending_answers)
+    # Where most of them have an answer, it is told, and holds up the others too.
+    if behind and 2 * told < behind:
         since = min(part.since for part in late)
         hours = int((situation.now - since) / HOUR)
         yield Condition(
             cause="delivery_behind",
             severity="critical" if hours >= 24 else "warning",
-            count=sum(part.late for part in late),
+            count=behind,
             since=since,
             facts={"hours": hours, "limit": situation.hospital.alerts.behind_hours},
             sample=situation.sample(DELIVERABLE),
+        )
+
+
+def _answers_without_end(situation: Situation) -> Iterator[Condition]:
+    """Events that neither a state nor a hold speaks of: each has one answer again and again."""
+    for unending in situation.unending_answers:
+        code = unending.result_code
+        said = unending.answer if code is None else str(code)
+        meaning = "?" if code is None else meanings().get(code, "?")
+        yield Condition(
+            cause="answers_without_end",
+            detail=said,
+            severity="warning",
+            count=unending.events,
+            since=unending.since,
+            facts={"calls": unending.calls, "reason": f"{said} ({meaning})", "reason_zh": f"{said}（{meaning}）"},
+            sample=situation.sample(and_(DELIVERABLE, event.c.attempts > 0)),
         )
 
 
@@ -75,6 +96,7 @@ def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condit
 
 
 DETECTORS = (
+    _answers_without_end,
     _delivery_behind,
     partial(_undecided, "platform_refuses", "rejected"),
     partial(_undecided, "unconfirmed", "unconfirmed"),
