@@ -38,6 +38,23 @@ def _rehearse(invocation: Invocation) -> Result:
     if args.flow is None and not (args.first and args.last):
         problem, remedy = "neither days nor a flow are named", f"add --from and --to, or one of {', '.join(FLOWS)}"
         raise NoRehearsal(hospital=args.hospital, problem=problem, remedy=remedy)
+    with opened_rehearsal(invocation) as context:
+        if args.flow is not None:
+            return rehearse_flows(context, args)
+        connection = context.connection_of(context.hospital.platform.connection)
+        target = Target.of(connection, context.hospital)
+        known = _known(context, connection, target)
+        output = _described(context, target, known)
+        try:
+            done = run_steps(context, invocation.window, invocation.now)
+        except CommandStopped as stopped:
+            raise CommandStopped(output | stopped.output, stopped.error) from None
+    return Result(settled=done.settled, output=output | done.output)
+
+
+@contextmanager
+def opened_rehearsal(invocation: Invocation) -> Iterator[Context]:
+    """The hospital over the platform of its rehearsals, with a ledger that is bound to it. Raises NoRehearsal."""
     hospital = _as_rehearsed(load_hospital(invocation.settings.hospitals, invocation.args.hospital))
     connection = invocation.connection_of(hospital.platform.connection)
     target = Target.of(connection, hospital)
@@ -53,15 +70,7 @@ def _rehearse(invocation: Invocation) -> Result:
                     f"{target}",
                     remedy="add --anew to begin one from nothing, or name the old sandbox again",
                 ) from None
-            if args.flow is not None:
-                return rehearse_flows(context, args)
-            known = _known(context, connection, target)
-            output = _described(context, target, known)
-            try:
-                done = run_steps(context, invocation.window, invocation.now)
-            except CommandStopped as stopped:
-                raise CommandStopped(output | stopped.output, stopped.error) from None
-    return Result(settled=done.settled, output=output | done.output)
+            yield context
 
 
 def _as_rehearsed(hospital: Hospital) -> Hospital:

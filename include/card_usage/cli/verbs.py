@@ -23,6 +23,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "redeliver": "send refused events again under new request ids, after a count",
     },
     "rehearsal": {"rehearse": "the same as `run` against a sandbox, with a ledger of its own: nothing of it counts"},
+    "acceptance": {"acceptance": "try what the review before go-live asks of interfaces, and write its page"},
     "approval": {"decide": "show what the quality gate withholds, and decide: the next delivery follows"},
     "holds": {
         "pause": "stop sending; a running delivery waits for resume",

@@ -138,7 +138,8 @@ class OpenPlatform:
             # Every token kills the one before it, which others are using.
             problem = "tokens are fetched by the client itself, one for all who share the appId"
             raise RequestRefused(interface=interface.name, count=1, problems=problem)
-        keep = request_id is not None or interface.repetition is Repetition.SAME_ID
+        given = request_id is not None
+        keep = given or interface.repetition is Repetition.SAME_ID
         request_id = request_id or new_request_id()
         renewed = False
         for failures in range(1, tries + 1):
@@ -146,7 +147,7 @@ class OpenPlatform:
             if answered.reply.answer is Answer.TOKEN and not renewed:
                 renewed = True
                 # A definite refusal: a platform that remembers ids on sight would answer 10054 to this one.
-                request_id = request_id if keep and failures > 1 else new_request_id()
+                request_id = request_id if given or (keep and failures > 1) else new_request_id()
                 answered = await self._once(interface, request, request_id)
             if answered.reply.answer not in _AGAIN or failures == tries:
                 break

@@ -32,11 +32,12 @@ from card_usage.windows import local
 
 
 class LedgerGate:
-    """Token, quota and clock of one run. `clock`: the platform's."""
+    """Token, quota and clock of one run. `clock`: the platform's; `haste`: what pauses are multiplied by."""
 
     def __init__(self, run: Run, tokens: TokenManager, clock: PlatformClock) -> None:
         self._run, self._tokens, self.clock = run, tokens, clock
         self._settings = run.hospital.platform
+        self.haste = 1.0
         self._current: StoredToken | None = None
 
     async def token(self) -> str | Reply:
@@ -77,7 +78,7 @@ class LedgerGate:
         await self._run.executor.write(write)
 
     async def pause(self, failures: int) -> None:
-        await self._run.clock.sleep(backoff(failures, self._run.random))
+        await self._run.clock.sleep(self.haste * backoff(failures, self._run.random))
 
     def now(self) -> datetime:
         return self.clock.timestamp().at

@@ -117,7 +117,7 @@ def read_reply(status: int, content: bytes, request_id: str) -> tuple[Reply, Map
     if inner and answer in OWN_REFUSALS:
         answer = Answer.UNLISTED  # the gate passed it: the two codes contradict each other, and nothing is certain
     # An early refusal may come without an id; an acceptance, or another's id, is only believed with ours.
-    if echoed.upper() != request_id and (echoed or answer in {Answer.ACCEPTED, Answer.REPEATED}):
+    if echoed.upper() != request_id.upper() and (echoed or answer in {Answer.ACCEPTED, Answer.REPEATED}):
         return Reply(Answer.NO_ANSWER, None, status, "another request id"), {}
     return Reply(answer, code or inner, status), rsp
 

@@ -120,6 +120,25 @@ def test_a_use_whose_answer_was_lost_is_sent_again_under_the_same_id_only(
     assert sandbox.counts()["doubled"] == 0
 
 
+def test_a_request_id_of_a_callers_own_may_have_small_letters(
+    embedded: Ledger, hospital: Hospital, sandbox: platform_sandbox.RunningSandbox
+):
+    with blocking(embedded, hospital, connection=connection(sandbox.url), tables=TABLES) as platform:
+        answers = [platform.call(USE, request_id="a1b2-c3").reply.answer for _ in range(2)]
+    assert answers == [Answer.ACCEPTED, Answer.REPEATED]
+
+
+def test_a_request_id_of_a_callers_own_is_never_replaced(
+    embedded: Ledger, hospital: Hospital, sandbox: platform_sandbox.RunningSandbox
+):
+    with blocking(embedded, hospital, connection=connection(sandbox.url), tables=TABLES) as platform:
+        platform.call(USE)
+        sandbox.evict()
+        answered = platform.call(USE, request_id="A1")
+    assert answered.request_id == "A1"
+    assert "A1" in [record.request_id for record in sandbox.accepted()]
+
+
 def test_tries_repeat_a_call_that_was_not_answered(
     embedded: Ledger, hospital: Hospital, sandbox: platform_sandbox.RunningSandbox
 ):
