@@ -1,7 +1,7 @@
 """Incident texts: an incident in words. The texts are declared with its cause, the facts come from its detector.
 
 A fact is shown by its name: `feeds`, `days`, `day`, `table`, `rule` and `code` are looked up and put into words,
-`reason` is the one of the reader's language, and every other fact is shown as it is.
+`reason` is the one of the reader's language, `run_day` is for the link alone, and every other fact is shown as it is.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def listing(incident: Incident, words: Words) -> tuple[str, ...]:
             )
         case _:
             return ()
+
+
+def run_day(incident: Incident) -> str:
+    """The day whose run shows most about it: its fact `run_day`, else the day or the newest of the days it is about."""
+    facts = incident.facts
+    return str(facts.get("run_day") or facts.get("day") or facts.get("days", "")).partition(",")[0]
 
 
 def moment(at: datetime, words: Words) -> str:

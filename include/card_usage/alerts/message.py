@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from card_usage.alerts.incident_texts import (
     LOOKED_UP,
     listing,
     moment,
+    run_day,
     that_it_is_over,
     title,
     what_happened,
@@ -29,9 +30,11 @@ from card_usage.alerts.incidents import ChangeKind, Incident
 from card_usage.config.alert_causes import CAUSES, SEVERITIES
 from card_usage.ledger.holds import EVERYONE
 from card_usage.plain_text import unlinked, visible, without_markup
+from card_usage.windows import day_window, instant
 from card_usage.words.catalogue import Language, Words
 
 HERE: Final = Path(__file__).parent
+SECOND: Final = timedelta(seconds=1)
 
 
 class Message(NamedTuple):
@@ -200,7 +203,7 @@ def _block(origin: Origin, notice: Notice, words: Words, now: datetime) -> Block
 
 def _link(origin: Origin, incident: Incident) -> str:
     """The page of Airflow that shows most about it: the run that is its fact `run`, the forms that wait for a decision,
-    or the hospital's DAG."""
+    the runs of its day (scheduled or backfilled), or the hospital's DAG."""
     if not origin.airflow:
         return ""
     if "run" in incident.facts:
@@ -209,7 +212,14 @@ def _link(origin: Origin, incident: Incident) -> str:
     if origin.hospital == EVERYONE:
         return origin.airflow
     dag = f"{origin.airflow}/dags/report_card_usage__{origin.hospital}"
-    return f"{dag}/required_actions?response_received=false" if CAUSES[incident.cause].resolved_in else dag
+    if CAUSES[incident.cause].resolved_in:
+        return f"{dag}/required_actions?response_received=false"
+    day = run_day(incident)
+    if not day:
+        return dag
+    of = day_window(date.fromisoformat(day))
+    first, last = (f"{instant(at).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for at in (of.start, of.end - SECOND))
+    return f"{dag}/runs?logical_date_gte={first}&logical_date_lte={last}"
 
 
 def _markdown(blocks: Iterable[Block], words: Words, *, closing: bool = True) -> str:

@@ -28,7 +28,9 @@ from card_usage.windows import DAY, Window, day_window, local
 REACH: Final = timedelta(days=92)
 RECENT: Final = timedelta(days=31)
 QUARANTINED_SHARE: Final = "quarantined_share"
-"""The reason of the gate that is also the message about required fields that are missing."""
+"""The reason of the gate that is also the message about required fields that are missing and codes without aliases."""
+MOST_NAMED: Final = 20
+"""Codes that a message lists."""
 QUARANTINED: Final = text("event.status = 'quarantined'")
 MANY_CALLS: Final = 10
 """Calls of one event: no busy minute of the platform makes so many."""
@@ -170,8 +172,7 @@ class Situation:
         return frozenset(
             day
             for stored in verdicts_in_force(self.connection, self.hospital.id, window)
-            if stored.level in WITHHOLDING
-            and any(reason.code == QUARANTINED_SHARE for reason in stored.verdict.withholding)
+            if stored.level in WITHHOLDING and speaks_of_quarantine(stored)
             for day in stored.window.days
         )
 
@@ -219,6 +220,11 @@ class Situation:
         if newest_first:
             query = query.where(event.c.day >= self.today - REACH).order_by(event.c.day.desc())
         return tuple(self.connection.scalars(query.limit(SAMPLE)))
+
+
+def speaks_of_quarantine(stored: StoredVerdict) -> bool:
+    """Whether the window is withheld because of its quarantined events, so that its message says what is wrong."""
+    return any(reason.code == QUARANTINED_SHARE for reason in stored.verdict.withholding)
 
 
 def failed_runs(connection: Connection, hospital: str = EVERYONE) -> tuple[FailedRun, ...]:

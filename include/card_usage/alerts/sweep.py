@@ -257,7 +257,8 @@ class _Channel:
     def _enqueue(self, content: Message, topic: str, of_topic: Sequence[Notice]) -> None:
         hospital, name = self.audience.origin.hospital, self.route.channel
         incidents = [notice.incident for notice in of_topic]
-        gaps = any(incident.is_open and CAUSES[topic].brings == "gaps" for incident in incidents if topic in CAUSES)
+        brings = topic in CAUSES and CAUSES[topic].brings == "gaps"
+        gaps = brings and any(incident.is_open and incident.facts.get("named") for incident in incidents)
         outbox.enqueue(
             self.connection,
             name,

@@ -42,7 +42,7 @@ class Cause:
     `part`: what its parts are (feeds, days, codes; "" for none). `closes_after`: how long the condition must be absent
     before the incident closes. `explained_by`: causes that bring it about; while one of them is open, no incident of
     this cause is opened. `resolved_in`: "form" if a person decides in a form of Airflow. `brings`: "gaps" if its
-    message brings the workbook of missing codes, to be filled in.
+    message brings the workbook of missing codes, to be filled in, if it lists any.
     """
 
     name: str
@@ -128,6 +128,8 @@ _DECLARED: Final = (
     Cause(
         name="gate_held",
         resolved_in="form",
+        brings="gaps",
+        listing="codes",
         owner="his",
         part="day",
         title=("质检未放行，等待人工决定", "Held by the quality gate"),

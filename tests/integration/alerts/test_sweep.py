@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -16,8 +17,9 @@ from card_usage.code_mapping.workbench import gaps_workbook
 from card_usage.config.hospital import Alerts, Hospital, Route
 from card_usage.config.settings import Settings
 from card_usage.files.shipped import SHIPPED
+from card_usage.ledger import holds
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import event, feed_window, finding, outbox, window_profile
+from card_usage.ledger.schema import event, feed_window, finding, outbox, reconciliation, window_profile
 from card_usage.notifications.attachments import from_json
 from card_usage.quality import verdict_store
 from card_usage.quality.verdicts import Reason, Verdict
@@ -176,3 +178,84 @@ def test_the_team_hears_that_a_hospitals_file_can_be_read_again(ledger: Ledger, 
         sweep_all(ledger, hospitals, TEAM, now=NOW + timedelta(hours=hours))
     told = [(row["channel"], row["subject"].partition("]")[0]) for row in messages(ledger, "misconfiguration")]
     assert told == [("team", "[严重"), ("team", "[已恢复")]
+
+
+def test_codes_for_which_the_gate_withholds_a_day_are_one_message_that_lists_them_and_leads_to_the_form(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    codes = [f"9{number:03}" for number in range(60 * len(FEEDS))]
+    quarantined(ledger, "department.code", codes, staged_at=NOW - timedelta(minutes=5))
+    made = gaps_workbook(settings_of(ledger, tmp_path, SHIPPED / "hospitals"))
+    # Staged and about to be checked: so many of the day will be the gate's to tell.
+    sweep(ledger, hospital(), TEAM, now=NOW, gaps_workbook=made)
+    assert messages(ledger) == []
+    held(ledger, Reason(code="quarantined_share", level="hold", count=60, of=100, limit=0.3), 100)
+    sweep(ledger, hospital(), TEAM, now=NOW + timedelta(minutes=5), gaps_workbook=made)
+    (message,) = messages(ledger)
+    assert message["topic"] == "gate_held"
+    assert "9000 科室9000：1 笔" in message["text"]
+    assert f"等 {len(codes) - 20} 项" in message["text"]
+    assert "/required_actions?response_received=false)" in message["text"]
+    (workbook,) = from_json(message["attachments"])
+    assert not isinstance(workbook, str)
+    # Somebody decided; the codes are still not mapped, and that stays an incident until they are.
+    with ledger.write() as connection:
+        (stored,) = verdict_store.verdicts_in_force(connection, HOSPITAL, day_window(YESTERDAY))
+        verdict_store.decide(connection, stored.id, "rejected", by="somebody", now=NOW)
+    sweep(ledger, hospital(), TEAM, now=NOW + timedelta(hours=2), gaps_workbook=made)
+    topics = [(row["topic"], row["subject"].partition("]")[0]) for row in messages(ledger)]
+    assert sorted(topics[1:]) == [("gate_held", "[已恢复"), ("unmapped_code", "[警告")]
+
+
+def test_a_trouble_that_ends_within_the_hour_is_told_as_over_by_the_end_of_it(ledger: Ledger) -> None:
+    quarantined(ledger, "department.code", ["901"])
+    for minutes in range(0, 125, 5):
+        if minutes == 20:
+            with ledger.write() as connection:
+                connection.execute(update(event).values(status="delivered", reason=None, settled_at=NOW))
+        sweep(ledger, hospital(), TEAM, now=NOW + timedelta(minutes=minutes))
+    told = [
+        (row["subject"].partition("]")[0], row["created_at"] - NOW)  # type: ignore[operator]
+        for row in messages(ledger, "unmapped_code")
+    ]
+    assert told == [("[警告", timedelta(0)), ("[已恢复", timedelta(hours=1))]
+
+
+def test_every_message_of_a_hospital_that_is_about_a_day_leads_to_that_days_runs(ledger: Ledger) -> None:
+    """Local days, as the filter of Airflow's list of runs takes them."""
+    dag = f"https://airflow.example/dags/report_card_usage__{HOSPITAL}"
+    quarantined(ledger, "department.code", ["901"])
+    late = NOW - timedelta(hours=9)
+    with ledger.write() as connection:
+        connection.execute(
+            insert(reconciliation).values(
+                hospital=HOSPITAL, feed=FEEDS[0], day=YESTERDAY, counts="{}", remainder=3, provisional=False, at=NOW
+            )
+        )
+        for number, status in enumerate(("ready", "rejected", "unconfirmed"), 100):
+            row = {
+                "hospital": HOSPITAL,
+                "key": f"{number:032x}",
+                "request_id": f"{number:032X}",
+                "source_id": f"{number}",
+            }
+            row |= {"feed": FEEDS[0], "day": YESTERDAY, "status": status, "digest": f"{number:032x}", "staged_at": late}
+            connection.execute(insert(event).values(row))
+        holds.place(connection, hospital=HOSPITAL, kind="misconfigured", reason="no", by="deliverer", now=NOW)
+        provisional = update(feed_window).where(feed_window.c.feed == FEEDS[1])
+        connection.execute(
+            provisional.values(
+                status="provisional", start=day_window(YESTERDAY - DAY).start, end=day_window(YESTERDAY - DAY).end
+            )
+        )
+    swept_at = NOW + timedelta(minutes=5)
+    sweep(ledger, hospital(behind_hours=4), TEAM, now=swept_at)
+    links = {row["topic"]: re.findall(r"\]\((.*?)\)", row["text"]) for row in messages(ledger)}
+
+    def runs_of(day: date) -> str:
+        before = f"logical_date_gte={day - DAY}T16:00:00Z"
+        return f"{dag}/runs?{before}&logical_date_lte={day}T15:59:59Z"
+
+    assert {"unmapped_code", "platform_refuses", "unconfirmed", "misconfiguration"} < links.keys()
+    for topic, found in links.items():
+        assert set(found) == {runs_of(YESTERDAY - DAY if topic == "provisional_window" else YESTERDAY)}, topic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -36,7 +36,11 @@ def _delivery_behind(situation: Situation) -> Iterator[Condition]:
             severity="critical" if hours >= 24 else "warning",
             count=behind,
             since=since,
-            facts={"hours": hours, "limit": situation.hospital.alerts.behind_hours},
+            facts={
+                "hours": hours,
+                "limit": situation.hospital.alerts.behind_hours,
+                "run_day": str(max(part.day for part in late)),
+            },
             sample=situation.sample(DELIVERABLE),
         )
 
@@ -59,17 +63,19 @@ def _answers_without_end(situation: Situation) -> Iterator[Condition]:
 
 
 class _Undecided(NamedTuple):
-    """Refused or unconfirmed events by the platform's result code (None: it gave none)."""
+    """Refused or unconfirmed events by the platform's result code (None: it gave none). `day`: the newest of theirs."""
 
     result_code: int | None
     events: int
     since: datetime
+    day: date
 
 
 def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condition]:
     """A condition for each result code of the events with this status, the most frequent first."""
+    since = func.min(func.coalesce(event.c.settled_at, event.c.staged_at))
     query = (
-        select(event.c.result_code, func.count(), func.min(func.coalesce(event.c.settled_at, event.c.staged_at)))
+        select(event.c.result_code, func.count(), since, func.max(event.c.day))
         .where(
             event.c.hospital == situation.hospital.id,
             event.c.day >= situation.today - REACH,
@@ -90,7 +96,7 @@ def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condit
             severity=severity,
             count=undecided.events,
             since=undecided.since,
-            facts={"code": "" if code is None else str(code)},
+            facts={"code": "" if code is None else str(code), "run_day": str(undecided.day)},
             sample=situation.sample(and_(UNDECIDED, event.c.status == status, of_code), newest_first=True),
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from card_usage.alerts.incidents import Condition, listed_days
-from card_usage.alerts.situation import QUARANTINED_SHARE, Situation
+from card_usage.alerts.situation import MOST_NAMED, QUARANTINED_SHARE, Situation, speaks_of_quarantine
 from card_usage.ledger import counts
+from card_usage.ledger.counts import CODE_RULES
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import StoredVerdict
 from card_usage.standard.rules import BY_ID
@@ -24,6 +25,8 @@ def _gate_held(situation: Situation) -> Iterator[Condition]:
     days = sorted({stored.window.day for stored in held}, reverse=True)
     worst = max(held, key=lambda stored: (stored.level == "stop", stored.verdict.events))
     reasons = worst.verdict.withholding[:3]
+    codes = _codes(situation, [stored for stored in held if speaks_of_quarantine(stored)])
+    named = [f"{code}\t{name}\t{events}" for (code, name), events in codes.most_common(MOST_NAMED)]
     texts = {language: [reason_text(reason, language) for reason in reasons] for language in LANGUAGES}
     if any(reason.code == QUARANTINED_SHARE for reason in reasons):
         for language in LANGUAGES:
@@ -38,8 +41,20 @@ def _gate_held(situation: Situation) -> Iterator[Condition]:
             "days": listed_days(days),
             "reason": "；".join(texts["zh"]),
             "reason_en": "; ".join(texts["en"]),
-        },
+        }
+        | ({"named": "\n".join(named), "codes": len(codes)} if named else {}),
     )
+
+
+def _codes(situation: Situation, held: Sequence[StoredVerdict]) -> Counter[tuple[str, str]]:
+    """Local codes without a standard one, code and name, with their events: this message is also the one about them."""
+    days = {day for stored in held for day in stored.window.days}
+    codes: Counter[tuple[str, str]] = Counter()
+    for day in days:
+        for cause in counts.causes(situation.connection, situation.hospital.id, day, day):
+            if cause.rule in CODE_RULES:
+                codes[cause.code or "", cause.local_name or ""] += cause.events
+    return codes
 
 
 def _causes(situation: Situation, stored: StoredVerdict, language: Language) -> list[str]:

@@ -22,7 +22,7 @@ def _misconfiguration(situation: Situation) -> Iterator[Condition]:
                 severity="critical",
                 count=sum(part.events for part in situation.open_events),
                 since=hold.set_at,
-                facts={"reason": hold.reason} | code,
+                facts={"reason": hold.reason} | code | _run_day(situation),
                 sample=situation.sample(DELIVERABLE),
             )
 
@@ -31,7 +31,19 @@ def _token_contested(situation: Situation) -> Iterator[Condition]:
     for hold in situation.holds:
         if hold.kind is HoldKind.CONTESTED:
             losses = _token_losses(situation.connection, situation.hospital.id)
-            yield Condition(cause="token_contested", severity="critical", count=max(1, losses), since=hold.set_at)
+            yield Condition(
+                cause="token_contested",
+                severity="critical",
+                count=max(1, losses),
+                since=hold.set_at,
+                facts=_run_day(situation),
+            )
+
+
+def _run_day(situation: Situation) -> dict[str, str | int]:
+    """The newest day of which events wait: its run is the one that was stopped."""
+    days = [part.day for part in situation.open_events]
+    return {"run_day": str(max(days))} if days else {}
 
 
 def _token_losses(connection: Connection, hospital: str) -> int:
@@ -55,7 +67,7 @@ def _quota_exhausted(situation: Situation) -> Iterator[Condition]:
                 severity="warning" if live else "info",
                 count=sum(part.events for part in situation.open_events),
                 since=hold.set_at,
-                facts={"live": live, "quota": situation.hospital.platform.daily_quota},
+                facts={"live": live, "quota": situation.hospital.platform.daily_quota} | _run_day(situation),
                 sample=situation.sample(DELIVERABLE),
             )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from card_usage.alerts.incidents import Condition, listed_days
-from card_usage.alerts.situation import QUARANTINED, Situation
+from card_usage.alerts.situation import MOST_NAMED, QUARANTINED, Situation, speaks_of_quarantine
 from card_usage.ledger.counts import CODE_RULES
 from card_usage.ledger.schema import event, finding
 
@@ -17,52 +18,81 @@ LEAST_MISSING: Final = 20
 """Events without a field, of one feed and day, below which a share is not judged."""
 CHECKED_WITHIN: Final = timedelta(minutes=30)
 """After its staging a window is checked; until then nobody knows whether the gate will speak of it."""
-_NAMED: Final = 20
 
 
 class _UnmappedCode(NamedTuple):
-    """Quarantined events with one local code (None: blank) that has no alias."""
+    """Quarantined events of a day with one local code (None: blank) that has no alias."""
 
     table: str
     code: str | None
     local_name: str | None
+    day: date
     events: int
     since: datetime
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """Code and name."""
+        return self.code or "", self.local_name or ""
+
 
 def _unmapped_code(situation: Situation) -> Iterator[Condition]:
+    """One condition a table. Days of which the gate speaks, or is about to, are left out: it is one cause."""
+    unmapped = _unmapped_codes(situation)
+    told = {
+        day for stored in situation.undecided_verdicts if speaks_of_quarantine(stored) for day in stored.window.days
+    }
+    told |= _about_to_be_told(situation, unmapped)
     by_table: dict[str, list[_UnmappedCode]] = {}
-    for unmapped in _unmapped_codes(situation):
-        by_table.setdefault(unmapped.table, []).append(unmapped)
-    for table, codes in by_table.items():
-        named = (
-            f"{unmapped.code or ''}\t{unmapped.local_name or ''}\t{unmapped.events}" for unmapped in codes[:_NAMED]
-        )
+    for part in unmapped:
+        if part.day not in told:
+            by_table.setdefault(part.table, []).append(part)
+    for table, parts in sorted(by_table.items()):
+        codes: Counter[tuple[str, str]] = Counter()
+        for part in parts:
+            codes[part.named] += part.events
+        ordered = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
         yield Condition(
             cause="unmapped_code",
             detail=table,
             severity="warning",
-            count=sum(unmapped.events for unmapped in codes),
-            since=min(unmapped.since for unmapped in codes),
-            parts=tuple(dict.fromkeys(unmapped.code or "" for unmapped in codes)),
-            facts={"table": table, "codes": len({unmapped.code for unmapped in codes}), "named": "\n".join(named)},
+            count=codes.total(),
+            since=min(part.since for part in parts),
+            parts=tuple(dict.fromkeys(code for (code, _), _ in ordered)),
+            facts={
+                "table": table,
+                "codes": len({code for code, _ in codes}),
+                "named": "\n".join(f"{code}\t{name}\t{events}" for (code, name), events in ordered[:MOST_NAMED]),
+                "run_day": str(max(part.day for part in parts)),
+            },
             sample=situation.sample(and_(QUARANTINED, event.c.reason == f"{table}.code"), newest_first=True),
         )
 
 
 def _unmapped_codes(situation: Situation) -> list[_UnmappedCode]:
-    """The ones with the most events first."""
     of_code = and_(finding.c.event_id == event.c.id, finding.c.rule == event.c.reason)
     name = case((finding.c.code_table == "department", event.c.department_name))
-    groups: tuple[ColumnElement[str | None], ...] = (finding.c.code_table, finding.c.code, name)
+    groups: tuple[ColumnElement[Any], ...] = (finding.c.code_table, finding.c.code, name, event.c.day)
     query = (
         select(*groups, func.count(), func.min(event.c.staged_at))
         .select_from(event.join(finding, of_code))
         .where(situation.is_quarantined, event.c.reason.in_(CODE_RULES))
         .group_by(*groups)
     )
-    codes = [_UnmappedCode._make(row) for row in situation.connection.execute(query)]
-    return sorted(codes, key=lambda row: (-row.events, row.table, row.code or "", row.local_name or ""))
+    return [_UnmappedCode._make(row) for row in situation.connection.execute(query)]
+
+
+def _about_to_be_told(situation: Situation, unmapped: Sequence[_UnmappedCode]) -> frozenset[date]:
+    """Days just staged that have so many that the gate will withhold them; it checks them any minute."""
+    fresh: Counter[date] = Counter()
+    for part in unmapped:
+        if part.since > situation.now - CHECKED_WITHIN:
+            fresh[part.day] += part.events
+    rows: Counter[date] = Counter()
+    for volume in situation.volumes(fresh.keys()):
+        rows[volume.day] += volume.rows
+    limit = situation.hospital.gate.hold_quarantined_share
+    return frozenset(day for day, events in fresh.items() if events >= limit * rows[day] > 0)
 
 
 class _Missing(NamedTuple):

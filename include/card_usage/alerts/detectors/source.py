@@ -36,7 +36,11 @@ def _replica_late(situation: Situation) -> Iterator[Condition]:
             count=max(1, hours),
             since=instant(oldest),
             parts=tuple(sorted(late)),
-            facts={"feeds": ",".join(sorted(late)), "all": int(len(late) == len(hospital.his.feeds))},
+            facts={
+                "feeds": ",".join(sorted(late)),
+                "all": int(len(late) == len(hospital.his.feeds)),
+                "run_day": str(oldest.date()),
+            },
         )
 
 
@@ -86,7 +90,7 @@ def _provisional_window(situation: Situation) -> Iterator[Condition]:
             count=int((local(situation.now) - oldest) / HOUR),
             since=instant(oldest),
             parts=feeds,
-            facts={"feeds": ",".join(feeds)},
+            facts={"feeds": ",".join(feeds), "run_day": str(min(situation.today, (oldest - HOUR).date()))},
         )
 
 
