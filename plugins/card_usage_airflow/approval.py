@@ -1,8 +1,8 @@
 """Approval: asks a person in the Airflow UI about a withheld window, and records the decision in the ledger.
 
-The task creates the form and defers; Airflow resumes it with the answer, or with the hospital's default once the
-deadline has passed. The ledger decides: a window that was decided elsewhere, corrected or checked again meanwhile needs
-no answer any more, and an answer to an outdated form has no effect.
+The task creates the form and waits in the triggerer for the answer, or for the hospital's default once the deadline has
+passed. The ledger decides: a window that was decided elsewhere, corrected or checked again meanwhile needs no answer
+any more, so the form closes by itself, and an answer to an outdated form has no effect.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
+from airflow.sdk.exceptions import TaskAwaitingInput
 from card_usage.config.hospital import Hospital
 from card_usage.words.catalogue import Words
 
@@ -57,12 +58,35 @@ class Approval(HITLOperator):
                 return {"window": self.window, "decision": None, "by": None}
             asked = ask_for_decision(opened.ledger, opened.hospital, given, now=present())
         self.subject, self.body = asked.subject, asked.body
-        return super().execute(context)
+        try:
+            super().execute(context)
+        except TaskAwaitingInput:  # the form is there; Airflow itself would wait for an answer only
+            self._wait(context)
+
+    def _wait(self, context: Context) -> None:
+        """Defer until somebody has answered, the deadline has passed, or nothing waits for a decision any more."""
+        # Imported here: parsing DAGs needs no trigger.
+        from card_usage_airflow.form_trigger import AnsweredOrMended
+
+        self.defer(
+            trigger=AnsweredOrMended(
+                hospital_id=self.hospital_id,
+                window=self.window,
+                ti_id=context["task_instance"].id,
+                options=self.options,
+                defaults=self.defaults,
+                params={},
+                timeout_datetime=present() + (self.response_timeout or timedelta()),
+            ),
+            method_name="execute_complete",
+        )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Record the answer, unless the window was checked again since and found worse."""
         from card_usage.quality.approval import record_decision, verdicts_of
 
+        if event.get("mended"):
+            return self._decided_elsewhere()
         answer = super().execute_complete(context, event)
         decision = self.decisions[answer["chosen_options"][0]]
         user = answer["responded_by_user"]
@@ -78,3 +102,16 @@ class Approval(HITLOperator):
             return {"window": self.window, "decision": None, "by": None}
         self.log.info("%s: %s by %s", self.window, decision, by)
         return {"window": self.window, "decision": decision, "by": by}
+
+    def _decided_elsewhere(self) -> dict[str, str | None]:
+        """What somebody decided by command line or in another run's form, or that there is nothing to decide."""
+        from card_usage.quality.approval import verdicts_of
+
+        with open_context(self.hospital_id) as opened:
+            verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
+        given = next((verdict for verdict in verdicts if verdict.decision is not None), None)
+        if given is None:
+            self.log.info("%s: passed since; nothing waits for a decision any more", self.window)
+            return {"window": self.window, "decision": None, "by": None}
+        self.log.info("%s: %s by %s, not in this form", self.window, given.decision, given.decided_by)
+        return {"window": self.window, "decision": given.decision, "by": given.decided_by}

@@ -266,6 +266,7 @@ def test_what_airflow_keeps_by_its_name_is_still_there() -> None:
     """Of deferred runs, forms and deadlines that an upgrade finds open: docs/production.md, "What may be open"."""
     kept = (
         "card_usage_airflow.triggers.ReplicaPasses",
+        "card_usage_airflow.form_trigger.AnsweredOrMended",
         "card_usage_airflow.sensors.ReplicaPassed.resume",
         "card_usage_airflow.approval.Approval.execute_complete",
         "card_usage_airflow.alerting.look_now",

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from card_usage.ledger.schema import event, verdict
+from card_usage.quality.approval import record_decision, verdicts_of
+from card_usage.windows import day_window
 from sqlalchemy import create_engine, select, text
 
 DAG = "report_card_usage__held_hospital"
@@ -47,7 +50,7 @@ def test_a_withheld_window_waits_for_a_person_and_the_report_does_not_wait(fleet
     fleet.unpause(DAG)
     fleet.until(lambda: fleet.runs(DAG), "a run")
     run_id = the_run(fleet)
-    waits = "awaiting_input"
+    waits = "deferred"
     fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {waits}, "the form is there", 240)
     fleet.until(lambda: fleet.states(DAG, run_id)["publish"] == {"success"}, "the report is written", 240)
     assert fleet.states(DAG, run_id)["deliver"] == {"skipped"}
@@ -86,7 +89,7 @@ def test_meanwhile_other_hospitals_report(fleet: Any) -> None:
     fleet.unpause(DEMO)
     _, state = fleet.triggered(DEMO, day=fleet.days[-1].isoformat())
     assert state == "success"
-    assert fleet.states(DAG, the_run(fleet))["approve"] == {"awaiting_input"}
+    assert fleet.states(DAG, the_run(fleet))["approve"] == {"deferred"}
 
 
 def test_the_answer_goes_into_the_ledger_and_the_clean_part_to_the_platform(fleet: Any) -> None:
@@ -161,6 +164,25 @@ def test_no_page_leads_out_of_the_reports(fleet: Any) -> None:
         assert "secret" not in body
 
 
+def test_a_form_closes_by_itself_once_somebody_has_decided_elsewhere(fleet: Any) -> None:
+    """By command line here; a day that was mended and checked again closes it the same way."""
+    day = fleet.days[0]
+    run_id = fleet.airflow.trigger(DAG, {"day": day.isoformat()})
+    fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {"deferred"}, "the form is there", 240)
+    ready, calls = of_held(fleet), fleet.calls()
+    (given,) = verdicts_of(fleet.ledger, "held_hospital", day_window(day))
+    assert record_decision(fleet.ledger, given, "released", by="at the desk", now=datetime.now(UTC))
+    assert fleet.finished(DAG, {run_id})[run_id]["state"] == "success"
+    states = fleet.states(DAG, run_id)
+    assert (states["approve"], states["deliver_approved"]) == ({"success"}, {"success"})
+    assert fleet.calls() - calls == sum(events for (_, status), events in ready.items() if status == "ready") - (
+        sum(events for (_, status), events in of_held(fleet).items() if status == "ready")
+    )
+    assert fleet.calls() > calls
+    open_forms = fleet.airflow.ask("/dags/~/dagRuns/~/hitlDetails?response_received=false&state=deferred")
+    assert open_forms["hitl_details"] == []
+
+
 def test_one_alias_typed_into_the_form_releases_its_events_and_sends_them_without_the_his(fleet: Any) -> None:
     """Dry first; then for good, with the HIS left alone; and again, which sends nothing."""
     redeliver = "redeliver_card_usage"
@@ -190,7 +212,7 @@ def test_one_alias_typed_into_the_form_releases_its_events_and_sends_them_withou
     assert released > 20
     # The window passes now, so what was withheld goes with what was released.
     sent = released + before["registration", "ready"]
-    assert after["registration", "delivered"] == sent
+    assert after["registration", "delivered"] - before["registration", "delivered"] == sent
     assert fleet.calls() - calls == sent
     fleet.triggered(redeliver, **conf, dry_run=False)
     assert fleet.calls() - calls == sent

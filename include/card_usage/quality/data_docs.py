@@ -1,16 +1,14 @@
-"""Data Docs: the validation results of Great Expectations (GX) for a window, as one page beside the report.
+"""Data Docs: what Great Expectations (GX) found in a window, as one page beside the report.
 
-GX renders its own results; the page adds the verdict and its reasons in words. GX's pages load scripts, styles and a
-picture from elsewhere: all of that is removed, so that the page opens in a hospital's network, makes no request and
-runs no script. Results are yes, no and counts: the page has no value of any column.
+GX's own pages are English and load scripts, styles and a picture from elsewhere. This one is in the language of the
+hospital's reports, opens in a hospital's network, makes no request and runs no script. Results are yes, no and counts:
+the page has no value of any column.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from html import escape
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,28 +24,19 @@ from card_usage.words.catalogue import Words
 STYLE: Final = Path(__file__).with_name("data_docs.css")
 KIND: Final = "quality"
 
-_SCRIPTS: Final = re.compile(r"<script\b.*?</script>|<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
-_LOADED: Final = re.compile(r"<(?:link|img|meta|iframe|source)\b[^>]*>", re.IGNORECASE)
-_HANDLERS: Final = re.compile(r"""\s(?:on\w+|src|srcset|action|data-[\w-]+)\s*=\s*("[^"]*"|'[^']*')""", re.IGNORECASE)
-_LINKS: Final = re.compile(r"""\shref\s*=\s*("[^"#][^"]*"|'[^'#][^']*')""", re.IGNORECASE)
-_BODY: Final = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL | re.IGNORECASE)
-
 
 class Pages:
     """Collects the results of GX, suite by suite; pass it to `check` as `on_results`."""
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
+        self._suites: list[tuple[str, list[tuple[bool, str]]]] = []
 
     def __call__(self, suite: Any, results: Any) -> None:
-        """One suite with its results, as GX shows them."""
-        renderer = import_module("great_expectations.render.renderer").ValidationResultsPageRenderer(
-            run_info_at_end=True
-        )
-        view = import_module("great_expectations.render.view").DefaultJinjaPageView()
-        # The query is of no use to the page's readers.
-        results.meta["batch_spec"] = {"data_asset_name": suite.name}
-        self._parts.append(cleaned(view.render(renderer.render(results))))
+        """One suite with its results: what was expected, in words, and whether it is so."""
+        ordered = sorted(results.results, key=lambda result: result.expectation_config.meta["position"])
+        found = [(bool(result.success), str(result.expectation_config.description)) for result in ordered]
+        # Its name is the hospital's id and what it is about.
+        self._suites.append((suite.name.rpartition("_")[2], found))
 
     def page(self, hospital: Hospital, window: Window, verdict: Verdict, *, now: datetime) -> str:
         """All of it as one page, in the language of the hospital's reports."""
@@ -60,6 +49,7 @@ class Pages:
         )
         none = "<tr><td colspan=2>" + escape(words("docs.none")) + "</td></tr>"
         intro = words("docs.intro")
+        sections = "".join(_section(words, *suite) for suite in self._suites)
         facts = words("docs.facts", events=verdict.events, at=f"{local(now):%Y-%m-%d %H:%M}", seconds=verdict.seconds)
         return (
             f'<!doctype html><html lang="{"zh-CN" if words.language == "zh" else "en"}"><head><meta charset="utf-8">'
@@ -67,17 +57,25 @@ class Pages:
             f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><header><h1>{escape(title)}</h1>"
             f'<p class="verdict {verdict.level}">{escape(words(f"gate.{verdict.level}"))}</p>'
             f"<p>{escape(facts)}</p><table>{reasons or none}</table></header>"
-            f"<p class=intro>{escape(intro)}</p>{''.join(self._parts)}</body></html>"
+            f"<p class=intro>{escape(intro)}</p>{sections}</body></html>"
         )
 
 
-def cleaned(html: str) -> str:
-    """The body of a page without anything that is loaded, run or led to from elsewhere."""
-    body = _BODY.search(html)
-    text = body[1] if body else html
-    for unwanted in (_SCRIPTS, _LOADED, _HANDLERS, _LINKS):
-        text = unwanted.sub("", text)
-    return f"<main>{text}</main>"
+def _section(words: Words, about: str, results: list[tuple[bool, str]]) -> str:
+    """One suite: a heading that counts, and a row for each expectation, unmet ones first."""
+    names = {True: words("docs.met"), False: words("docs.unmet")}
+    rows = "".join(
+        f'<tr class="{"met" if success else "unmet"}"><td>{escape(names[success])}</td><td>{escape(text)}</td></tr>'
+        for success, text in sorted(results, key=lambda result: result[0])
+    )
+    met = sum(success for success, _ in results)
+    counted = words("docs.counted", of=len(results), met=met, unmet=len(results) - met)
+    title = words(f"suite.{about}")
+    heads = "".join(f"<th>{escape(words(key))}</th>" for key in ("docs.result", "docs.expectation"))
+    return (
+        f"<section><h2>{escape(title)}<small>{escape(counted)}</small></h2>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></section>"
+    )
 
 
 def name_of(hospital_id: str, window: Window) -> str:

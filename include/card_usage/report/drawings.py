@@ -12,7 +12,7 @@ from card_usage.reconciliation.classes import CLASSES
 from card_usage.report import sankey, svg
 from card_usage.report.chart import Figures
 from card_usage.report.sankey import Node
-from card_usage.report.svg import NARROW, PALETTE, REST, TONES, Category, Series, Share
+from card_usage.report.svg import HEALTH_CARD, NARROW, PALETTE, REST, TONES, Category, Series, Share
 from card_usage.report.usage import delay_name
 from card_usage.standard.code_tables import load_tables
 from card_usage.words.catalogue import Words
@@ -65,7 +65,7 @@ def hours_by_card(figures: Figures, words: Words, label: str, wide: int) -> Mark
     """Health cards and all others."""
     hours = figures["uses"]["hours"]
     series = [
-        Series(words("group.health"), tuple(hour["health_card"] for hour in hours), PALETTE[2]),
+        Series(words("group.health"), tuple(hour["health_card"] for hour in hours), HEALTH_CARD),
         Series(words("group.all_others"), tuple(hour["events"] - hour["health_card"] for hour in hours), REST),
     ]
     return _hours(series, words, label, wide)
@@ -115,10 +115,15 @@ def _trend(days: Sequence[Figures], words: Words, label: str, wide: int, every: 
     if sum(day["staged"] is not None for day in days) < 2:
         return None
     dates = [date.fromisoformat(day["day"]) for day in days]
+
+    def tick(day: date) -> str:
+        """Where every day is named, there is no room for more than its number."""
+        return str(day.day) if every == 1 else f"{day.month}/{day.day}"
+
     categories = [
         Category(
             words.day(day),
-            f"{day.month}/{day.day}" if (len(days) - 1 - at) % every == 0 else "",
+            tick(day) if (len(days) - 1 - at) % every == 0 else "",
             (len(days) - 1 - at) % 7 == 0,
         )
         for at, day in enumerate(dates)

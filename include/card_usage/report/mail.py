@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from card_usage.report import svg
 from card_usage.report.fleet import named
 from card_usage.report.html import environment, stamp
 from card_usage.words.catalogue import Words
@@ -87,10 +88,10 @@ def _parts(figures: Figures, words: Words) -> list[dict[str, Any]]:
     """The bar: what became of what the ledger holds, in hundredths that add up to 100."""
     totals, classes = figures["totals"], figures["classes"]
     parts = [
-        (words("class.delivered"), classes["delivered"], "#009e73"),
-        (words("head.waiting"), totals["waiting"], "#56b4e9"),
-        (words("head.for_people"), totals["for_people"], "#e69f00"),
-        (words("class.voided"), classes["voided"], "#9aa5b1"),
+        (words("class.delivered"), classes["delivered"], svg.TONES["delivered"]),
+        (words("head.waiting"), totals["waiting"], svg.TONES["due"]),
+        (words("head.for_people"), totals["for_people"], svg.TONES["quarantined"]),
+        (words("class.voided"), classes["voided"], svg.TONES["voided"]),
     ]
     shown = [part for part in parts if part[1] > 0]
     whole = sum(events for _, events, _ in shown)

@@ -1,8 +1,8 @@
 """SVG: columns, bars and legends of the report, drawn by ourselves: no script, no font, no picture from anywhere else.
 
-Promises: colours are told apart with any colour vision (after Okabe and Ito) and never carry meaning alone; every
-chart has its figures as text; the same figures give the same bytes. Each is drawn for the width that it is shown in
-(a phone gets its own), so that letters stay readable.
+Promises: colours are told apart with any colour vision (after Okabe and Ito, and Tol), mean one thing each on every
+page of the reports, and never carry meaning alone; every chart has its figures as text; the same figures give the same
+bytes. Each is drawn for the width that it is shown in (a phone gets its own), so that letters stay readable.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from card_usage.words.catalogue import Words
 
 WIDE: Final = 880
 NARROW: Final = 350
-PALETTE: Final = ("#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7")
+PALETTE: Final = ("#0072b2", "#cc79a7", "#332288", "#b5a8d5", "#882255", "#999933")
+"""Colours of kinds, such as scenes. None of them is a colour of TONES: those say what became of a record."""
+HEALTH_CARD: Final = "#aa4499"
+BAR: Final = "#5f7d9c"
+"""Bars of shares, where a colour tells nothing apart."""
 REST: Final = "#9aa5b1"
+"""All that is not listed."""
 TONES: Final[Mapping[str, str]] = {
     "source": "#33475b",
     "staged": "#33475b",
@@ -29,10 +34,14 @@ TONES: Final[Mapping[str, str]] = {
     "held": "#56b4e9",
     "in_flight": "#56b4e9",
     "unknown": "#56b4e9",
-    "voided": "#9aa5b1",
+    "voided": "#8c6d46",
     "late_in_source": "#d55e00",
     "vanished_from_source": "#d55e00",
 }
+
+
+_FIGURE: Final = 7
+"""Room for a digit in px, at most."""
 
 
 class Series(NamedTuple):
@@ -69,14 +78,15 @@ def columns(
     series: Sequence[Series], categories: Sequence[Category], words: Words, *, width: int, label: str
 ) -> Markup:
     """Standing columns, stacked from the bottom up; a figure for each category. The highest says its sum."""
-    left, right, top, bottom = 50, 6, 22, 26
+    right, top, bottom = 6, 22, 26
     roomy = width > 500
     height = 270 if roomy else 230
-    plot_width, plot_height = width - left - right, height - top - bottom
     totals = [sum(layer.values[at] for layer in series) for at in range(len(categories))]
     peak = max(totals, default=0)
     step = _step(peak)
     ceiling = max(step, -(-peak // step) * step)
+    left = max(50, _FIGURE * len(words.number(ceiling)) + 10)
+    plot_width, plot_height = width - left - right, height - top - bottom
     scale = plot_height / ceiling
     room = plot_width / max(len(categories), 1)
     bar = room * 0.74
@@ -105,7 +115,8 @@ def columns(
             parts.append(text(category.tick, x=x + bar / 2, y=height - 9, anchor="middle", class_="tick"))
         if peak and totals[at] == peak and totals.index(peak) == at:
             # Kept inside the picture at either end.
-            middle = min(max(x + bar / 2, left + 18), width - right - 18)
+            half = max(18, _FIGURE * len(words.number(peak)) / 2)
+            middle = min(max(x + bar / 2, left + half), width - right - half)
             parts.append(text(words.number(peak), x=middle, y=base - 6, anchor="middle", class_="peak"))
     return picture(width, height, label, parts)
 
@@ -126,18 +137,18 @@ def legend(series: Sequence[Series], words: Words) -> Markup:
 
 def bars(shares: Sequence[Share], total: int, words: Words, *, width: int, label: str) -> Markup:
     """Shares as lying bars, each with its name, figure and percentage."""
-    row, name_width, figure_width = 30, min(150, round(width * 0.36)), 104
+    written = [f"{words.number(share.events)} · {words.share(share.events, total)}" for share in shares]
+    row, name_width = 30, min(150, round(width * 0.36))
+    figure_width = max(104, _FIGURE * max(map(len, written), default=0) + 12)
     room = width - name_width - figure_width
     most = max((share.events for share in shares), default=0)
     parts = []
     for position, share in enumerate(shares):
         y = position * row
         size = max(room * share.events / most, 1.5) if share.events else 0
-        figures = f"{words.number(share.events)} · {words.share(share.events, total)}"
+        figures = written[position]
         parts.append(text(_shortened(share.name, name_width - 10), x=name_width - 10, y=y + 20, anchor="end"))
-        bar = tag(
-            "rect", x=name_width, y=y + 6, width=size, height=row - 12, rx=2, fill=REST if share.rest else PALETTE[0]
-        )
+        bar = tag("rect", x=name_width, y=y + 6, width=size, height=row - 12, rx=2, fill=REST if share.rest else BAR)
         parts.append(tag("g", tag("title", escape(f"{share.name}: {figures}")), bar))
         parts.append(text(figures, x=name_width + size + 8, y=y + 20, class_="figure"))
     return picture(width, max(row * len(shares), row), label, parts)

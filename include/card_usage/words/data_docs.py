@@ -16,6 +16,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
             "shares against history. Yes, no and counts only, nothing about patients."
         ),
     ),
+    "suite.rules": ("待上报记录是否符合规则", "Does what is due satisfy the rules"),
+    "suite.measures": ("数量、占比与限度和历史的比较", "Volumes and shares against limits and history"),
+    "docs.counted": ("共 {of} 项，符合 {met} 项，不符合 {unmet} 项", "{of} checks: {met} met, {unmet} not met"),
+    "docs.result": ("结果", "Result"),
+    "docs.expectation": ("检查内容", "What is expected"),
+    "docs.met": ("符合", "met"),
+    "docs.unmet": ("不符合", "not met"),
     "docs.files": ("用卡上报 · 报告与质检", "Card uses: reports and quality checks"),
     "docs.empty": ("还没有报告", "no report yet"),
     "docs.of_run": ("本次运行生成的报告", "Reports that this run has written"),

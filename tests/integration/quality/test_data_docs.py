@@ -12,7 +12,8 @@ import pytest
 from card_usage.files.store import Store
 from card_usage.ledger.schema import report_file
 from card_usage.quality.check import check
-from card_usage.quality.data_docs import Pages, cleaned, name_of, publish
+from card_usage.quality.data_docs import Pages, name_of, publish
+from card_usage.standard.rules import RULES
 from card_usage.windows import Window, day_window
 from planted import DAY, HOSPITAL, NOW, SECRETS
 from sqlalchemy import select
@@ -56,12 +57,23 @@ def test_nothing_about_a_patient_and_no_query_is_in_it(page):
     assert "SELECT" not in page
 
 
-def test_what_is_taken_out_of_a_page():
-    given = (
-        '<html><head><script src="x"></script></head><body onload="go()"><a href="https://a.b/c" onclick=\'x()\'>t</a>'
-        '<img src="http://pixel"><SCRIPT>\nrun()\n</SCRIPT><a href="#s">u</a><style>@import "x"</style></body></html>'
-    )
-    assert cleaned(given) == '<main><a>t</a><a href="#s">u</a></main>'
+def test_it_is_chinese_throughout_and_english_where_the_reports_are(tmp_path):
+    """But for names: the library's, the rules' and the standard codes'."""
+    for language, name in (("zh", "质检明细"), ("en", "quality check")):
+        home = planted.hospital()
+        home = home.model_copy(update={"report": home.report.model_copy(update={"language": language})})
+        with ledgers.sqlite(tmp_path, f"{language}.db") as ledger:
+            with ledger.write() as connection:
+                planted.plant(connection, {"ready": 150, "quarantined": 90}, seed=9)
+            pages = Pages()
+            found = check(ledger, home, WINDOW, now=NOW, on_results=pages)
+            shown = re.sub(r"(?s)<style>.*?</style>|<[^>]+>", " ", pages.page(home, WINDOW, found, now=NOW))
+        assert name in shown
+        if language == "zh":
+            words = set(re.findall(r"[A-Za-z][A-Za-z_.]*", shown.replace("Great Expectations", "")))
+            assert words <= {rule.id for rule in RULES}
+        else:
+            assert not re.search(r"[\u4e00-\u9fff]", shown.replace(home.name, ""))
 
 
 def test_days_and_hours_have_pages_of_their_own():

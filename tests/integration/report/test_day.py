@@ -24,6 +24,7 @@ from card_usage.reconciliation.classes import CLASSES
 from card_usage.reconciliation.reconcile import reconcile_day
 from card_usage.reconciliation.statement_match import Bucket
 from card_usage.reconciliation.statement_store import Statement
+from card_usage.report.html import whole
 from card_usage.report.publish import publish
 from card_usage.windows import day_window
 from planted import DAY, FEEDS, HOSPITAL, NOW, SECRETS
@@ -155,7 +156,7 @@ def test_the_verdict_says_where_the_day_stands(embedded, tmp_path, states, optio
     fill(embedded, states, **options)
     html, figures = published(embedded, tmp_path, language)
     assert figures["verdict"]["level"] == level
-    assert figures["verdict"]["text"] in html
+    assert whole(figures["verdict"]["text"]) in html
     assert f'class="verdict {level}"' in html
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 from card_usage.reconciliation.classes import CLASSES
-from card_usage.report import sankey, svg
+from card_usage.report import drawings, sankey, svg
 from card_usage.report.sankey import Flow, Node
 from card_usage.report.svg import NARROW, PALETTE, TONES, WIDE, Series, Share
 from card_usage.words.catalogue import Words
@@ -135,3 +136,32 @@ def test_colours_are_all_different_also_in_grey():
     assert len(set(PALETTE)) == len(PALETTE)
     neighbours = pairwise(PALETTE)
     assert all(abs(lightness(one) - lightness(other)) > 20 for one, other in neighbours)
+
+
+def test_a_colour_means_one_thing():
+    """What became of records has colours of its own; kinds, health cards, plain bars and the rest have others."""
+    tones, kinds = {*TONES.values()}, {*PALETTE, svg.HEALTH_CARD, svg.BAR, svg.REST}
+    assert tones & kinds == set()
+    assert len(kinds) == len(PALETTE) + 3
+
+
+@pytest.mark.parametrize("peak", [7, 20_000, 1_234_567, 98_765_432])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_no_label_of_an_axis_meets_another_one(peak, width):
+    """Digits are at most 7 px wide; 31 days is the longest month, and the one in which every day is named."""
+    days = [
+        {"day": f"2026-10-{day:02}", "staged": peak, "delivered": peak, "waiting": 0, "for_people": 0}
+        for day in range(1, 32)
+    ]
+    for every in (1, 2):
+        drawn = drawings._trend(days, ZH, "l", width, every)
+        assert drawn is not None
+        for picture in re.findall(r"<svg.*?</svg>", drawn, re.S):
+            ticks = [e for e in parsed(picture).iter(f"{SVG}text") if e.get("class") == "tick"]
+            below = [(float(e.get("x")), 7 * len(e.text)) for e in ticks if e.get("text-anchor") == "middle"]
+            assert all(x + half / 2 < y - other / 2 for (x, half), (y, other) in pairwise(below))
+            beside = [(float(e.get("x")), 7 * len(e.text)) for e in ticks if e.get("text-anchor") == "end"]
+            assert all(x - size >= 0 for x, size in beside)
+    for figures in (svg.bars([Share("挂号", peak)], peak, ZH, width=width, label="l"),):
+        (said,) = [e for e in parsed(figures).iter(f"{SVG}text") if e.get("class") == "figure"]
+        assert float(said.get("x")) + 7 * len(said.text) <= width + 1
