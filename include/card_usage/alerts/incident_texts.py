@@ -17,7 +17,7 @@ from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
 from card_usage.words.catalogue import Words
 
-LOOKED_UP: Final = frozenset({"feeds", "days", "day", "table", "rule", "code", "run"})
+LOOKED_UP: Final = frozenset({"feeds", "days", "day", "table", "rule", "code", "run", "run_day"})
 """Facts that are keys of something: no text of a HIS."""
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
