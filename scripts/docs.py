@@ -3,7 +3,8 @@
 A generated part stands between `<!-- begin package.module:function -->` and `<!-- end -->`: the function takes nothing
 and returns Markdown. The picture of the layers is drawn from the import contract, and what charts declare is written
 into the published schemas of the reports. Also checked: relative links lead to files that exist, `make X` names a
-target, and `python -m P verb` names a package and a verb that it has.
+target, `python -m P verb` names a package and a verb that it has, and a Chinese document has the headings, code,
+commands and links of its English one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import house
 from card_usage.report.chart import FORMS
@@ -26,6 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- begin ([\w.]+):(\w+) -->\n).*?(<!-- end -->)", re.S)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 MAKE = re.compile(r"(?:^|`)make ([a-z][a-z-]*)", re.M)
+FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.S | re.M)
+CODE_SPAN = re.compile(r"`([^`]+)`")
+COMMAND_LINE = re.compile(r"(?:python -m|make|docker|airflow|\.venv/)\S* |(?:card_usage|platform_sandbox|demo_his) ")
+CHINESE = ".zh-CN.md"
 COMMAND = re.compile(r"python -m (card_usage|platform_sandbox|demo_his)\b(?: ([a-z][a-z-]+))?")
 
 
@@ -76,6 +82,48 @@ def faults(path: Path, text: str, root: Path = ROOT) -> Iterator[str]:
         yield f"generated part cannot be written: {problem}"
 
 
+class Shape(NamedTuple):
+    """What a document and its translation have in common: levels of headings, lines of code blocks, commands, links."""
+
+    headings: tuple[int, ...]
+    code: tuple[str, ...]
+    commands: frozenset[str]
+    links: frozenset[str]
+
+
+def shape(text: str) -> Shape:
+    """The shape of a document; comments in its code are prose, and a link to a translation is one to its original."""
+    plain = FENCED.sub("", text)
+    code = [re.sub(r"(^|\s+)#.*", "", line).strip() for block in FENCED.findall(text) for line in block.splitlines()]
+    spans = {" ".join(span.split()) for span in CODE_SPAN.findall(plain)}
+    return Shape(
+        headings=tuple(len(level) for level in re.findall(r"^(#+) ", plain, re.M)),
+        code=tuple(filter(None, code)),
+        commands=frozenset(span for span in spans if COMMAND_LINE.match(span)),
+        links=frozenset(
+            (first or second).replace(".zh-CN.", ".").partition("#")[0] for first, second in LINK.findall(plain)
+        ),
+    )
+
+
+def translation_faults(path: Path, text: str) -> Iterator[str]:
+    """One line for each way in which a Chinese document differs from the English one beside it, if there is one."""
+    original = path.with_name(path.name.replace(CHINESE, ".md"))
+    if not path.name.endswith(CHINESE) or not original.exists():
+        return
+    ours, theirs = shape(text), shape(original.read_text(encoding="utf-8"))
+    if ours.headings != theirs.headings:
+        yield f"has other headings than {original.name}: {ours.headings} instead of {theirs.headings}"
+    if ours.code != theirs.code:
+        differing = [line for line in (*theirs.code, *ours.code) if (line in ours.code) != (line in theirs.code)]
+        yield f"has other code than {original.name}: {differing or 'in another order'}"
+    for what, here, there in (("commands", ours.commands, theirs.commands), ("links", ours.links, theirs.links)):
+        # A document may lead to itself, and each leads to the other.
+        differing = sorted((here ^ there) - {original.name})
+        if differing:
+            yield f"has other {what} than {original.name}: {', '.join(differing)}"
+
+
 def stale_schemas(*, write: bool) -> list[Path]:
     """Published schemas that are not as their charts declare them; `write`: they are now."""
     return [path for form in FORMS if (path := refresh(form, write=write)) is not None]
@@ -105,7 +153,7 @@ def main() -> None:
             path.write_text(fresh, encoding="utf-8")
             print(f"docs: wrote {path.relative_to(ROOT)}")
             text = fresh
-        for fault in faults(path, text):
+        for fault in (*faults(path, text), *translation_faults(path, text)):
             found += 1
             print(f"docs: {path.relative_to(ROOT)}: {fault}", file=sys.stderr)
     sys.exit(found > 0)

@@ -1,4 +1,4 @@
-"""Document: the tables of docs/alerts.md, generated from the declared causes (make docs)."""
+"""Document: the tables of docs/alerts.md and docs/alerts.zh-CN.md, generated from the declared causes (make docs)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,22 @@ def causes() -> str:
             _span(cause.closes_after),
             ", ".join(f"`{name}`" for name in cause.explained_by) or "-",
         )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def causes_zh() -> str:
+    """Markdown: the same in Chinese."""
+    zh = Words("zh")
+    parts = {"": "-", "day": "日期", "feed": "业务", "code": "代码", "mailbox": "地址"}
+    lines = [
+        "| 原因 | 名称 | 谁来办 | 出现新的什么也算加重 | 消失多久算恢复 | 已有哪个就不再另报 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for cause in CAUSES.values():
+        span = _span(cause.closes_after).replace("at once", "立即").replace("min", "分钟").replace("h", "小时")
+        explained = "、".join(f"`{name}`" for name in cause.explained_by) or "-"
+        cells = (f"`{cause.name}`", zh.text(cause.title), zh(f"who.{cause.owner}"), parts[cause.part], span, explained)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -51,6 +52,48 @@ def test_every_document_is_true() -> None:
     found = [
         f"{path.relative_to(docs.ROOT)}: {fault}"
         for path in docs.documents()
-        for fault in docs.faults(path, Path(path).read_text(encoding="utf-8"))
+        for check in (docs.faults, docs.translation_faults)
+        for fault in check(path, Path(path).read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+ORIGINAL = "# A\n\n[中文](a.zh-CN.md) `make test` once.\n\n## B\n```sh\nmake x  # so\n```\n[c](c.md#d)\n"
+TRANSLATED = "# 甲\n\n[English](a.md) `make test` 一次。\n\n## 乙\n```sh\nmake x  # 如此\n```\n[丙](c.zh-CN.md)\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("## 乙", "### 乙", "other headings"),
+        ("## 乙\n", "", "other headings"),
+        ("make x", "make y", "other code"),
+        ("`make test`", "", "other commands"),
+        ("[丙](c.zh-CN.md)", "丙", "other links"),
+    ],
+)
+def test_a_translation_that_differs_from_its_original_is_found(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    (tmp_path / "a.md").write_text(ORIGINAL, encoding="utf-8")
+    translated = tmp_path / "a.zh-CN.md"
+    assert list(docs.translation_faults(translated, TRANSLATED)) == []
+    (found,) = docs.translation_faults(translated, TRANSLATED.replace(old, new))
+    assert fault in found
+
+
+def test_what_an_operator_needs_is_there_in_chinese() -> None:
+    """quality.md is Chinese itself, with a line of English after each part."""
+    for name in ("README", "docs/deployment", "docs/production", "docs/alerts", "docs/report", "docs/reconciliation"):
+        assert (docs.ROOT / f"{name}.zh-CN.md").exists(), name
+
+
+def test_the_front_page_has_the_same_figures_in_both_languages() -> None:
+    """Numbers as they stand in the text: a limit that was changed in one language only is found."""
+    english, chinese = (
+        set(
+            re.findall(
+                r"(?<![\w.-])\d[\d.,:-]*\d|(?<![\w.-])\d(?![\w.])", (docs.ROOT / name).read_text(encoding="utf-8")
+            )
+        )
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert english == chinese
