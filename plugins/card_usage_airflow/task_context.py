@@ -59,10 +59,12 @@ def settings() -> Settings:
 
 def page_settings() -> PageSettings:
     """The same for pages: without a key."""
+    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.config.settings import PageSettings
     from card_usage.plain_text import make_log_lines_visible
 
     make_log_lines_visible()
+    trust_own_authorities()
     from_environment = PageSettings.from_environment(os.environ)
     if not isinstance(from_environment.reports, str):
         return from_environment

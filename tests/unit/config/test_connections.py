@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from card_usage.config.connections import Connection, connection_from_environment
+from card_usage.config.connections import CONNECTIONS, Connection, connection_from_environment
 from card_usage.errors import BadConnection, MissingSetting
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -180,3 +181,23 @@ def test_a_connection_never_shows_password_or_extra():
     assert SECRET not in repr(connection)
     assert SECRET not in str(connection)
     assert connection.password == SECRET
+
+
+def test_connections_may_stand_in_one_file_as_airflow_reads_it(tmp_path: Path):
+    from airflow.secrets.local_filesystem import LocalFilesystemBackend
+
+    given = {"platform": CASES[0], "his": "mssql://reader:x%40y@db:1433/THIS4"}
+    path = tmp_path / "connections.json"
+    path.write_text(json.dumps(given))
+    airflows = LocalFilesystemBackend(connections_file_path=str(path))
+    for conn_id in given:
+        ours, theirs = connection_from_environment(conn_id, {CONNECTIONS: str(path)}), airflows.get_connection(conn_id)
+        assert theirs is not None
+        assert (ours.host, ours.login, ours.password) == (theirs.host or "", theirs.login or "", theirs.password or "")
+    assert connection_from_environment("his", {CONNECTIONS: str(path), "AIRFLOW_CONN_HIS": "http://a"}).host == "a"
+    with pytest.raises(MissingSetting):
+        connection_from_environment("none", {CONNECTIONS: str(path)})
+    path.write_text(f'["{SECRET}"')
+    with pytest.raises(BadConnection, match="CARD_USAGE_CONNECTIONS names no JSON file") as refused:
+        connection_from_environment("his", {CONNECTIONS: str(path)})
+    assert SECRET not in str(refused.value)

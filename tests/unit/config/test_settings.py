@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from card_usage.config.keyring import Keyring
-from card_usage.config.settings import Settings, hospitals_directory
-from card_usage.errors import BadKey, MissingSetting
+from card_usage.config.settings import PageSettings, Settings, hospitals_directory
+from card_usage.errors import BadKey, MissingSetting, SettingsError
 from card_usage.files.shipped import SHIPPED
 
 KEY = Keyring.new_key("k1")
@@ -63,3 +63,19 @@ def test_settings_show_neither_password_nor_key():
     settings = Settings.from_environment(ENVIRONMENT)
     assert "Pa55" not in repr(settings)
     assert KEY.partition(":")[2] not in repr(settings)
+
+
+def test_a_secret_may_stand_in_a_file_and_the_variable_itself_counts_more(tmp_path: Path):
+    (tmp_path / "key").write_text(f"{KEY}\n", encoding="utf-8-sig")
+    without = {name: value for name, value in ENVIRONMENT.items() if name != "CARD_USAGE_KEY"}
+    read = Settings.from_environment({**without, "CARD_USAGE_KEY_FILE": str(tmp_path / "key")})
+    assert read.keyring.current == Settings.from_environment(ENVIRONMENT).keyring.current
+    Settings.from_environment({**ENVIRONMENT, "CARD_USAGE_KEY_FILE": "/nowhere"})
+    with pytest.raises(SettingsError, match="CARD_USAGE_KEY_FILE cannot be read") as refused:
+        Settings.from_environment({**without, "CARD_USAGE_KEY_FILE": str(tmp_path)})
+    assert KEY not in str(refused.value)
+
+
+def test_pages_need_no_key():
+    settings = PageSettings.from_environment({"CARD_USAGE_LEDGER_URL": "sqlite:///x.db"})
+    assert (settings.language, "x.db" in repr(settings)) == ("zh", False)
