@@ -62,6 +62,16 @@ def _hold(hospital: str, kind: str, reason: str, code: int | None = None) -> lis
     ]
 
 
+def _unending(hospital: str, events: int) -> list[Row]:
+    """Events that get the same answer again and again."""
+    rows = []
+    for number in range(events):
+        rows.append(_event(hospital, number, "ready", attempts=12))
+        answered = {"request_id": f"{number:032X}", "at": _EARLY, "answer": "throttled", "result_code": 10029}
+        rows.append(("attempt", {"event_id": None, "http_status": 200, "status": "ready", **answered}))
+    return rows
+
+
 def _quarantined(hospital: str, rule: str, codes: list[str | None], size: int) -> list[Row]:
     """So many events a code; the worst of two sizes when trouble grows."""
     name = rule.partition(".")[0]
@@ -117,6 +127,7 @@ def _planted(times: int) -> dict[str, list[Row]]:
         ],
         "refused": [_event("refused", n, "rejected", result_code=10016, settled_at=_EARLY) for n in range(12 * times)],
         "doubtful": [_event("doubtful", n, "unconfirmed", result_code=10054) for n in range(2 * times)],
+        "unending": _unending("unending", 5 * times),
         "slow": [_event("slow", n, "ready", staged_at=at(3, 20)) for n in range(5 * times)],
         "unreported": [
             _window("unreported", feed, date(2026, 3, 3 - n), 40)
@@ -134,14 +145,14 @@ def _planted(times: int) -> dict[str, list[Row]]:
 
 
 def _put(stage: Stage, rows: list[Row]) -> None:
-    """Put rows in, in place of what was there; a finding is of the event before it."""
+    """Put rows in, in place of what was there; a finding or an attempt is of the event before it."""
     engine = create_engine(f"sqlite:///{stage.home}/ledger.db")
     with engine.begin() as connection:
-        for name in ("finding", "event", "feed_window", "hold", "failed_run", "verdict", "reconciliation"):
+        for name in ("finding", "attempt", "event", "feed_window", "hold", "failed_run", "verdict", "reconciliation"):
             connection.execute(delete(metadata.tables[name]))
         event_id = None
         for name, row in rows:
-            values = row | ({"event_id": event_id} if name == "finding" else {})
+            values = row | ({"event_id": event_id} if name in ("finding", "attempt") else {})
             key = connection.execute(insert(metadata.tables[name]).values(values)).inserted_primary_key
             event_id = key[0] if name == "event" and key else event_id
     engine.dispose()

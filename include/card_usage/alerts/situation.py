@@ -51,7 +51,7 @@ class OpenEvents(NamedTuple):
 
 class UnendingAnswer(NamedTuple):
     """Open events that get one answer again and again. `late`: how many of them; `calls`: the most of one event;
-    `since`: when the oldest was staged."""
+    `since`: when the oldest was staged; `day`: the newest of theirs."""
 
     answer: str
     result_code: int | None
@@ -59,6 +59,7 @@ class UnendingAnswer(NamedTuple):
     late: int
     calls: int
     since: datetime
+    day: date
 
 
 class Volume(NamedTuple):
@@ -128,7 +129,7 @@ class Situation:
         """
         called = and_(event.c.attempts > 0, or_(event.c.attempts >= MANY_CALLS, self.is_late))
         newest = select(func.max(attempt.c.id)).where(attempt.c.event_id == event.c.id).scalar_subquery()
-        columns = (event.c.staged_at, event.c.attempts, case((self.is_late, 1), else_=0).label("late"))
+        columns = (event.c.staged_at, event.c.day, event.c.attempts, case((self.is_late, 1), else_=0).label("late"))
         of_hospital = and_(event.c.hospital == self.hospital.id, DELIVERABLE, called)
         events = select(*columns, newest.label("last")).where(of_hospital).subquery()
         silent = and_(attempt.c.answer.in_(SILENT), events.c.attempts < MANY_CALLS)
@@ -140,6 +141,7 @@ class Situation:
                 func.sum(events.c.late),
                 func.max(events.c.attempts),
                 func.min(events.c.staged_at),
+                func.max(events.c.day),
             )
             .join(events, attempt.c.id == events.c.last)
             .where(attempt.c.answer != Answer.QUOTA.value, not_(silent))

@@ -57,7 +57,12 @@ def _answers_without_end(situation: Situation) -> Iterator[Condition]:
             severity="warning",
             count=unending.events,
             since=unending.since,
-            facts={"calls": unending.calls, "reason": f"{said} ({meaning})", "reason_zh": f"{said}（{meaning}）"},
+            facts={
+                "calls": unending.calls,
+                "reason": f"{said} ({meaning})",
+                "reason_zh": f"{said}（{meaning}）",
+                "run_day": str(unending.day),
+            },
             sample=situation.sample(and_(DELIVERABLE, event.c.attempts > 0)),
         )
 
