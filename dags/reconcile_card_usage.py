@@ -28,7 +28,8 @@ ledger (`Ledger...`). Clear the one red task when the cause is gone; the other h
 
 ## More days
 
-*Trigger* with another number of `days`, up to 92.
+*Trigger* with another number of `days`, or with `first` and `last`, two local days of any age. Days that change so are
+sealed again, whatever their age.
 
 ## 中文手册
 
@@ -39,14 +40,17 @@ ledger (`Ledger...`). Clear the one red task when the cause is gone; the other h
 医院配置（`BadHospitalFile`）或台账（`Ledger...`）。原因消除后只清除那一个红色任务，其他医院不受影响。对账只读 HIS，
 不发送任何数据；有差异不算失败，报告和日志里会写明。
 
-**更多天**：“触发”时改 `days`，最多 92。
+**更多天**：“触发”时改 `days`，或填 `first`、`last`（任意的两个自然日，再早也可以）；因此变动的日期会重新封存。
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+from card_usage.windows import Window, day_windows
 from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
 from card_usage_airflow.notifiers import run_failed, run_succeeded
@@ -55,16 +59,26 @@ from card_usage_airflow.steps import publish_window, reconcile_window, seal_days
 from card_usage_airflow.task_context import open_context
 
 
+def days_asked_for(params: Any) -> tuple[Window, ...]:
+    """The days from `first` to `last`, both inside; none if nobody named any."""
+    if not params["first"] and not params["last"]:
+        return ()
+    first, last = (date.fromisoformat(params[name] or params["first"] or params["last"]) for name in ("first", "last"))
+    if last < first:
+        raise AirflowFailException(f"'last' ({last}) is before 'first' ({first}): trigger again with the days in order")
+    return tuple(day_windows(first, last))
+
+
 # Four hospitals at a time: a morning's queries are spread, not fired at once.
 @task(map_index_template="{{ task.op_kwargs['hospital_id'] }}", max_active_tis_per_dag=4)
 def recount(hospital_id: str, **task_context: Any) -> list[dict[str, object]]:
     """One hospital's last days, each counted again and its report written anew."""
     days = task_context["params"]["days"]
-    windows = last_days(task_context, days)
+    windows = days_asked_for(task_context["params"]) or last_days(task_context, days)
     reconciled = []
     with open_context(hospital_id) as context:
         for age, window in enumerate(reversed(windows)):
-            if context.hospital.start is None or window.day >= context.hospital.start:
+            if context.hospital.reports(window.day):
                 reconciled.append(reconcile_window(context, window))
                 # Of the month before, only what came out otherwise than clean is worth a new page.
                 if age < days or not reconciled[-1]["clean"]:
@@ -92,7 +106,15 @@ def seal(hospital_id: str) -> list[dict[str, object]]:
     params={
         "days": Param(
             7, type="integer", minimum=1, maximum=92, title="天数 · Days", description="对账的最近天数 / how many days"
-        )
+        ),
+        "first": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="首日 · First local day",
+            description="与末日同填，代替天数 / with the last day, instead of a number of days",
+        ),
+        "last": Param(None, type=["null", "string"], format="date", title="末日 · Last local day"),
     },
     on_failure_callback=run_failed,
     on_success_callback=run_succeeded,

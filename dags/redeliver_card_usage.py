@@ -137,7 +137,7 @@ def check(params: Any = None) -> dict[str, str]:
     """The gate's verdict of each day, kept in the ledger; the delivery leaves out what it withholds."""
     end_dry_run(params)
     with open_context(params["hospital"]) as context:
-        return {str(day): check_window(context, day_window(day)).level for day in asked_for(params).days}
+        return {verdict.window: verdict.level for verdict in check_window(context, asked_for(params))}
 
 
 @task(max_active_tis_per_dag=1)

@@ -72,6 +72,8 @@ The replica lags, stands still or may not be asked. The log of `wait` (and of th
     airflow backfill create --dag-id report_card_usage__<hospital> --from-date 2026-01-05 --to-date 2026-01-07
 
 needs `core.default_timezone = Asia/Shanghai`. Backfilled events go after live ones where the platform rations calls.
+Nothing is scheduled after the `end` of the hospital's file; days up to it may be triggered, cleared or backfilled at
+any time.
 
 ## A red DAG with the tag `broken`
 
@@ -118,7 +120,8 @@ hospitals go on. Correct the file: the real DAG is back within a minute; then cl
 ### 重跑一天，或补报过去的日子
 
 “触发”可填 `day`，留空为最近一个完整的自然日。补报一段日期（首尾都算）用上面的 `airflow backfill create` 命令，要
-求 `core.default_timezone = Asia/Shanghai`。有限额时，补报排在当天数据之后。
+求 `core.default_timezone = Asia/Shanghai`。有限额时，补报排在当天数据之后。医院配置写了 `end` 的，此日之后不再排运行，
+此前的日期随时可以触发、清除或补报。
 
 ### 带 `broken` 标签的红色 DAG
 
@@ -178,9 +181,10 @@ def check(hospital_id: str, windows: list[str]) -> list[str]:
     ask = []
     with open_context(hospital_id) as context:
         for window in windows:
-            result = check_window(context, window_from(window))
-            if result.level == "stop" and window == windows[0]:
-                reasons = "; ".join(reason_texts(context, result))
+            verdicts = check_window(context, window_from(window))
+            stopped = [verdict for verdict in verdicts if verdict.level == "stop"]
+            if stopped and window == windows[0]:
+                reasons = "; ".join(text for verdict in stopped for text in reason_texts(context, verdict))
                 raise GateStopped(hospital=hospital_id, window=window, reasons=reasons)
             waiting = verdicts_awaiting_decision(context, window_from(window))
             if any(window == windows[0] or verdict.asked_at is None for verdict in waiting):
@@ -254,7 +258,7 @@ def report_card_usage(hospital: Hospital) -> None:
         dag_display_name=f"用卡上报 · {hospital.name}",
         description=f"{hospital.name_en or hospital.id}: card uses to the open platform, {hospital.cadence}",
         doc_md=__doc__,
-        schedule=timetable(hospital.cadence),
+        schedule=timetable(hospital.cadence, hospital.end),
         start_date=start_of(hospital),
         catchup=False,
         max_active_runs=most_runs(hospital),

@@ -52,6 +52,7 @@ OTHER_DAGS = (
     "reconcile_card_usage",
     "redeliver_card_usage",
     "import_statements",
+    "load_history_card_usage",
 )
 SETTINGS = HOME / "settings.sh"
 KEPT = {

@@ -21,9 +21,9 @@ from forked_cli import CommandLine
 DAY = date(2026, 3, 2)
 
 
-def span(first: date) -> list[str]:
-    """Arguments for two days of the demo hospital."""
-    return ["--hospital", "demo_hospital", "--from", f"{first}", "--to", f"{first + timedelta(days=1)}"]
+def span(first: date, days: int = 2) -> list[str]:
+    """Arguments for some days of the demo hospital."""
+    return ["--hospital", "demo_hospital", "--from", f"{first}", "--to", f"{first + timedelta(days=days - 1)}"]
 
 
 SPAN = span(DAY)
@@ -64,9 +64,11 @@ def opened(
     *,
     platform: platform_sandbox.Config | None = None,
     uses: int = 400,
+    days: int = 2,
 ) -> Iterator[Desk]:
-    """A fresh one, two days in its HIS, its ledger migrated."""
-    demo_his.create(f"sqlite:///{tmp_path}/his.db", [first, first + timedelta(days=1)], uses_per_day=uses, seed=9)
+    """A fresh one, some days in its HIS, its ledger migrated."""
+    listed = [first + timedelta(days=n) for n in range(days)]
+    demo_his.create(f"sqlite:///{tmp_path}/his.db", listed, uses_per_day=uses, seed=9)
     with platform_sandbox.serve(platform) as sandbox:
         connection = {"conn_type": "http", "host": sandbox.url, "login": "demo-app-id", "password": "demo-app-secret"}
         environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {

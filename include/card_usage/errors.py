@@ -6,6 +6,7 @@
     |   |-- MissingSetting
     |   |-- BadHospitalFile
     |   |-- BadFeedFile
+    |   |-- HospitalEnded        days after the last one that the hospital's file names
     |   |-- BadConnection
     |   |-- BadProxy
     |   |-- BadKey
@@ -111,6 +112,15 @@ class BadFeedFile(SettingsError):
     """The SQL file of a feed does not keep the conventions of these files."""
 
     message_template = "{path}: {problem}; correct it there, after the example of include/sql/card_use_view"
+
+
+class HospitalEnded(SettingsError):
+    """Only days after the hospital's last one were asked for."""
+
+    message_template = (
+        "{hospital} ended with {end}, nothing of {window} is reported: ask for days up to then, or change 'end' in its "
+        "file"
+    )
 
 
 class BadConnection(SettingsError):

@@ -8,7 +8,8 @@
 
 A run ends with `evidence.seal.seal_days` and `report.publish.publish_days`. Each step works on one hospital's `Context`
 and a window, takes the present instant as an argument, may be repeated for the same window without harm, and returns
-counts only, never patient data. Errors are those of errors.py.
+counts only, never patient data. Days after the hospital's last one are left out; HospitalEnded: there are no others.
+Errors are those of errors.py.
 """
 
 from __future__ import annotations
@@ -67,45 +68,57 @@ def stage(
     backfill: bool = False,
     on_rows: Callable[[int], None] | None = None,
 ) -> Staged:
-    """Read one feed's window from the HIS into the ledger. `on_rows` is called with the size of each batch.
+    """Read one feed's window from the HIS into the ledger, day by day. `on_rows` is called with the size of each batch.
 
-    The window closes only if the replica had passed its end before the first row was read.
+    A day closes only if the replica had passed its end before its first row was read. If it fails, the days before
+    are in the ledger, and the others are open or were never begun.
     """
     hospital, ledger = context.hospital, context.ledger
+    window = hospital.until_end(window)
     bind_platform(context, now=now)
-    with ledger.write() as connection:
-        open_window(connection, hospital=hospital.id, feed=feed, start=window.start, end=window.end)
+    staged = []
     with context.source() as source:
-        passed = replica_passed(source, hospital, window, now=now)
-        record_checksums(ledger, source, hospital.id, feed, window, now=now)
-        return staging.stage(
-            source.rows(feed, window.start, window.end, on_rows=on_rows),
-            hospital=hospital,
-            feed=feed,
-            window=window,
-            ledger=ledger,
-            tables=context.tables,
-            aliases=context.aliases,
-            backfill=backfill,
-            now=now,
-            passed=passed,
-        )
+        for part in window.by_day:
+            with ledger.write() as connection:
+                open_window(connection, hospital=hospital.id, feed=feed, start=part.start, end=part.end)
+            passed = replica_passed(source, hospital, part, now=now)
+            record_checksums(ledger, source, hospital.id, feed, part, now=now)
+            staged.append(
+                staging.stage(
+                    source.rows(feed, part.start, part.end, on_rows=on_rows),
+                    hospital=hospital,
+                    feed=feed,
+                    window=part,
+                    ledger=ledger,
+                    tables=context.tables,
+                    aliases=context.aliases,
+                    backfill=backfill,
+                    now=now,
+                    passed=passed,
+                )
+            )
+    return Staged.total(staged, window)
 
 
 def catch_up(context: Context, window: Window, *, now: datetime) -> list[Staged]:
     """Stage again every open window of these days: staged before the replica was complete, or not to the end."""
-    days = _whole_days(window)
+    days = _whole_days(context.hospital.until_end(window))
     with context.ledger.read() as connection:
         unclosed = open_windows(connection, context.hospital.id, days.start, days.end)
     feeds = context.hospital.his.feeds
     return [stage(context, part.feed, Window(part.start, part.end), now=now) for part in unclosed if part.feed in feeds]
 
 
-def check(context: Context, window: Window, *, now: datetime) -> Verdict:
-    """Let the quality gate judge the window. The verdict is stored in the ledger, its page beside the reports.
+def check(context: Context, window: Window, *, now: datetime) -> tuple[Verdict, ...]:
+    """Let the quality gate judge the window, each day by itself, oldest first. The verdicts are stored in the ledger,
+    their pages beside the reports.
 
     A page that cannot be written is logged as a warning; the verdict is valid without it.
     """
+    return tuple(_check_day(context, part, now) for part in context.hospital.until_end(window).by_day)
+
+
+def _check_day(context: Context, window: Window, now: datetime) -> Verdict:
     pages = data_docs.Pages()
     verdict = gate.check(context.ledger, context.hospital, window, now=now, on_results=pages)
     try:
@@ -124,7 +137,9 @@ def deliver(
 ) -> Delivered:
     """Send everything due of the window's days, except what the gate withholds. `until`: end by then, the rest stays
     due."""
-    hospital, days = context.hospital, _whole_days(window)
+    hospital = context.hospital
+    window = hospital.until_end(window)
+    days = _whole_days(window)
     with context.ledger.read() as connection:
         scope = Scope(hospital.id, window.days[0], window.days[-1], withheld(connection, hospital.id, days))
     return deliverer.deliver(
@@ -158,6 +173,7 @@ def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliat
     A day that the replica has not passed is provisional, even if it was closed before: a backup may have been restored.
     """
     hospital, ledger = context.hospital, context.ledger
+    window = hospital.until_end(window)
     with context.source() as source:
         for day in map(day_window, window.days):
             if day.ended_by(now) and not replica_passed(source, hospital, day, now=now):

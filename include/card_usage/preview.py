@@ -66,6 +66,7 @@ def preview(
 ) -> Preview:
     """Read the window's days from the HIS and count what reporting them would send. Writes nothing."""
     hospital = context.hospital
+    window = hospital.until_end(window)
     counts: Counter[str] = Counter()
     with context.source() as source, context.ledger.read() as connection:
         for feed in hospital.his.feeds:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -48,6 +49,12 @@ class Window:
         """The local days that the window touches, oldest first."""
         last = (self.end - timedelta(microseconds=1)).date()
         return tuple(self.start.date() + DAY * n for n in range((last - self.start.date()).days + 1))
+
+    @property
+    def by_day(self) -> tuple[Window, ...]:
+        """The window cut at midnight, oldest part first: whatever is judged or recorded is so of one day."""
+        edges = [datetime.combine(day, time()) for day in self.days[1:]]
+        return tuple(Window(start, end) for start, end in pairwise((self.start, *edges, self.end)))
 
     def ended_by(self, now: datetime) -> bool:
         """Whether the window has passed at the instant `now` (aware)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -45,9 +45,9 @@ EARLIEST: Final = pendulum.datetime(2020, 1, 1, tz=LOCAL)
 _CRON: Final = {"daily": "0 0 * * *", "hourly": "0 * * * *"}
 
 
-def timetable(cadence: str) -> LocalIntervals:
-    """The timetable of a hospital's cadence or of a cron expression, in local time."""
-    return LocalIntervals(_CRON.get(cadence, cadence), timezone=LOCAL)
+def timetable(cadence: str, last: date | None = None) -> LocalIntervals:
+    """The timetable of a hospital's cadence or of a cron expression, in local time. `last`: its last local day."""
+    return LocalIntervals(_CRON.get(cadence, cadence), LOCAL, last)
 
 
 def start_of(hospital: Hospital) -> pendulum.DateTime:

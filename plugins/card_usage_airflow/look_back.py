@@ -10,7 +10,8 @@ from card_usage.windows import DAY, HOUR, Window, day_windows
 
 from card_usage_airflow.runs import is_scheduled, window_of
 
-MONTH: Final = timedelta(days=31)
+MOST_AGAIN: Final = 31
+"""Days that are not closed and that one run works on again."""
 
 if TYPE_CHECKING:
     from card_usage.context import Context
@@ -20,10 +21,10 @@ def windows_of_run(context: Context, task_context: Mapping[str, Any]) -> tuple[W
     """The run's own window first, then the days of the look-back, oldest first.
 
     Only days that were staged before: a new hospital's first run is no backfill. An hourly hospital looks back once a
-    day, in the run of its first hour. Windows of the last month that are not closed (the replica lagged, a feed failed)
-    are worked on again by every scheduled run until they close.
+    day, in the run of its first hour. Windows that are not closed (the replica lagged, a feed failed) are worked on
+    again by every scheduled run until they close, whatever their age: at most MOST_AGAIN of them, the newest.
     """
-    own = window_of(task_context, context.hospital.cadence)
+    own = context.hospital.until_end(window_of(task_context, context.hospital.cadence))
     days = context.hospital.his.look_back_days
     hourly_but_not_first = own.end - own.start <= HOUR and own.start.time() != time()
     if not is_scheduled(task_context):
@@ -37,13 +38,18 @@ def windows_of_run(context: Context, task_context: Mapping[str, Any]) -> tuple[W
     return (own, *sorted([*again, *never_closed]))
 
 
-def _never_closed(context: Context, own: Window) -> set[Window]:
-    """Windows of the month before `own` that are not closed for some feed."""
+def _never_closed(context: Context, own: Window) -> list[Window]:
+    """The newest windows before `own` that are not closed for some feed; of several days each by itself."""
     from card_usage.staging.coverage import open_windows
 
+    hospital = context.hospital
     with context.ledger.read() as connection:
-        unclosed = open_windows(connection, context.hospital.id, own.start - MONTH, own.start)
-    return {Window(part.start, part.end) for part in unclosed if part.end <= own.start}
+        unclosed = open_windows(connection, hospital.id, datetime.min, own.start)  # noqa: DTZ901 - local time is naive
+    ended = [
+        Window(part.start, part.end) for part in unclosed if part.end <= own.start and part.feed in hospital.his.feeds
+    ]
+    days = {day for window in ended for day in window.by_day if hospital.reports(day.day)}
+    return sorted(days, reverse=True)[:MOST_AGAIN]
 
 
 def _days_staged(context: Context, first: date, last: date) -> set[date]:

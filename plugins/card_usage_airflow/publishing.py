@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def publish_months(hospital_id: str, months: list[date]) -> list[str]:
-    """Write one hospital's reports of these months; returns the names of the files."""
+    """Write one hospital's reports of these months, up to its last; returns the names of the files."""
     from card_usage.report.publish import publish_month_of
 
     with task_context.open_context(hospital_id) as context:
-        names = [name for month in months for name in publish_month_of(context, month, now=present())]
+        reported = [month for month in months if not context.hospital.has_ended(month.replace(day=1))]
+        names = [name for month in reported for name in publish_month_of(context, month, now=present())]
         for name in names:
             log.info("report %s", context.settings.store.location(name))
     record_written(names)

@@ -46,15 +46,16 @@ def stage_window(context: Context, feed: str, window: Window, *, backfill: bool)
     return result.summary()
 
 
-def check_window(context: Context, window: Window) -> Verdict:
-    """Check the window; logs each reason of the verdict in the language of the hospital's reports."""
+def check_window(context: Context, window: Window) -> tuple[Verdict, ...]:
+    """Check the window, each day by itself; logs the reasons in the language of the hospital's reports."""
     from card_usage import pipeline
 
-    result = pipeline.check(context, window, now=present())
-    log.info("%s: %s, %d events", window, result.level, result.events)
-    for text in reason_texts(context, result):
-        log.warning("%s: %s", window, text)
-    return result
+    verdicts = pipeline.check(context, window, now=present())
+    for verdict in verdicts:
+        log.info("%s: %s, %d events", verdict.window, verdict.level, verdict.events)
+        for text in reason_texts(context, verdict):
+            log.warning("%s: %s", verdict.window, text)
+    return verdicts
 
 
 def reason_texts(context: Context, verdict: Verdict) -> list[str]:

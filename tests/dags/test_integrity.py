@@ -57,6 +57,7 @@ def test_every_dag_file_gives_its_dags(dags: dict[str, DAG]) -> None:
     assert set(dags) == {
         "report_card_usage__demo_hospital",
         "import_statements",
+        "load_history_card_usage",
         "reconcile_card_usage",
         "redeliver_card_usage",
         "alert_card_usage",
@@ -186,6 +187,7 @@ def test_a_broken_hospital_file_shows_itself_and_leaves_the_others_alone(fleet: 
         "report_card_usage__demo_hospital",
         "report_card_usage__hourly_hospital",
         "import_statements",
+        "load_history_card_usage",
         "reconcile_card_usage",
         "redeliver_card_usage",
         "alert_card_usage",

@@ -8,14 +8,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import ledgers
+import pendulum
 import pytest
+from airflow.timetables.base import TimeRestriction
 from card_usage.config.hospital import load_hospital
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import open_ledger
 from card_usage.staging.coverage import record_window
-from card_usage.windows import HOUR, Window, day_window, instant
+from card_usage.windows import HOUR, Window, day_window, instant, local
+from card_usage_airflow.defaults import LOCAL, timetable
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.runs import is_backfill, last_days, window_from, window_of
+from card_usage_airflow.timetable import LocalIntervals
 
 DAY = day_window(date(2026, 11, 23))
 FIVE = Window(datetime(2026, 11, 23, 5), datetime(2026, 11, 23, 6))  # noqa: DTZ001 - naive local time
@@ -103,3 +107,24 @@ def test_an_hourly_hospital_looks_back_once_a_day(context: Any) -> None:
     assert windows_of_run(context, run(FIVE)) == (FIVE,)
     first = Window(DAY.start, DAY.start + HOUR)
     assert [str(window) for window in windows_of_run(context, run(first))] == [str(first), "2026-11-20", "2026-11-22"]
+
+
+@pytest.mark.parametrize(("cadence", "runs"), [("daily", 3), ("hourly", 72)])
+def test_nothing_is_scheduled_after_a_hospitals_last_day(cadence: str, runs: int) -> None:
+    first, last = date(2026, 3, 1), date(2026, 3, 3)
+    made = timetable(cadence, last)
+    stored = LocalIntervals.deserialize(made.serialize())
+    assert stored.last == last
+    assert LocalIntervals.deserialize(timetable(cadence).serialize()).last is None
+    within = TimeRestriction(earliest=start_of_day(first), latest=None, catchup=True)
+    begun, interval = [], None
+    while (found := stored.next_dagrun_info(last_automated_data_interval=interval, restriction=within)) is not None:
+        interval = found.data_interval
+        begun.append(local(interval.start).date())
+    assert (len(begun), begun[0], begun[-1]) == (runs, first, last)
+    missed = TimeRestriction(earliest=start_of_day(first), latest=None, catchup=False)
+    assert stored.next_dagrun_info(last_automated_data_interval=None, restriction=missed) is None
+
+
+def start_of_day(day: date) -> pendulum.DateTime:
+    return pendulum.datetime(day.year, day.month, day.day, tz=LOCAL)

@@ -28,12 +28,16 @@ from card_usage.context import Context
 from card_usage.errors import CardUsageError, WrongKey
 from card_usage.evidence.seal import seal_days, verify
 from card_usage.files.shipped import SHIPPED
+from card_usage.files.xlsx import comma_separated
+from card_usage.history import load
 from card_usage.ledger.database import migrate
+from card_usage.ledger.schema import event
 from card_usage.notifications.dispatch import dispatch
 from card_usage.onboarding.readiness import check_readiness
 from card_usage.preview import preview
 from card_usage.quality.approval import ask_for_decision, verdicts_of
 from card_usage.reconciliation import watermark
+from card_usage.reconciliation.corrections import corrections, sheet
 from card_usage.reconciliation.differences import differences_of
 from card_usage.reconciliation.statement_files import ImportOptions, Reader
 from card_usage.reconciliation.statement_import import import_files
@@ -41,8 +45,10 @@ from card_usage.report.mail import mail
 from card_usage.report.publish import publish_days, publish_fleet, publish_month_of
 from card_usage.standard.aliases import Choice
 from card_usage.windows import Window, day_window, instant
+from card_usage.words.catalogue import Words
 from openpyxl import load_workbook
 from receivers import mailbox, webhook
+from sqlalchemy import update
 
 DAY = date(2026, 3, 2)
 
@@ -192,6 +198,12 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         assert {"codes", "rules"} <= {one.check for one in found}
         said += found
         said += alerts_of(context, datetime(2026, 3, 3, 2, tzinfo=UTC))
+        said += [load(context, DAY, DAY, present=lambda: now, on_day=lambda *day: said.append(day))]
+        with context.ledger.write() as connection:
+            connection.execute(update(event).where(event.c.status == "delivered").values(changed_at=now))
+            listed = sheet(corrections(connection, context.hospital.id, window), {}, Words("zh"))
+        assert listed.rows
+        said += [listed, comma_separated(listed)]
         with context.ledger.read() as connection:
             left = connection.exec_driver_sql(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"

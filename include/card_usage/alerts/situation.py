@@ -190,7 +190,10 @@ class Situation:
         return min((start.date() for start in starts if start is not None), default=None)
 
     def volumes(self, days: Set[date]) -> tuple[Volume, ...]:
-        """Rows by feed and day: a window of the whole day counts, and where there is none the sum of its parts."""
+        """Rows by feed and day: a window of the whole day counts, and where there is none the sum of its parts.
+
+        One of several days (none is staged so any more) says nothing of a single one.
+        """
         if not days:
             return ()
         of = feed_window.c
@@ -205,9 +208,9 @@ class Situation:
         parts: dict[tuple[str, date], int] = {}
         for feed, start, end, rows in self.connection.execute(query):
             key = (feed, start.date())
-            if end - start >= DAY:
+            if end - start == DAY:
                 whole[key] = rows
-            else:
+            elif end - start < DAY:
                 parts[key] = parts.get(key, 0) + rows
         return tuple(Volume(feed, day, rows) for (feed, day), rows in sorted((parts | whole).items()))
 

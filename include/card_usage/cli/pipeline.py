@@ -17,7 +17,7 @@ from card_usage.errors import CardUsageError, DeliveryInterrupted, PlatformError
 from card_usage.ledger.scope import Scope
 from card_usage.preview import preview
 from card_usage.quality.approval import verdicts_of
-from card_usage.quality.verdict_texts import summary as verdict_summary
+from card_usage.quality.verdict_texts import summary as verdicts_summary
 from card_usage.report.publish import publish_days
 from card_usage.staging.coverage import never_staged
 from card_usage.windows import Window
@@ -52,10 +52,10 @@ def _never_staged(context: Context, window: Window, now: datetime) -> Output:
 
 
 def _check(context: Context, window: Window, now: datetime) -> Result:
-    verdict = pipeline.check(context, window, now=now)
+    verdicts = pipeline.check(context, window, now=now)
     gaps = _never_staged(context, window, now)
-    passed = verdict.level in {"pass", "warn"}
-    return Result(settled=passed and not gaps, output={"check": verdict_summary(verdict), **gaps})
+    passed = all(verdict.level in {"pass", "warn"} for verdict in verdicts)
+    return Result(settled=passed and not gaps, output={"check": verdicts_summary(verdicts), **gaps})
 
 
 def _deliver(context: Context, window: Window, now: datetime) -> Result:

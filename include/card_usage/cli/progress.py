@@ -48,6 +48,21 @@ def delivery_bar(title: str) -> Iterator[Callable[[Delivering], None]]:
         yield show
 
 
+@contextmanager
+def days_bar(title: str) -> Iterator[Callable[[str, int], None]]:
+    """Shows a load of days: the day that was finished last, days done and due, time left."""
+    with _progress(bounded=True) as progress:
+        task = progress.add_task(title, total=None, per_second="")
+        done = 0
+
+        def show(day: str, left: int) -> None:
+            nonlocal done
+            done += 1
+            progress.update(task, completed=done, total=done + left, per_second=day)
+
+        yield show
+
+
 def print_output(output: Mapping[str, Any]) -> None:
     """Print a command's output: each heading with its figures, and a table for a list of rows."""
     # Without a terminal nothing is wrapped: a log or a pipe gets whole lines.

@@ -24,6 +24,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "rehearsal": {"rehearse": "the same as `run` against a sandbox, with a ledger of its own: nothing of it counts"},
     "acceptance": {"acceptance": "try what the review before go-live asks of interfaces, and write its page"},
+    "history": {"history": "days of the past: load them behind everything live, status of a load"},
     "approval": {"decide": "show what the quality gate withholds, and decide: the next delivery follows"},
     "holds": {
         "pause": "stop sending; a running delivery waits for resume",
@@ -40,6 +41,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "differences": "the records behind the counts, by class and key",
         "evidence": "the chain over sealed days: make, verify",
     },
+    "corrections": {"corrections": "what the HIS refunded or changed after it was sent, for hospital and platform"},
     "alerts": {
         "incidents": "what is wrong now, of every hospital or of one",
         "alerts": "messages about incidents: send, test",

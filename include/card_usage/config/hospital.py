@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from card_usage.config.alert_causes import CAUSES
 from card_usage.config.calendar import Calendar
-from card_usage.errors import BadHospitalFile, UnknownHospital
+from card_usage.errors import BadHospitalFile, HospitalEnded, UnknownHospital
 from card_usage.files.shipped import SHIPPED, names_in
+from card_usage.windows import Window, day_window
 
 SQL = SHIPPED / "sql"
 
@@ -222,7 +223,9 @@ class Hospital(_Table):
     name_en: str = ""
     region: str = Field(default="", pattern=r"^(\d{6})?$")
     cadence: Literal["daily", "hourly"] = "daily"
+    # First and last day that is reported, both included; None: open.
     start: date | None = None
+    end: date | None = None
     his: His
     platform: Platform
     normalize: Normalize = Normalize()
@@ -230,6 +233,28 @@ class Hospital(_Table):
     gate: Gate = Gate()
     report: Report = Report()
     alerts: Alerts = Alerts()
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Hospital:
+        if self.start and self.end and self.end < self.start:
+            raise ValueError(f"end ({self.end}) is before start ({self.start})")
+        return self
+
+    def reports(self, day: date) -> bool:
+        """Whether the day is one that the hospital reports: not before its first day, not after its last."""
+        return (self.start is None or day >= self.start) and not self.has_ended(day)
+
+    def has_ended(self, day: date) -> bool:
+        """Whether the day is after the hospital's last one."""
+        return self.end is not None and day > self.end
+
+    def until_end(self, window: Window) -> Window:
+        """The window as far as the hospital's last day. Raises HospitalEnded if all of it is later."""
+        if self.end is None or window.end <= (last := day_window(self.end).end):
+            return window
+        if window.start >= last:
+            raise HospitalEnded(hospital=self.id, window=window, end=self.end)
+        return Window(window.start, last)
 
     @property
     def label(self) -> str:

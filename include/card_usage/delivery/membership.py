@@ -77,6 +77,13 @@ def beat(connection: Connection, worker: int, done: int) -> bool:
     return connection.execute(_BEAT, {"worker": worker, "so_far": done}).rowcount == 1
 
 
+def beats(connection: Connection, hospital: str) -> dict[int, int]:
+    """The beat of each of the hospital's deliverers that has not ended: one that lives raises it."""
+    query = select(deliverer.c.id, deliverer.c.beat)
+    rows = connection.execute(query.where(deliverer.c.hospital == hospital, deliverer.c.ended_at.is_(None)))
+    return {worker: beat for worker, beat in rows}
+
+
 def end(connection: Connection, worker: int, now: datetime) -> None:
     """This deliverer ends by itself."""
     connection.execute(_END, {"worker": worker, "now": now})

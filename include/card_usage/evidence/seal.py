@@ -3,7 +3,8 @@
 The events of a day lie in a pack (`card_usage.evidence.pack`). A link in the ledger (table `evidence`) covers the
 pack's digest, its counts and the link before it, for each hospital one chain (`.chain`); its seal is keyed, so that
 whoever can write the ledger cannot mend the chain without the key. The head of the chain belongs on paper: a chain that
-was made anew from its first link has another head.
+was made anew from its first link has another head. Links stand in the order in which days were sealed, not in that of
+the days: history that is loaded later is sealed after the days that follow it.
 
 What may change later leaves a trace: more calls at the end of the chain of attempts, a row staged after the seal, a
 mark of reconciliation. Such a day gets a new link that supersedes the earlier one; no link is ever rewritten. What
@@ -25,7 +26,7 @@ from card_usage.evidence.chain import GENESIS, Link, append, links, problems
 from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
 from card_usage.evidence.pack import write
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import event
+from card_usage.ledger.schema import event, reconciliation
 from card_usage.reconciliation import watermark
 from card_usage.windows import day_windows, local
 
@@ -33,11 +34,14 @@ MOST_NAMED: Final = 100
 """Rows of a day that are named one by one; all are counted."""
 
 WATCHED: Final = timedelta(days=40)
-"""How long sealed days are looked at for changes that left a trace: the month before, recounted on its 3rd, is among
-them. What comes later is sealed when somebody asks for it."""
+"""How long every sealed day is looked at for changes that left a trace: the month before, recounted on its 3rd, is
+among them. An older one is looked at whenever it was reconciled again after it was sealed."""
+
+MOST_DAYS: Final = 366
+"""New days that are sealed at a time: after a load of history that is hours of work."""
 
 
-def seal_days(context: Context, *, now: datetime, most_days: int = 31) -> list[Link]:
+def seal_days(context: Context, *, now: datetime, most_days: int = MOST_DAYS) -> list[Link]:
     """Seal the days that are verified and not sealed yet, and again those that moved since, with their traces.
 
     At most `most_days` new ones at a time, the oldest first. Raises EvidenceBroken when all others are sealed, if
@@ -47,10 +51,12 @@ def seal_days(context: Context, *, now: datetime, most_days: int = 31) -> list[L
     with ledger.read() as connection:
         verified = watermark.verified_days(connection, hospital)
         sealed = {link.day: link for link in links(connection, hospital.id)}
+        worked_on = _worked_on(connection, hospital.id)
         moved = [
             day
             for day, link in sealed.items()
-            if local(now).date() - day <= WATCHED and touched_since(connection, hospital.id, day, link.at)
+            if (local(now).date() - day <= WATCHED or (day in worked_on and worked_on[day] > link.at))
+            and touched_since(connection, hospital.id, day, link.at)
         ]
     windows = [] if verified is None else day_windows(*verified)
     unsealed = [window.day for window in windows if window.day not in sealed][:most_days]
@@ -170,6 +176,13 @@ def verify(
         grown=tuple(grown),
         counts=counts,
     )
+
+
+def _worked_on(connection: Connection, hospital: str) -> dict[date, datetime]:
+    """When each day was last reconciled, whatever its age."""
+    of = reconciliation.c
+    query = select(of.day, func.max(of.at)).where(of.hospital == hospital).group_by(of.day)
+    return {day: at for day, at in connection.execute(query)}
 
 
 def touched_since(connection: Connection, hospital: str, day: date, at: datetime) -> bool:

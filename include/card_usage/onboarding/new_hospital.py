@@ -27,6 +27,7 @@ name_en = ""
 region = ""                       # 行政区划六位，可空 / six digits, may stay empty
 cadence = "daily"                 # daily 每日 | hourly 每小时
 # start = 2026-01-01              # 此日之前不上报 / nothing before this day is reported
+# end = 2030-12-31                # 此日之后不上报、不告警，历史保留 / nothing after this day; its past stays
 
 [his]
 connection = "{id}_his"           # AIRFLOW_CONN_{upper}_HIS = mssql://登录:密码@主机:1433/库名

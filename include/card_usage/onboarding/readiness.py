@@ -113,8 +113,10 @@ class _Checks:
         self._clock = clock
         self._hospital = context.hospital
         self._words = Words(self._hospital.report.language)
-        today = day_window(local(now).date())
-        self._window = Window(today.start - days * DAY, today.start)
+        today = local(now).date()
+        self._ended = self._hospital.has_ended(today)
+        until = day_window(min(today, self._hospital.end + DAY) if self._hospital.end else today).start
+        self._window = Window(until - days * DAY, until)
         his = self._hospital.his
         self._requirements = {feed: requirements_of(his.shape, feed) for feed in his.feeds}
 
@@ -122,6 +124,9 @@ class _Checks:
         """All checks. A feed that lacks columns is not read; codes are checked only of feeds that have rows."""
         yield self._connection()
         yield from self._zone()
+        if self._hospital.end is not None:
+            state = "over" if self._ended else "set"
+            yield self._result(f"end.{state}.ok", end=self._hospital.end.isoformat(), days=self._days)
         readable = []
         for feed in self._hospital.his.feeds:
             columns = self._columns(feed)
@@ -131,10 +136,13 @@ class _Checks:
         yield from self._rights()
         counted = {feed: self._rows(feed) for feed in readable}
         yield from (feed_rows.result for feed_rows in counted.values())
+        yield from (self._success(feed, feed_rows.reportable) for feed, feed_rows in counted.items())
         yield from self._codes([feed for feed, feed_rows in counted.items() if feed_rows.rows])
-        yield from self._freshness()
+        if not self._ended:
+            yield from self._freshness()
         yield from self._indexes()
-        yield from self._volume(sum(feed_rows.reportable for feed_rows in counted.values()))
+        if not self._ended:
+            yield from self._volume(sum(feed_rows.reportable for feed_rows in counted.values()))
 
     def _result(self, key: str, feed: str | None = None, /, **fields: object) -> CheckResult:
         """The result of a text's key: `<check>[...].<state>`."""
@@ -218,6 +226,29 @@ class _Checks:
         else:
             result = self._result("rows.ok", feed, days=self._days, voided=voided, **fields)
         return _RowsRead(result, rows, rows - voided)
+
+    def _success(self, feed: str, reportable: int) -> CheckResult:
+        """What the feed counts as a successful use (成功状态, document 3.3.1), and how many rows that leaves out.
+
+        Rows of the tables themselves are counted, apart from the feed's own SQL: it must not report more than that.
+        """
+        declared = self._requirements[feed].success
+        if not declared:
+            return self._result("success.none.warn", feed, shape=self._hospital.his.shape)
+        rows = successful = 0
+        for success in declared:
+            try:
+                of_table, of_success = self._source.tally_successful(
+                    feed, success, self._window.start, self._window.end
+                )
+            except (SourceDrift, SourceUnreachable) as problem:
+                return self._result("success.unknown.warn", feed, table=success.table, problem=str(problem))
+            rows, successful = rows + of_table, successful + of_success
+        conditions = "; ".join(f"{success.table}: {success.condition}" for success in declared)
+        fields = {"condition": conditions, "rows": rows, "excluded": rows - successful, "days": self._days}
+        if reportable > successful:
+            return self._result("success.more.warn", feed, reported=reportable, successful=successful, **fields)
+        return self._result("success.ok" if rows > successful or not rows else "success.all.ok", feed, **fields)
 
     def _codes(self, feeds: list[str]) -> Iterator[CheckResult]:
         """Unmapped codes and other critical findings, by normalizing the rows as staging does."""

@@ -37,8 +37,11 @@ class Earlier(NamedTuple):
 
 
 def earlier(window: Window, calendar: Calendar) -> Earlier:
-    """The windows that are history: the same hours of the days that the window's first day is compared with."""
-    day = window.days[0]
+    """The windows that are history: the same hours of the earlier days that the window's day is compared with.
+
+    Raises ValueError for a window of several days: some of them would be their own history.
+    """
+    (day,) = window.days
 
     def moved(days: tuple[date, ...]) -> tuple[Window, ...]:
         return tuple(Window(window.start - (day - past), window.end - (day - past)) for past in days)

@@ -1,5 +1,7 @@
 """Check: looks at a whole window before anything of it is delivered: pass, warn, hold for a person, or stop.
 
+A window is a day or a part of it; a range of days is judged day by day.
+
 stop   events that are due break a declared rule: they should have been quarantined, so the pipeline has a defect
 hold   so much is quarantined, doubled or more than usual that the window itself is doubtful
 warn   worth a look while it is sent: unmapped codes, silent feeds, a mix or a volume unlike that of similar days
@@ -40,7 +42,8 @@ from card_usage.words.catalogue import Words
 def check(
     ledger: Ledger, hospital: Hospital, window: Window, *, now: datetime, on_results: OnResults | None = None
 ) -> Verdict:
-    """Check the window and save the verdict. Raises CheckBroken.
+    """Check the window and save the verdict. Raises CheckBroken, and ValueError for a window of several days, which
+    are judged one by one.
 
     `on_results` gets each suite of Great Expectations with its validation result, for whoever publishes them.
     """

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 from card_usage.ledger.schema import verdict as verdict_table
 from card_usage.ledger.scope import Withheld
 from card_usage.quality.verdicts import WITHHOLDING, Decision, Reason, StoredVerdict, Verdict
-from card_usage.windows import Window
+from card_usage.windows import Window, merged
 
 
 def save(connection: Connection, verdict: Verdict, window: Window, *, now: datetime) -> None:
@@ -44,7 +44,8 @@ def save(connection: Connection, verdict: Verdict, window: Window, *, now: datet
 def verdicts_in_force(connection: Connection, hospital_id: str, window: Window) -> tuple[StoredVerdict, ...]:
     """Verdicts in force for windows that overlap this one, oldest window first.
 
-    A later verdict replaces earlier ones whose window lies inside its own.
+    A later verdict replaces earlier ones whose window lies inside its own. One about several days (no check makes such
+    a verdict any more) stands for those of its days that were not judged since.
     """
     table = verdict_table
     query = (
@@ -54,9 +55,17 @@ def verdicts_in_force(connection: Connection, hospital_id: str, window: Window) 
     )
     in_force: list[StoredVerdict] = []
     for row in connection.execute(query):
-        if not any(later.window.start <= row.start and row.end <= later.window.end for later in in_force):
-            in_force.append(_stored(row))
-    return tuple(sorted(in_force, key=lambda stored: stored.window))
+        judged = [later.window for later in in_force]
+        days = [
+            (part.start, part.end)
+            for part in Window(row.start, row.end).by_day
+            if not any(later.start <= part.start and part.end <= later.end for later in judged)
+        ]
+        in_force += [_stored(row, Window(start, end)) for start, end in merged(days)]
+    overlapping = (
+        stored for stored in in_force if stored.window.start < window.end and stored.window.end > window.start
+    )
+    return tuple(sorted(overlapping, key=lambda stored: stored.window))
 
 
 def withheld(connection: Connection, hospital_id: str, window: Window) -> tuple[Withheld, ...]:
@@ -96,22 +105,22 @@ def _reason_of(values: dict[str, Any]) -> Reason:
     return Reason(**known | {"feeds": tuple(known.get("feeds", ()))})
 
 
-def _verdict_of(row: Any) -> Verdict:
+def _verdict_of(row: Any, window: Window | None = None) -> Verdict:
     content = json.loads(row.reasons)
     return Verdict(
         hospital=row.hospital,
-        window=str(Window(row.start, row.end)),
+        window=str(window or Window(row.start, row.end)),
         level=row.verdict,
         reasons=tuple(_reason_of(values) for values in content["reasons"]),
         events=content["events"],
     )
 
 
-def _stored(row: Any) -> StoredVerdict:
+def _stored(row: Any, window: Window) -> StoredVerdict:
     return StoredVerdict(
         id=row.id,
-        window=Window(row.start, row.end),
-        verdict=_verdict_of(row),
+        window=window,
+        verdict=_verdict_of(row, window),
         at=row.at,
         asked_at=row.asked_at,
         decision=row.decision,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from card_usage.quality.verdicts import Reason, Verdict
+from collections.abc import Sequence
+
+from card_usage.quality.verdicts import LEVELS, Reason, Verdict
 from card_usage.standard.code_tables import load_tables
 from card_usage.standard.rules import BY_ID
 from card_usage.words.catalogue import Language, Words
@@ -29,21 +31,30 @@ def reason_text(reason: Reason, language: Language) -> str:
     )
 
 
-def summary(verdict: Verdict) -> dict[str, object]:
-    """Counts and both texts of each reason, fit for logs and XCom: nothing about patients."""
+def summary(verdicts: Sequence[Verdict]) -> dict[str, object]:
+    """The verdicts on the days of a window, oldest first: the hardest, and what each day came to.
+
+    Counts and both texts of each reason, fit for logs and XCom: nothing about patients.
+    """
+    first, last = verdicts[0].window, verdicts[-1].window
     return {
-        "hospital": verdict.hospital,
-        "window": verdict.window,
-        "verdict": verdict.level,
-        "events": verdict.events,
+        "hospital": verdicts[0].hospital,
+        "window": first if first == last else f"{first}..{last}",
+        "verdict": max((verdict.level for verdict in verdicts), key=LEVELS.index),
+        "events": sum(verdict.events for verdict in verdicts),
+        "days": [
+            {"window": verdict.window, "verdict": verdict.level, "events": verdict.events} for verdict in verdicts
+        ],
         "reasons": [
             {
+                "window": verdict.window,
                 **reason.filled(),
                 "severity": reason.severity,
                 "zh": reason_text(reason, "zh"),
                 "en": reason_text(reason, "en"),
             }
+            for verdict in verdicts
             for reason in verdict.reasons
         ],
-        "seconds": verdict.seconds,
+        "seconds": round(sum(verdict.seconds for verdict in verdicts), 3),
     }

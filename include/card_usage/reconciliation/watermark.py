@@ -4,6 +4,9 @@ It goes on over a day only when all of it holds: the day was reconciled and came
 late, nothing under way, no remainder), its windows are closed and cover it, and no statement of the platform says
 otherwise. Days follow each other; none is skipped.
 
+What is verified may begin earlier than it did: days before its first one that are staged later (history) join it when
+they close clean, the nearest first, without a gap.
+
 A difference that shows up later in a day that was verified takes the mark back to the start of that day, with the
 reason (table `verified_move`, which only grows); it goes on again by itself once the day is clean.
 """
@@ -33,7 +36,8 @@ _AGAINST: Final = ("late_in_source", "moved_here", "refunds_not_staged", "open",
 class Mark:
     """How far one feed is verified. `through` is outside; None: not a single day yet. `stands`: why it goes no further.
 
-    `moved`: by how many days the last look moved it, back if negative.
+    `moved`: by how many days the last look moved it, back if negative. `earlier`: by how many days it begins earlier
+    now. `begins`: the day before `since` and what keeps it out; "" if no earlier day was staged.
     """
 
     hospital: str
@@ -42,6 +46,8 @@ class Mark:
     through: datetime | None
     stands: str
     moved: int = 0
+    earlier: int = 0
+    begins: str = ""
 
     def summary(self) -> dict[str, object]:
         """Fit for logs and XCom."""
@@ -52,6 +58,7 @@ class Mark:
             "verified_through": None if self.through is None else self.through.isoformat(" ", "minutes"),
             "moved_days": self.moved,
             "stands": self.stands,
+            "begins": self.begins,
         }
 
 
@@ -109,14 +116,17 @@ def verified_days(connection: Connection, hospital: Hospital) -> tuple[date, dat
 
 def _advance(connection: Connection, hospital: Hospital, feed: str, now: datetime) -> Mark:
     mark, before, reason = _look(connection, hospital, feed)
-    if mark.through is None or mark.since is None or mark.through == before:
+    if mark.through is None or mark.since is None or (mark.through == before and not mark.earlier):
         return mark
-    since = datetime.combine(mark.since, time())
-    values = {"through": mark.through, "at": now}
+    values = {"since": datetime.combine(mark.since, time()), "through": mark.through, "at": now}
     key = {"hospital": hospital.id, "feed": feed}
-    upsert(connection, verified, key, values, first={"since": since})
-    move = {**key, "before": before, "after": mark.through, "reason": reason[:200], "at": now}
-    connection.execute(insert(verified_move).values(**move))
+    upsert(connection, verified, key, values)
+    reasons = [reason] if mark.through != before else []
+    if mark.earlier:
+        reasons.append(f"begins {mark.since} now, {mark.earlier} days earlier: they closed clean")
+    for why in reasons:
+        move = {**key, "before": before, "after": mark.through, "reason": why[:200], "at": now}
+        connection.execute(insert(verified_move).values(**move))
     return mark
 
 
@@ -139,6 +149,8 @@ def _look(connection: Connection, hospital: Hospital, feed: str) -> tuple[Mark, 
         if before is not None and at < before:
             # Verified once: it stays so until something speaks against it. Not being counted again says nothing.
             stands = _disputed(days.get(day), platform.get(day))
+        elif hospital.has_ended(day):
+            stands = f"the hospital ended with {hospital.end}"
         else:
             stands = _stands(day, days.get(day), platform.get(day), closed)
         if stands:
@@ -146,8 +158,35 @@ def _look(connection: Connection, hospital: Hospital, feed: str) -> tuple[Mark, 
         at += DAY
     through = at if at > since or known else None
     moved = 0 if through is None else (through - (before or since)) // DAY
-    mark = Mark(hospital=hospital.id, feed=feed, since=since.date(), through=through, stands=stands, moved=moved)
+    begin, begins = _begin(connection, hospital, feed, since) if known else (since, "")
+    mark = Mark(
+        hospital=hospital.id,
+        feed=feed,
+        since=begin.date(),
+        through=through,
+        stands=stands,
+        moved=moved,
+        earlier=(since - begin) // DAY,
+        begins=begins,
+    )
     return mark, before, f"{day}: {stands}" if moved < 0 else "days closed clean"
+
+
+def _begin(connection: Connection, hospital: Hospital, feed: str, since: datetime) -> tuple[datetime, str]:
+    """Where what is verified may begin by now, and what keeps the day before out; "" if none was staged."""
+    first = _first(connection, hospital, feed)
+    if first is None or first >= since:
+        return since, ""
+    days = _reconciled(connection, hospital.id, feed, first.date(), first.date(), last=since.date())
+    platform = _reconciled(connection, hospital.id, EVERY_FEED, first.date(), first.date(), last=since.date())
+    closed = _closed(connection, hospital.id, feed, first)
+    at = since
+    while at > first:
+        day = (at - DAY).date()
+        if stands := _stands(day, days.get(day), platform.get(day), closed):
+            return at, f"{day}: {stands}"
+        at -= DAY
+    return at, ""
 
 
 def _first(connection: Connection, hospital: Hospital, feed: str) -> datetime | None:
@@ -162,14 +201,16 @@ def _first(connection: Connection, hospital: Hospital, feed: str) -> datetime | 
     return datetime.combine(day, time())
 
 
-def _reconciled(connection: Connection, hospital: str, feed: str, first: date, edge: date) -> dict[date, _Day]:
-    """What is stored of days from `first` on: of those before `edge`, only what is not clean."""
+def _reconciled(
+    connection: Connection, hospital: str, feed: str, first: date, edge: date, last: date = date.max
+) -> dict[date, _Day]:
+    """What is stored of days from `first` to `last`: of those before `edge`, only what is not clean."""
     query = select(
         reconciliation.c.day, reconciliation.c.clean, reconciliation.c.provisional, reconciliation.c.counts
     ).where(
         reconciliation.c.hospital == hospital,
         reconciliation.c.feed == feed,
-        reconciliation.c.day >= first,
+        reconciliation.c.day.between(first, last),
         or_(reconciliation.c.day >= edge, reconciliation.c.clean.is_(False)),
     )
     return {

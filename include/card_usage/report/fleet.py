@@ -60,7 +60,7 @@ def figures(
     words = Words(language)
     ids = [hospital.id for hospital in hospitals]
     first = day - timedelta(days=TREND_DAYS - 1)
-    period = _Period.load(connection, ids, first, day)
+    period = _Period.load(connection, hospitals, first, day)
     used = day_uses.by_day(connection, ids, first, day)
     listed = _hospitals(connection, hospitals, period, used, language=language, now=now)
     by_hand = _most_urgent(_actions(hospitals, period, words))
@@ -103,14 +103,15 @@ class _Period(NamedTuple):
     by_day: Mapping[date, list[Standing]]
 
     @classmethod
-    def load(cls, connection: Connection, hospitals: Sequence[str], first: date, day: date) -> Self:
+    def load(cls, connection: Connection, hospitals: Sequence[Hospital], first: date, day: date) -> Self:
         """Of these hospitals, from `first` to `day`."""
         today: dict[str, list[StoredDay]] = {}
         open_days: Counter[str] = Counter()
         begun: dict[str, date] = {}
         seen: Counter[str] = Counter()
         by_day: dict[date, list[Standing]] = {}
-        stored = load_days(connection, hospitals, first, day)
+        stored = load_days(connection, [hospital.id for hospital in hospitals], first, day)
+        last = {hospital.id: min(day, hospital.end or day) for hospital in hospitals}
         for (hospital, when), group in groupby(stored, key=attrgetter("hospital", "day")):
             rows = list(group)
             standing = Standing.of(rows)
@@ -121,8 +122,8 @@ class _Period(NamedTuple):
             if when == day:
                 today[hospital] = rows
         for hospital, start in begun.items():
-            # Between its first day and this one: a day of which nothing is stored is not finished either.
-            open_days[hospital] += (day - start).days + 1 - seen[hospital]
+            # From its first day to this one, or to its last: a day of which nothing is stored is not finished either.
+            open_days[hospital] += max(0, (last[hospital] - start).days + 1 - seen[hospital])
         return cls(day, today, open_days, by_day)
 
     def rows(self, hospital: Hospital) -> list[StoredDay]:
@@ -166,12 +167,14 @@ def _hospitals(
         standing = Standing.of(rows)
         uses = used.get((hospital.id, period.day))
         withheld = _withheld(connection, hospital, period.day, standing)
+        ended = hospital.has_ended(period.day)
         entry = {
             "id": hospital.id,
             "name": name_of(hospital, language),
             "region": hospital.region,
             "live": hospital.platform.live,
-            "level": _level(standing, withheld=withheld) if rows else "absent",
+            "level": _level(standing, withheld=withheld) if rows else "empty" if ended else "absent",
+            "end": hospital.end.isoformat() if ended and hospital.end else None,
             **_counts(rows),
             "open_days": period.open_days.get(hospital.id, 0),
             "uses": None if uses is None else uses.events,
@@ -318,8 +321,12 @@ def _holds(connection: Connection, now: datetime) -> dict[str, set[str]]:
 
 
 def _all_through(listed: list[Figures]) -> str | None:
-    """Up to when all hospitals are accounted for."""
-    edges = [entry["verified_through"] for entry in listed]
+    """Up to when all hospitals are accounted for; those that have ended count until all of their days are."""
+    edges = [
+        entry["verified_through"]
+        for entry in listed
+        if entry["end"] is None or entry["verified_through"] is None or entry["verified_through"][:10] <= entry["end"]
+    ]
     return None if None in edges else min(edges, default=None)
 
 

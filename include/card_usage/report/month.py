@@ -42,7 +42,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
     """Everything the report says about the month of the day `month`, up to the last day that has ended."""
     words = Words(language)
     first, end = month_of(month)
-    last = min(end, local(now).date() - DAY)
+    last = min(end, local(now).date() - DAY, hospital.end or end)
     rows = list(load_days(connection, [hospital.id], first, last)) if last >= first else []
     by_day: dict[date, list[StoredDay]] = {}
     for row in rows:
@@ -55,7 +55,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
     standing = Standing.of(rows)
     totals = totals_of(standing)
     missing = [day for day in expected if day not in by_day]
-    reached = _level(standing, missing, over=last == end)
+    reached = _level(standing, missing, over=last == min(end, hospital.end or end))
     quarantine = stored_causes(standing, words)
     return {
         "form": form_name("month"),

@@ -40,7 +40,8 @@ Files = dict[str, str]
 
 def publish_days(context: Context, window: Window, *, now: datetime) -> tuple[str, ...]:
     """Write the report of each of the window's days; returns the files' names in the store, HTML first."""
-    return tuple(name for day in window.days for name in _of_context(publish, context, day, now).values())
+    days = context.hospital.until_end(window).days
+    return tuple(name for day in days for name in _of_context(publish, context, day, now).values())
 
 
 def publish_month_of(context: Context, day: date, *, now: datetime) -> tuple[str, ...]:

@@ -47,6 +47,20 @@ class Feed:
             raise ValueError("a window's edges are naive local times")
         return moment.strftime(_CHAR16) if self.bounds == "char16" else moment
 
+    def successful(self, table: str, time: str, belongs: str, condition: str) -> TextClause:
+        """Rows of a table in a window of its column `time` that belong to the feed, and how many meet a condition.
+
+        The texts come from the header of this project's or the installation's own SQL files.
+        """
+        start, end = ("CAST(:start AS char(16))", "CAST(:end AS char(16))")
+        if self.bounds == "datetime":
+            start, end = (":start", ":end")
+        return _bound(
+            f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) FROM {table}"  # noqa: S608
+            f" WHERE {time} >= {start} AND {time} < {end}" + (f" AND {belongs}" if belongs else ""),
+            self.bounds,
+        )
+
     def by_minute(self, dialect: Dialect) -> TextClause:
         """Minute, rows, voided ones and checksum of each local minute that has rows."""
         minute = dialect.minute_of_text if self.bounds == "char16" else dialect.minute_of_datetime

@@ -171,6 +171,15 @@ class Source:
         ((rows, voided),) = self._ask_window(sql, sql.counted, window_start, window_end)
         return Tally(int(rows), int(voided))
 
+    def tally_successful(
+        self, feed: str, declared: tuple[str, str, str, str], window_start: datetime, window_end: datetime
+    ) -> tuple[int, int]:
+        """Rows of a table that the feed reads, and the successful ones among them, as the head of its SQL declares it:
+        table, column of time, which rows belong to the feed ("" for all), and the condition."""
+        sql = self._feed(feed)
+        ((rows, successful),) = self._ask_window(sql, sql.successful(*declared), window_start, window_end)
+        return int(rows), int(successful)
+
     def minutes(self, feed: str, window_start: datetime, window_end: datetime) -> list[MinuteTally]:
         """The tally by local minute, counted by the database in one grouped query; those without a row are left out."""
         sql = self._feed(feed)

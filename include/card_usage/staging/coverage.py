@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, time
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from card_usage.config.hospital import Hospital
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import feed_window
 from card_usage.ledger.upsert import insert_into
-from card_usage.windows import Window, gaps, local
+from card_usage.windows import DAY, Window, day_window, gaps, local, merged
 
 WindowStatus = Literal["provisional", "closed"]
 """Provisional while the HIS can still add to the window."""
@@ -38,7 +38,8 @@ def record_window(
 ) -> None:
     """Note that a feed's window was staged, and whether the HIS can still add to it.
 
-    A closed window closes the parts of it that were open (the hours of a day).
+    A closed window closes the parts of it that were open (the hours of a day), and a window of several days, as earlier
+    versions recorded them, once all of its days are closed.
     """
     of_feed = and_(feed_window.c.hospital == hospital, feed_window.c.feed == feed)
     same = and_(of_feed, feed_window.c.start == start, feed_window.c.end == end)
@@ -51,6 +52,19 @@ def record_window(
     if status == "closed":
         inside = and_(of_feed, feed_window.c.start >= start, feed_window.c.end <= end, feed_window.c.status != "closed")
         connection.execute(update(feed_window).where(inside).values(status="closed", closed_at=now))
+        _close_ranges(connection, of_feed, Window(start, end), now)
+
+
+def _close_ranges(connection: Connection, of_feed: ColumnElement[bool], closed: Window, now: datetime) -> None:
+    of = feed_window.c
+    around = and_(of_feed, of.status != "closed", of.start <= closed.start, of.end >= closed.end)
+    for row in connection.execute(select(of.id, of.start, of.end).where(around)).all():
+        if row.end - row.start <= DAY:
+            continue
+        parts = select(of.start, of.end).where(of_feed, of.status == "closed", of.start < row.end, of.end > row.start)
+        stretches = merged((part.start, part.end) for part in connection.execute(parts.order_by(of.start)))
+        if any(start <= row.start and row.end <= end for start, end in stretches):
+            connection.execute(update(feed_window).where(of.id == row.id).values(status="closed", closed_at=now))
 
 
 def reopen_windows(connection: Connection, hospital: str, start: datetime, end: datetime) -> int:
@@ -87,9 +101,12 @@ class Unstaged(NamedTuple):
 
 
 def never_staged(ledger: Ledger, hospital: Hospital, window: Window, *, now: datetime) -> list[Unstaged]:
-    """Parts of the window that have passed, are not before the hospital's first day, and were never staged."""
+    """Parts of the window that have passed, are not before the hospital's first day or after its last, and were never
+    staged."""
     start = max(window.start, datetime.combine(hospital.start, time())) if hospital.start else window.start
     end = min(window.end, local(now))
+    if hospital.end is not None:
+        end = min(end, day_window(hospital.end).end)
     if start >= end:
         return []
     with ledger.read() as connection:

@@ -152,13 +152,40 @@ class Drafter:
 
     def _was(self, use: CardUse, group: _CodeGroup, findings: tuple[Finding, ...], digest: str) -> bool:
         """Whether the digest covers the same content, with other optional fields sent than now."""
-        of_event = {**group.values, **{name: getattr(use, name) for name in PATIENT_FIELDS}}
-        optional = [name for name in OPTIONAL_FIELDS if name not in group.required and of_event[name]]
+        return self._covers(use, group.required, group.values, findings, digest)
+
+    def _covers(
+        self,
+        use: CardUse,
+        required: frozenset[str],
+        values: Mapping[str, str | None],
+        findings: tuple[Finding, ...],
+        digest: str,
+    ) -> bool:
+        of_event = {**values, **{name: getattr(use, name) for name in PATIENT_FIELDS}}
+        optional = [name for name in OPTIONAL_FIELDS if name not in required and of_event[name]]
         return any(
-            self._keyring.digest(_content(use, _sent(group.required | {*some}, group.values), findings)) == digest
+            self._keyring.digest(_content(use, _sent(required | {*some}, values), findings)) == digest
             for count in range(len(optional) + 1)
             for some in combinations(optional, count)
         )
+
+    def sent_as(self, use: CardUse, department_name: str | None, digest: str) -> bool:
+        """Whether the digest of an event that was sent covers just this, whichever optional fields were sent."""
+        required = rule_check.required_fields(use, self._profile)
+        return self._covers(use, required, self._coded(use, department_name), (), digest)
+
+    def codes_sent(self, use: CardUse, department_name: str | None) -> Mapping[str, str | None]:
+        """The codes of an event that are sent, by field."""
+        fields = rule_check.required_fields(use, self._profile) | self._form.also_send
+        return {name: code for name, code in self._coded(use, department_name).items() if name in fields}
+
+    def _coded(self, use: CardUse, department_name: str | None) -> dict[str, str | None]:
+        """Codes by field, the department in the form in which it is sent."""
+        values: dict[str, str | None] = {table: getattr(use, table) for table in CODE_TABLES}
+        if self._format == "his_name":
+            values["department"] = department_name
+        return values
 
     def _seal(
         self, row: SourceRow, use: CardUse, status: str, key: str, group: _CodeGroup
@@ -191,9 +218,7 @@ class Drafter:
                 also_send=self._form.also_send,
             )
         required = rule_check.required_fields(use, self._profile)
-        values: dict[str, str | None] = dict(zip(CODE_TABLES, of_tables, strict=True))
-        if self._format == "his_name":
-            values["department"] = codes.department_name
+        values = self._coded(use, codes.department_name)
         department_name = codes.department_name and codes.department_name[:_DEPARTMENT_NAME]
         group = _CodeGroup(
             codes,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from card_usage.events import Finding, request_id
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import event, finding
-from card_usage.staging import unchanged_hours
+from card_usage.staging import late_changes, unchanged_hours
 from card_usage.staging.changes import (
     MARKS,
     PLAIN_COLUMNS,
@@ -24,7 +24,8 @@ from card_usage.staging.changes import (
     compare,
     stored_events,
 )
-from card_usage.staging.drafts import Draft
+from card_usage.staging.drafts import Draft, Drafter
+from card_usage.staging.late_changes import changed_fields
 
 
 class Taken(NamedTuple):
@@ -39,9 +40,18 @@ class Taken(NamedTuple):
 
 
 def take_in(
-    connection: Connection, hospital: str, feed: str, drafts: Sequence[Draft], *, lane: int, now: datetime
+    connection: Connection,
+    hospital: str,
+    feed: str,
+    drafts: Sequence[Draft],
+    *,
+    lane: int,
+    now: datetime,
+    drafter: Drafter | None = None,
 ) -> Taken:
     """Bring one batch in, and forget the hours of events that it changes: they are no longer as they were staged.
+
+    `drafter`: of these drafts; with it, the fields are kept in which sent events are otherwise now.
 
     Two runs may stage the same window at once: whoever comes second waits, and finds that nothing changes.
     """
@@ -49,6 +59,9 @@ def take_in(
     unique, duplicates = _without_duplicates(drafts)
     writes = _sort_out(unique, stored_events(connection, list(unique)) if unique else {})
     voided = _write(connection, hospital, feed, writes, lane=lane, now=now)
+    if drafter is not None and writes.changed_late:
+        fields = {stored.id: changed_fields(drafter, draft, stored) for stored, draft in writes.changed_late}
+        late_changes.record(connection, fields, now=now)
     unchanged_hours.forget(connection, hospital, feed, writes.changed_hours)
     counts = writes.counts()
     counts.update(read=len(drafts), duplicate=len(drafts) - len(unique), voided=voided)
@@ -67,6 +80,9 @@ def _without_duplicates(drafts: Sequence[Draft]) -> tuple[dict[str, Draft], set[
     return unique, duplicates
 
 
+_OTHERWISE: Final = (Change.CHANGED_LATE, Change.UNVOIDED_CHANGED)
+
+
 @dataclass(kw_only=True, slots=True)
 class _Writes:
     """What a batch has to write, by kind of statement."""
@@ -77,6 +93,8 @@ class _Writes:
     marked: dict[Mark, list[int]] = field(default_factory=dict)
     plain: list[dict[str, Any]] = field(default_factory=list)
     """Values of columns that are not sent, of events that else stay as they are."""
+    changed_late: list[tuple[StoredEvent, Draft]] = field(default_factory=list)
+    """Sent events that are otherwise now, marked before or not."""
     unchanged: int = 0
     only_marked: int = 0
     differing: set[str] = field(default_factory=set)
@@ -85,6 +103,8 @@ class _Writes:
     def add_stored(self, stored: StoredEvent, draft: Draft) -> None:
         """An event that the ledger holds already."""
         change = compare(stored, draft)
+        if change in _OTHERWISE or (change is Change.UNCHANGED and stored.changed and draft.status != "voided"):
+            self.changed_late.append((stored, draft))
         if change is Change.UNCHANGED:
             self._add_unchanged(stored, draft)
             return

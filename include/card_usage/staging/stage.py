@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from card_usage.standard.code_tables import CodeTable
 from card_usage.windows import HOUR, Window
 
 _CHUNKS_PER_COLLECTION: Final = 20
+_COUNTS: Final = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,17 @@ class Staged:
     duplicate: int
     quarantined: int
     seconds: float
+
+    @classmethod
+    def total(cls, parts: Sequence[Staged], window: Window) -> Staged:
+        """The parts of a feed's window as one; it is closed if all of them are."""
+        return cls(
+            feed=parts[0].feed,
+            window=str(window),
+            status="closed" if all(part.status == "closed" for part in parts) else "provisional",
+            seconds=round(sum(part.seconds for part in parts), 3),
+            **{name: sum(getattr(part, name) for part in parts) for name in _COUNTS},
+        )
 
     def summary(self) -> dict[str, object]:
         """Counts only, fit for logs and XCom."""
@@ -138,7 +150,7 @@ class _Staging:
         hospital, feed = target.hospital, target.feed
         with self._ledger.write() as connection:
             every = list(chain.from_iterable(drafts))
-            taken = take_in(connection, hospital, feed, every, lane=target.lane, now=target.now)
+            taken = take_in(connection, hospital, feed, every, lane=target.lane, now=target.now, drafter=self._drafter)
             digests = {
                 (chunk.hour, chunk.part): digest
                 for (chunk, digest), of_chunk in zip(batch, drafts, strict=True)
@@ -212,11 +224,10 @@ def stage(
     drafter = Drafter(hospital, feed, tables, aliases, ledger.keyring)
     staging = _Staging(ledger, target, drafter, fingerprint(hospital, tables, aliases))
     counts = staging.run(hour_chunks(batches), hospital.his.fetch_size)
-    names = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")
     return Staged(
         feed=feed,
         window=str(window),
         status=target.status,
         seconds=round(perf_counter() - began, 3),
-        **{name: counts[name] for name in names},
+        **{name: counts[name] for name in _COUNTS},
     )

@@ -17,12 +17,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "todo.rejected": ("对照应答代码更正后补报", "correct what the code says, then redeliver"),
     "todo.unconfirmed": ("在平台网站核对后决定是否补报", "look at the platform's website, then decide on redelivery"),
     "todo.voided_after_delivery": (
-        "知悉即可；如需更正请联系平台",
-        "for your information; ask the platform for a correction if needed",
+        "用 card_usage corrections 导出清单（HIS 单号、请求 ID）；核对后请平台更正统计",
+        "export the list (HIS key, request id) by card_usage corrections; ask the platform for a correction",
     ),
     "todo.changed_after_delivery": (
-        "核对更改内容，必要时联系平台",
-        "look at the change; ask the platform for a correction if needed",
+        "用 card_usage corrections 导出清单（HIS 单号、请求 ID、更改的字段）；核对后请平台更正",
+        "export the list (HIS key, request id, fields) by card_usage corrections; ask the platform for a correction",
     ),
     "todo.vanished_from_source": (
         "核对记录是否被删除或改期",

@@ -50,6 +50,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fleet.regions": ("各区域用卡", "Uses by region"),
     "fleet.count": ("医院数", "Hospitals"),
     "fleet.not_live": ("未上线", "not live yet"),
+    "fleet.ended": ("上报至 {end} 为止", "reported until {end}"),
     # --- where a day stands, in a word or two
     "level.broken": ("不明差异", "unexplained"),
     "level.absent": ("没有数据", "nothing there"),

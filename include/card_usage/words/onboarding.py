@@ -19,6 +19,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "服务器时间 {theirs}，北京时间 {ours}：服务器在别的时区，由它填写的时间不是北京时间，请与厂商核对",
         "the server's clock says {theirs}, Beijing's {ours}: another zone; what it fills in itself is not local time",
     ),
+    "survey.end.over.ok": (
+        "医院上报至 {end} 为止：此后不采集、不排期、不告警；以下检查的是此前 {days} 天",
+        "reported until {end}: nothing later is read, scheduled or missed; checked here are the {days} days before",
+    ),
+    "survey.end.set.ok": (
+        "医院将于 {end} 后停止上报",
+        "the last day to be reported is {end}",
+    ),
     "survey.busy.warn": (
         "按医院文件的规定现在不能查询（{reason}），稍后再查",
         "the hospital's file lets nothing be asked now ({reason}); check again later",
@@ -51,6 +59,29 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "survey.rows.slow.warn": (
         "业务 {feed}：{rows} 条计数用了 {seconds} 秒，时间列很可能没有索引",
         "feed {feed}: counting {rows} rows took {seconds} s; the time column has probably no index",
+    ),
+    "survey.success.ok": (
+        "业务 {feed}：成功状态为 {condition}；最近 {days} 天 {rows} 条中排除 {excluded} 条",
+        "feed {feed}: successful is {condition}; of {rows} rows in {days} days {excluded} are left out",
+    ),
+    "survey.success.all.ok": (
+        "业务 {feed}：成功状态为 {condition}；最近 {days} 天 {rows} 条全部符合，没有可排除的，请确认失败的不在其中",
+        "feed {feed}: successful is {condition}; all {rows} rows of {days} days are: are failed ones really not there?",
+    ),
+    "survey.success.none.warn": (
+        "业务 {feed}：include/sql/{shape}/{feed}.sql 没有声明成功状态（文档 3.3.1），请在开头写明 -- Success 一行",
+        (
+            "feed {feed}: include/sql/{shape}/{feed}.sql does not declare what is successful (document 3.3.1): add its "
+            "line -- Success"
+        ),
+    ),
+    "survey.success.more.warn": (
+        "业务 {feed}：会上报 {reported} 条，而符合成功状态（{condition}）的只有 {successful} 条，请核对 SQL 的条件",
+        "feed {feed}: {reported} would be reported, only {successful} are successful ({condition}): see its SQL",
+    ),
+    "survey.success.unknown.warn": (
+        "业务 {feed}：无法核对 {table} 的成功状态：{problem}",
+        "feed {feed}: what is successful in {table} cannot be counted: {problem}",
     ),
     "survey.drift.missing": (
         "业务 {feed}：列 {column} 不对：{problem}",

@@ -8,6 +8,7 @@
 -- To be settled with the hospital: card type and channel stand in no table known to us (NULL quarantines every event
 -- until their columns are named here), and so does whether a registration's fee is settled in MS_MZXX too.
 --
+-- Success MS_MZXX by SFRQ: COALESCE(ZFPB, 0) <> 1
 -- Reads   MS_MZXX: MZXH, BRID, SFRQ, ZFPB    MS_ZFFP: MZXH
 --         MS_BRDA: BRID, BRXM, SFZH    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these four, nothing else.

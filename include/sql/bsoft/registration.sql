@@ -8,6 +8,7 @@
 -- To be settled with the hospital: card type and channel stand in no table known to us. NULL quarantines every event
 -- until their columns are named here; a constant would report what nobody knows.
 --
+-- Success MS_GHMX by GHSJ: COALESCE(THBZ, 0) <> 1
 -- Reads   MS_GHMX: SBXH, BRID, GHSJ, KSDM, THBZ    MS_THMX: SBXH
 --         MS_BRDA: BRID, BRXM, SFZH    GY_KSDM: KSDM, KSMC    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these five, nothing else.

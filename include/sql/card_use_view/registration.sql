@@ -5,6 +5,7 @@
 -- One line per SOURCE_ID; refunds and cancellations stay in the view with VOIDED 1, so that one that comes after the
 -- first reading is seen. GROUP BY leaves one line where the view has the same one twice.
 --
+-- Success V_CARD_USE by OCCURRED_AT where FEED = 'registration': COALESCE(VOIDED, 0) = 0
 -- Reads   V_CARD_USE: FEED, SOURCE_ID, OCCURRED_AT, SCENE, DEPARTMENT, DEPARTMENT_NAME, CARD_TYPE, CHANNEL
 --         V_CARD_USE: COST_TYPE, ID_NUMBER, NAME, QR_CODE_TEXT, VOIDED
 -- Rights  SELECT on this view, nothing else (dba/<database>/login.sql).

@@ -5,6 +5,7 @@
 -- first reading is seen. GROUP BY leaves one line where the view has the same one twice.
 -- Times are text, char(16) `yyyymmddhh:mm:ss`, as the tables behind the view keep them.
 --
+-- Success V_CARD_USE by OCCURRED_AT where FEED = 'dispensing': COALESCE(VOIDED, 0) = 0
 -- Reads   V_CARD_USE: FEED, SOURCE_ID, OCCURRED_AT, SCENE, DEPARTMENT, DEPARTMENT_NAME, CARD_TYPE, CHANNEL
 --         V_CARD_USE: COST_TYPE, ID_NUMBER, NAME, QR_CODE_TEXT, VOIDED
 -- Rights  SELECT on this view, nothing else (dba/<database>/login.sql).

@@ -9,6 +9,7 @@
 -- To be settled with the hospital: card type and channel stand in no table known to us (NULL quarantines every event
 -- until their columns are named here), and so does what a reprint leaves behind: it must not look like a second charge.
 --
+-- Success FIN_OPB_INVOICEINFO by OPER_DATE where TRANS_TYPE = '1': CANCEL_FLAG = '1'
 -- Reads   FIN_OPB_INVOICEINFO: INVOICE_NO, CLINIC_CODE, OPER_DATE, TRANS_TYPE, CANCEL_FLAG
 --         FIN_OPR_REGISTER: CLINIC_CODE, CARD_NO, NAME, IDENNO, TRANS_TYPE    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these three, nothing else.

@@ -9,6 +9,7 @@
 -- To be settled with the hospital: card type and channel stand in no table known to us. NULL quarantines every event
 -- until their columns are named here; a constant would report what nobody knows.
 --
+-- Success FIN_OPR_REGISTER by REG_DATE where TRANS_TYPE = '1': VALID_FLAG = '1'
 -- Reads   FIN_OPR_REGISTER: CLINIC_CODE, CARD_NO, NAME, IDENNO, REG_DATE, DEPT_CODE, TRANS_TYPE, VALID_FLAG
 --         COM_DEPARTMENT: DEPT_CODE, DEPT_NAME    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these three, nothing else.

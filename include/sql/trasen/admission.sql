@@ -7,6 +7,7 @@
 -- Trasen's own columns are those of its public forms; xt_brxx (health cards) and the operator as channel are how we
 -- read it: a machine, a mini program and a window each have operators of their own, channel.csv names them.
 --
+-- Success VI_ZY_VINPATIENT_ALL by IN_DATE where BABY_ID = 0: COALESCE(FLAG, 0) <> 10
 -- Reads   VI_ZY_VINPATIENT_ALL: INPATIENT_ID, BABY_ID, PATIENT_ID, IN_DATE, IN_DEPT, FLAG, KDJID, DJY
 --         YY_BRXX: BRXXID, BRXM, SFZH    YY_KDJB: KDJID, KLX    xt_brxx: brid, qrCodeText
 --         JC_DEPT_PROPERTY: DEPT_ID, NAME, dept_hqms_code

@@ -8,6 +8,7 @@
 -- Trasen's own columns are those of its public forms; xt_brxx (health cards) and the operator as channel are how we
 -- read it: a machine, a mini program and a window each have operators of their own, channel.csv names them.
 --
+-- Success VI_MZ_CFB by FYRQ where XMLY = 1: COALESCE(BSCBZ, 0) <> 1 AND COALESCE(BFYBZ, 1) <> 0
 -- Reads   VI_MZ_CFB (MZ_CFB and MZ_CFB_H): CFID, GHXXID, BRXXID, KSDM, XMLY, BFYBZ, FYRQ, FYR, BSCBZ
 --         VI_MZ_GHXX (MZ_GHXX and MZ_GHXX_H): GHXXID, KDJID
 --         YY_BRXX: BRXXID, BRXM, SFZH    YY_KDJB: KDJID, KLX    xt_brxx: brid, qrCodeText

@@ -9,6 +9,8 @@
 -- Trasen's own columns are those of its public forms; xt_brxx (health cards) and the operator as channel are how we
 -- read it: a machine, a mini program and a window each have operators of their own, channel.csv names them.
 --
+-- Success VI_MZ_FPB by SFRQ where BGHPBZ = 0: JLZT = 0
+-- Success YY_KDJB_JE by DJSJ: COALESCE(BZFBZ, 0) <> 1
 -- Reads   VI_MZ_FPB (MZ_FPB and MZ_FPB_H): FPID, BRXXID, KDJID, SFRQ, KSDM, YBLX, SFY, BGHPBZ, JLZT
 --         YY_KDJB_JE: KJEID, KDJID, DJSJ, DJY, BZFBZ
 --         YY_BRXX: BRXXID, BRXM, SFZH    YY_KDJB: KDJID, BRXXID, KLX    xt_brxx: brid, qrCodeText

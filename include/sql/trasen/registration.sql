@@ -8,6 +8,7 @@
 -- Trasen's own columns are those of its public forms; xt_brxx (health cards) and the operator as channel are how we
 -- read it: a machine, a mini program and a window each have operators of their own, channel.csv names them.
 --
+-- Success VI_MZ_GHXX by GHSJ: COALESCE(BQXGHBZ, 0) <> 1
 -- Reads   VI_MZ_GHXX (MZ_GHXX and MZ_GHXX_H): GHXXID, BRXXID, KDJID, GHSJ, GHKS, YYLX, DJY, BQXGHBZ
 --         YY_BRXX: BRXXID, BRXM, SFZH    YY_KDJB: KDJID, KLX    xt_brxx: brid, qrCodeText
 --         JC_DEPT_PROPERTY: DEPT_ID, NAME, dept_hqms_code

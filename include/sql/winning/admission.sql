@@ -6,6 +6,7 @@
 -- and only by a resident ID number (18 characters, region, birth date): '', 0 or 无 would find a stranger's card.
 -- GROUP BY leaves one line per stay where xt_brxx knows a patient twice.
 --
+-- Success ZY_BRSYK by ryrq: COALESCE(brzt, 0) <> 9
 -- Reads   ZY_BRSYK: syxh, patid, ryrq, ksdm, brzt, cardtype, qdlx, ybdm
 --         ZY_BRXXK: patid, hzxm, sfzh    YY_KSBMK: id, name    xt_brxx: sfzh, qrCodeText
 -- Rights  SELECT on these four, nothing else.

@@ -6,6 +6,7 @@
 -- Which of Winning's columns hold their times is not known here. The DBA puts them into the contract view,
 -- docs/his-contract.md, with branches for the feeds that are read from it only.
 --
+-- Success V_CARD_USE by OCCURRED_AT where FEED = 'diagnosis': COALESCE(VOIDED, 0) = 0
 -- Reads   V_CARD_USE: FEED, SOURCE_ID, OCCURRED_AT, SCENE, DEPARTMENT, DEPARTMENT_NAME, CARD_TYPE, CHANNEL
 --         V_CARD_USE: COST_TYPE, ID_NUMBER, NAME, QR_CODE_TEXT, VOIDED
 -- Rights  SELECT on this view, nothing else (dba/<database>/login.sql).

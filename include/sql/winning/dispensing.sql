@@ -6,6 +6,7 @@
 -- GROUP BY leaves one line per prescription while the nightly job keeps a row both in the current and in the year
 -- table, and where xt_brxx knows a patient twice; a return in either copy counts.
 --
+-- Success VW_MZCFK by fyrq: fybz = 1 AND jlzt = 0
 -- Reads   VW_MZCFK (SF_MZCFK and SF_NMZCFK): xh, patid, ksdm, fybz, fyrq, jlzt, cardtype, qdlx, ybdm
 --         SF_BRXXK: patid, hzxm, sfzh    YY_KSBMK: id, name    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these four, nothing else.

@@ -6,6 +6,7 @@
 -- the first reading is seen. replb: JC examination (检查), JY laboratory (检验).
 -- GROUP BY leaves one line per report where xt_brxx knows a patient twice.
 --
+-- Success VW_YJ_REPORT by pubtime where replb = 'JC': jlzt = 0
 -- Reads   VW_YJ_REPORT: repno, replb, patid, sqksdm, pubtime, jlzt, cardtype, qdlx, ybdm
 --         SF_BRXXK: patid, hzxm, sfzh    YY_KSBMK: id, name    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these four, nothing else.

@@ -8,6 +8,8 @@
 -- GROUP BY leaves one line per settlement while the nightly job keeps a row both in the current and in the year
 -- table, and where xt_brxx knows a patient twice; a refund in either copy counts.
 --
+-- Success VW_MZBRJSK by sfrq where ghsfbz = 1: ybjszt = 2 AND jlzt = 0
+-- Success YY_JZBRYJK by lrrq: jlzt = 0
 -- Reads   VW_MZBRJSK (SF_BRJSK and its year tables): sjh, patid, sfrq, sfksdm, ybjszt, jlzt, ghsfbz, cardtype, qdlx, ybdm
 --         YY_JZBRYJK: xh, patid, lrrq, jlzt, cardtype, qdlx, ybdm
 --         SF_BRXXK: patid, hzxm, sfzh    YY_KSBMK: id, name    xt_brxx: brid, qrCodeText

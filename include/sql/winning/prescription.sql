@@ -9,6 +9,7 @@
 -- table, and where xt_brxx knows a patient twice; a cancellation in either copy counts.
 -- Columns and states are those of public code for THIS4: let the hospital confirm cflx and jlzt before the first day.
 --
+-- Success VW_MZHJCFK by lrrq where cflx IN (1, 2, 3): COALESCE(jlzt, 0) NOT IN (2, 4)
 -- Reads   VW_MZHJCFK (SF_HJCFK and SF_NHJCFK): xh, patid, lrrq, ksdm, czyh, cflx, jlzt
 --         SF_BRXXK: patid, hzxm, sfzh, cardtype    YY_KSBMK: id, name    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these four, nothing else.

@@ -7,6 +7,7 @@
 -- GROUP BY leaves one line per registration while the nightly job keeps a row both in the current and in the year
 -- table, and where xt_brxx knows a patient twice; a return in either copy counts.
 --
+-- Success VW_GHZDK by ghrq: jlzt = 0
 -- Reads   VW_GHZDK (GH_GHZDK and its year tables): xh, patid, ghrq, ksdm, ghfs, jlzt, cardtype, qdlx, ybdm
 --         SF_BRXXK: patid, hzxm, sfzh    YY_KSBMK: id, name    xt_brxx: brid, qrCodeText
 -- Rights  SELECT on these four, nothing else.

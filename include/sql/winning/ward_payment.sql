@@ -11,6 +11,8 @@
 -- GROUP BY leaves one line where xt_brxx knows a patient twice.
 -- Columns and states are those of public code for THIS4: let the hospital confirm czlb and jlzt before the first day.
 --
+-- Success ZY_BRJSK by jsrq: ybjszt = 2 AND zje >= 0 AND jlzt = 0
+-- Success ZYB_BRYJK by lrrq where czlb = 0: jje > 0 AND jlzt = 0
 -- Reads   ZY_BRJSK: xh, syxh, jsrq, zje, ybjszt, jlzt, jsczyh    ZYB_BRYJK: xh, syxh, lrrq, jje, czlb, jlzt, czyh
 --         ZY_BRSYK: syxh, patid, ksdm, cardtype, ybdm    ZY_BRXXK: patid, hzxm, sfzh
 --         YY_KSBMK: id, name    xt_brxx: sfzh, qrCodeText

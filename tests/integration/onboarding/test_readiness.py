@@ -129,6 +129,48 @@ def test_a_column_of_another_type_a_feed_without_rows_and_an_index_that_is_gone_
     assert "业务 payment：列 channel" in drift
 
 
+def test_what_is_successful_is_said_of_each_feed_and_counted_apart_from_its_sql(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = check(clinic, capsys)[1]
+    said = {feed: one for (kind, feed), one in found.items() if kind == "success"}
+    assert set(said) == {"registration", "payment", "dispensing", "examination", "laboratory"}
+    assert {one["state"] for one in said.values()} == {"ok"}
+    assert "VW_GHZDK: jlzt = 0" in said["registration"]["says"]
+    with sqlite3.connect(clinic.his) as his:
+        of_days = "ghrq >= ? and ghrq < ?", (f"{DAYS[-2]:%Y%m%d}00", f"{DAYS[-1] + timedelta(days=1):%Y%m%d}00")
+        ((failed,),) = his.execute(f"select count(*) from VW_GHZDK where {of_days[0]} and jlzt <> 0", of_days[1])
+    his.close()
+    assert failed > 0
+    assert f"排除 {failed} 条" in said["registration"]["says"]
+    own = clinic.home / "files" / "sql" / "winning" / "laboratory.sql"
+    own.parent.mkdir(parents=True)
+    shipped = (SQL / "winning" / "laboratory.sql").read_text(encoding="utf-8")
+    monkeypatch.setenv("CARD_USAGE_FILES", str(clinic.home / "files"))
+    line = next(line for line in shipped.splitlines() if line.startswith("-- Success"))
+    own.write_text(shipped.replace(line, "--"), encoding="utf-8")
+    undeclared = check(clinic, capsys)[1]["success", "laboratory"]
+    assert undeclared["state"] == "warn"
+    assert "没有声明成功状态" in undeclared["says"]
+    own.write_text(shipped.replace(line, line.replace("jlzt = 0", "jlzt = 5")), encoding="utf-8")
+    disagreeing = check(clinic, capsys)[1]["success", "laboratory"]
+    assert disagreeing["state"] == "warn"
+    assert "只有 0 条" in disagreeing["says"]
+    own.write_text(shipped.replace(line, line.replace("jlzt = 0", "nowhere = 0")), encoding="utf-8")
+    assert check(clinic, capsys)[1]["success", "laboratory"]["state"] == "warn"
+
+
+def test_every_feed_that_is_shipped_declares_its_success_over_columns_that_it_reads() -> None:
+    words = re.compile(r"'[^']*'|\b[A-Za-z_]\w*\b")
+    known = {"COALESCE", "AND", "OR", "IN", "NOT", "NULL", "IS"}
+    for path in sorted(SQL.glob("*/*.sql")):
+        found = requirements_of(path.parent.name, path.stem)
+        assert found.success, path
+        for declared in found.success:
+            named = {word for word in words.findall(f"{declared.belongs} {declared.condition}") if word[0] != "'"}
+            assert {declared.time, *named - known} <= set(found.reads[declared.table]), path
+
+
 def test_a_probe_is_tried_and_its_lag_is_said(clinic: Clinic, capsys: pytest.CaptureFixture[str]) -> None:
     clinic.change('probe = "none"', 'probe = "heartbeat"\ntable = "beats"\ncolumn = "at"')
     assert check(clinic, capsys)[1]["freshness", None]["state"] == "missing"

@@ -221,7 +221,7 @@ def test_nothing_about_a_patient_is_in_verdict_or_ledger_row(ledger):
     found = check(ledger, planted.hospital(), WINDOW, now=NOW)
     with ledger.read() as connection:
         kept = repr(connection.execute(select(verdict)).all())
-    text = json.dumps(summary(found), ensure_ascii=False) + repr(found) + kept
+    text = json.dumps(summary([found]), ensure_ascii=False) + repr(found) + kept
     assert not [secret for secret in SECRETS if secret in text]
     assert "quarantined_share" in text
 

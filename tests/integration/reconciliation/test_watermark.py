@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, time, timedelta
 
+import ledgers
 import planted
 import pytest
 from card_usage.ledger.database import Ledger
@@ -13,6 +14,8 @@ from card_usage.reconciliation.reconcile import EVERY_FEED
 from card_usage.reconciliation.watermark import advance, marks, moves, verified_days, verified_through
 from card_usage.staging.coverage import record_window
 from card_usage.windows import HOUR, day_window
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from planted import DAY, HOSPITAL, NOW
 from sqlalchemy import delete, insert, select
 
@@ -162,3 +165,43 @@ def test_days_before_the_hospitals_first_one_are_not_asked_about(ledger: Ledger)
     late_starter = HOME.model_copy(update={"start": D[2]})
     advance(ledger, late_starter, now=NOW)
     assert through(ledger) == D[3]
+
+
+def test_days_before_the_first_one_join_when_they_close_clean_and_without_a_gap(ledger: Ledger) -> None:
+    good(ledger, *D[5:8])
+    advance(ledger, HOME, now=NOW)
+    good(ledger, D[1], D[2], D[4])
+    (found, _) = advance(ledger, HOME, now=NOW)
+    assert (found.since, found.earlier, found.moved) == (D[4], 1, 0)
+    assert found.begins == f"{D[3]}: its windows are not all closed"
+    with ledger.read() as connection:
+        assert verified_days(connection, HOME) == (D[4], D[7])
+    good(ledger, D[3])
+    advance(ledger, HOME, now=NOW)
+    with ledger.read() as connection:
+        assert verified_days(connection, HOME) == (D[1], D[7])
+        assert "begins 2026-03-05 now" in str(moves(connection, HOSPITAL)[0]["reason"])
+    assert {mark.begins for mark in advance(ledger, HOME, now=NOW)} == {""}
+    # What shows up in a day of history takes the mark back like in any other.
+    reconciled(ledger, "payment", D[2], late_in_source=1)
+    assert advance(ledger, HOME, now=NOW)[0].through == day_window(D[2]).start
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(1, 9)), days=st.integers(1, 8))
+def test_in_whatever_order_days_close_the_mark_spans_those_around_the_first(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], days: int
+) -> None:
+    closed: set[int] = set()
+    with ledgers.sqlite(tmp_path_factory.mktemp("order")) as ledger:
+        for day in order[:days]:
+            good(ledger, D[day])
+            closed.add(day)
+            advance(ledger, HOME, now=NOW)
+        begin = end = order[0]
+        while begin - 1 in closed:
+            begin -= 1
+        while end + 1 in closed:
+            end += 1
+        with ledger.read() as connection:
+            assert verified_days(connection, HOME) == (D[begin], D[end])

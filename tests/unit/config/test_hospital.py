@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from card_usage.config.hospital import Hospital, hospital_ids, load_hospital, load_hospitals
-from card_usage.errors import BadHospitalFile, UnknownHospital
+from card_usage.errors import BadHospitalFile, HospitalEnded, UnknownHospital
 from card_usage.files.shipped import SHIPPED
+from card_usage.windows import Window, day_window
 from cases import every_case
 from pydantic import ValidationError
 
@@ -46,6 +48,25 @@ def test_the_smallest_file_has_careful_defaults(tmp_path: Path):
     assert (platform.requests_per_second, platform.app_requests_per_second) == (0, 0)
     assert hospital.normalize.quarantine_every_unknown_code
     assert not hospital.normalize.upgrade_15_digit_ids
+
+
+def test_a_hospital_reports_from_its_first_day_to_its_last(tmp_path: Path):
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(5)]
+    write(tmp_path, SMALLEST.replace("[his]", "start = 2026-03-02\nend = 2026-03-04\n[his]"))
+    hospital = load_hospital(tmp_path, "clinic")
+    assert [hospital.reports(day) for day in days] == [False, True, True, True, False]
+    assert [hospital.has_ended(day) for day in days] == [False] * 4 + [True]
+    whole = Window(day_window(days[0]).start, day_window(days[-1]).end)
+    assert hospital.until_end(whole) == Window(whole.start, day_window(days[3]).end)
+    assert hospital.until_end(day_window(days[3])) == day_window(days[3])
+    with pytest.raises(HospitalEnded, match=r"clinic ended with 2026-03-04, nothing of 2026-03-05"):
+        hospital.until_end(day_window(days[4]))
+
+
+def test_a_hospital_does_not_end_before_it_starts(tmp_path: Path):
+    write(tmp_path, SMALLEST.replace("[his]", "start = 2026-03-02\nend = 2026-03-01\n[his]"))
+    with pytest.raises(BadHospitalFile, match=r"end \(2026-03-01\) is before start \(2026-03-02\)"):
+        load_hospital(tmp_path, "clinic")
 
 
 def test_the_hospitals_that_ship_with_the_project_are_sound():

@@ -22,7 +22,7 @@ def _gate_held(situation: Situation) -> Iterator[Condition]:
     held = situation.undecided_verdicts
     if not held:
         return
-    days = sorted({stored.window.day for stored in held}, reverse=True)
+    days = sorted({day for stored in held for day in stored.window.days}, reverse=True)
     worst = max(held, key=lambda stored: (stored.level == "stop", stored.verdict.events))
     reasons = worst.verdict.withholding[:3]
     codes = _codes(situation, [stored for stored in held if speaks_of_quarantine(stored)])

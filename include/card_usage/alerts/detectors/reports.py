@@ -20,6 +20,7 @@ def _report_late(situation: Situation) -> Iterator[Condition]:
     report_by = situation.hospital.alerts.report_by
     last = situation.today - (DAY if local(situation.now).time() >= report_by else 2 * DAY)
     first = max(situation.first_day, last - 6 * DAY)
+    last = min(last, situation.hospital.end or last)
     days = [first + DAY * n for n in range((last - first).days + 1)]
     reported = _reported_days(situation)
     missing = sorted((day for day in days if day not in reported), reverse=True)

@@ -12,7 +12,7 @@ from card_usage.alerts.incidents import Condition
 from card_usage.alerts.situation import REACH, RECENT, Situation
 from card_usage.ledger.schema import feed_window, window_profile
 from card_usage.quality.baseline import expected
-from card_usage.windows import DAY, HOUR, instant, local
+from card_usage.windows import DAY, HOUR, day_window, instant, local
 
 LEAST_USUAL: Final = 20
 """Events that a feed must usually have for its volume to be judged."""
@@ -50,7 +50,9 @@ def _due_until(situation: Situation) -> datetime | None:
         return None
     until = local(situation.now) - timedelta(hours=situation.hospital.alerts.late_hours)
     whole = until.replace(minute=0, second=0, microsecond=0)
-    return whole if situation.hospital.cadence == "hourly" else datetime.combine(until.date(), time())
+    due = whole if situation.hospital.cadence == "hourly" else datetime.combine(until.date(), time())
+    end = situation.hospital.end
+    return due if end is None else min(due, day_window(end).end)
 
 
 def _reached(situation: Situation) -> dict[str, datetime]:
@@ -105,6 +107,8 @@ class _Drop(NamedTuple):
 def _volume_drop(situation: Situation) -> Iterator[Condition]:
     hospital = situation.hospital
     day = situation.today - DAY
+    if hospital.has_ended(day):
+        return
     similar, ordinary = hospital.calendar.comparable(day)
     limit = hospital.alerts.drop_share
     if hospital.calendar.is_holiday(day):

@@ -18,6 +18,7 @@ from card_usage.ledger.schema.events import (
     attempt,
     event,
     finding,
+    late_change,
 )
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
@@ -54,6 +55,7 @@ __all__ = [
     "finding",
     "hold",
     "incident",
+    "late_change",
     "meta",
     "metadata",
     "outbox",

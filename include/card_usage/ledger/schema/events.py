@@ -105,6 +105,15 @@ finding = Table(
 )
 Index("ix_finding_code_table_code", finding.c.code_table, finding.c.code)
 
+# What of a sent event is otherwise now at the HIS: names of fields, never a value.
+late_change = Table(
+    "late_change",
+    metadata,
+    Column("event_id", Id, ForeignKey("event.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("fields", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
 attempt = Table(
     "attempt",
     metadata,
