@@ -81,8 +81,8 @@ FEEDS = sorted({feed for hospital in hospital_files.hospitals() for feed in hosp
 
 
 def asked_for(params: Any) -> Window:
-    """The days that somebody asked for, both ends inside."""
-    first, last = date.fromisoformat(params["from"]), date.fromisoformat(params["to"])
+    """The days that somebody asked for, both ends inside; without `to` the one day `from`."""
+    first, last = date.fromisoformat(params["from"]), date.fromisoformat(params["to"] or params["from"])
     if last < first:
         raise AirflowFailException(f"'to' ({last}) is before 'from' ({first}): trigger again with the days in order")
     return Window(day_window(first).start, day_window(last).end)
@@ -171,7 +171,13 @@ def reconcile_and_publish(params: Any = None) -> dict[str, object]:
     params={
         "hospital": Param(HOSPITALS[0] if HOSPITALS else None, type="string", enum=HOSPITALS, title="医院 · Hospital"),
         "from": Param(type="string", format="date", title="首日 · First local day"),
-        "to": Param(type="string", format="date", title="末日 · Last local day", description="含当日 / included"),
+        "to": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="末日 · Last local day",
+            description="含当日；留空为首日这一天 / included; empty: the first day alone",
+        ),
         "dry_run": Param(
             True,
             type="boolean",

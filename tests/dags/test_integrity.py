@@ -169,6 +169,14 @@ def test_each_hospital_file_is_a_dag_of_its_cadence(fleet: Path) -> None:
     ]
 
 
+def test_one_date_is_enough_for_one_day_of_a_redelivery(fleet: Path) -> None:
+    redeliver = parsed().dags["redeliver_card_usage"]
+    asked_for = redeliver.get_task("preview").python_callable.__globals__["asked_for"]
+    form = {**redeliver.params.dump(), "from": "2026-03-04"} if redeliver.params.get_param("to").value is None else {}
+    assert str(asked_for(form)) == "2026-03-04"
+    assert str(asked_for({**form, "to": "2026-03-06"})) == "2026-03-04..2026-03-06"
+
+
 @pytest.mark.parametrize(
     ("broken", "named"),
     [

@@ -169,7 +169,7 @@ def test_a_redelivery_runs_dry_unless_told_otherwise(fleet: Any) -> None:
     fleet.unpause("redeliver_card_usage")
     day = fleet.days[0].isoformat()
     calls = fleet.calls()
-    conf = {"hospital": "demo_hospital", "from": day, "to": day}
+    conf = {"hospital": "demo_hospital", "from": day}
     _, state = fleet.triggered("redeliver_card_usage", **conf)
     assert state == "success"
     assert fleet.calls() == calls
