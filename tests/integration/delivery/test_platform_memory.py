@@ -155,10 +155,9 @@ def test_a_gateways_status_after_the_backend_accepted_doubles_nothing_whatever_t
     with at_a_desk(tmp_path, command_line, "accepted") as desk:
         desk.json("stage", *SPAN)
         desk.json("platform", "calibrate", *HOSPITAL)
-        # Whoever delivers here stops by itself: the run must not outlive the fault.
+        # By itself a run would go on for minutes; it must not outlive the fault.
         desk.sandbox.faults(**{fault: 1.0})
-        hurried = desk.run("deliver", *SPAN, "--json") if fault == "gateway_403" else _killed(desk)
-        assert hurried is None or hurried.returncode == 1
+        _killed(desk)
         once = len(desk.sandbox.accepted())
         assert once > 0
         assert states(desk)["delivered"] == 0
