@@ -1,4 +1,4 @@
-"""A call to the platform by four clients, sign, send and read: microseconds of processor time, ratios to bare aiohttp.
+"""A call to the platform by five clients, sign, send and read: microseconds of processor time, ratios to bare aiohttp.
 
     .venv/bin/python benchmarks/platform_client.py                # 5,000 calls, 1 and 64 under way, five rounds
     .venv/bin/python benchmarks/platform_client.py --rounds 1 --calls 1000
@@ -28,20 +28,51 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import aiohttp  # noqa: E402
 import httpx  # noqa: E402
 import uvloop  # noqa: E402
+from card_usage.interfaces.table import INTERFACES  # noqa: E402
+from card_usage.open_platform.client import OpenPlatform  # noqa: E402
+from card_usage.open_platform.wire_requests import request_from_wire  # noqa: E402
 from card_usage.platform.client import REPORT_PATH, Credentials, Platform  # noqa: E402
-from card_usage.platform.outcome import Answer  # noqa: E402
+from card_usage.platform.outcome import Answer, Reply  # noqa: E402
+from card_usage.standard.code_tables import TABLES, load_tables  # noqa: E402
 
 from benchmarks import stand  # noqa: E402
 from benchmarks.clients.signing import HOSPITAL_ID, signed  # noqa: E402
 from tests.backlog import APP_ID, SECRET, Backlog  # noqa: E402
 
-BARE, HOT, CLIENT, PLAIN = (
+BARE, HOT, CLIENT, TYPED, PLAIN = (
     "bare aiohttp",
     "`report`: the session of the platform client",
     "`call`: its httpx.AsyncClient, with the Auth",
+    "typed: a request checked, sent by `call`, its answer read",
     "plain httpx.AsyncClient",
 )
 HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+
+
+class Gate:
+    """A token that is good, and no quota."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self) -> str | Reply:
+        return self._token
+
+    async def lost(self, token: str) -> None:
+        raise AssertionError
+
+    async def admit(self, interface: str) -> bool:
+        return True
+
+    async def exhausted(self, interface: str) -> None:
+        raise AssertionError
+
+    async def pause(self, failures: int) -> None:
+        raise AssertionError
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
 
 Call = Callable[[dict[str, str]], Awaitable[None]]
 
@@ -69,7 +100,13 @@ async def opened(name: str, address: str, under_way: int, stack: AsyncExitStack)
         credentials = Credentials(app_id=APP_ID, app_secret=SECRET)
         platform = await stack.enter_async_context(Platform(address, credentials, connections=under_way))
 
+        typed = OpenPlatform(platform, Gate(token), hospital_id=HOSPITAL_ID, tables=load_tables(TABLES))
+
         async def call(req: dict[str, str]) -> None:
+            if name == TYPED:
+                # As a caller does: made, checked, sent, read.
+                (await typed.call(request_from_wire(INTERFACES["reportHISData"], req))).result()
+                return
             request_id, now = uuid4().hex.upper(), datetime.now(UTC)
             if name == HOT:
                 reply = await platform.report(
@@ -110,7 +147,7 @@ def microseconds(name: str, address: str, calls: int, under_way: int) -> float:
 def one_round(calls: int, under_way: int) -> dict[str, float]:
     """Every client once."""
     found = {}
-    for name in (BARE, HOT, CLIENT, PLAIN):
+    for name in (BARE, HOT, CLIENT, TYPED, PLAIN):
         with stand.platform(0) as address:
             share = 10 if name == PLAIN and under_way > 1 else 1
             found[name] = stand.apart(microseconds, name, address, calls // share, under_way)

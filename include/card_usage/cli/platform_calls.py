@@ -18,6 +18,7 @@ from card_usage.config.hospital import load_hospital
 from card_usage.errors import FileUnusable
 from card_usage.interfaces.declaration import Repetition, Request, parameters
 from card_usage.interfaces.table import INTERFACES
+from card_usage.open_platform.advice import advice
 from card_usage.open_platform.check import Look, check_platform
 from card_usage.open_platform.client import Answered, OpenPlatform
 from card_usage.open_platform.session import opened_gate
@@ -87,8 +88,8 @@ def _told(answered: Answered[Any], words: Words) -> list[str]:
     code = "-" if reply.result_code is None else str(reply.result_code)
     lines = [words("platform_call.answer", answer=reply.answer.value, code=code, meaning=answered.meaning or "-")]
     if answered.rsp is None:
-        if words.has(key := f"result_code.{code}"):
-            lines.append(words("platform_call.advice", advice=words(key)))
+        if reply.result_code is not None:
+            lines.append(words("platform_call.advice", advice=advice(reply.result_code, words)))
         if reply.answer in UNAVAILABLE:
             repetition: Repetition = answered.interface.repetition
             lines.append(words(f"platform_call.{repetition.value}", request_id=answered.request_id))

@@ -201,9 +201,9 @@ class Repetition(StrEnum):
 class Interface:
     """One interface of 3.2.
 
-    `flows`: those of docs/flows.md that call it. `own_codes`: result codes of 3.2.12 that it can give beside those that
-    every interface can. `counted`: calls count against the daily quota of a hospital that is not live (3.1.1).
-    `notes`: where the document contradicts itself or is silent, and how it is read here; in Chinese and English.
+    `flows`: those of docs/flows.md that call it. `own_codes`: result codes of 3.2.12 that not every interface can give.
+    `counted`: calls count against the daily quota of a hospital that is not live (3.1.1). `notes`: where the document
+    contradicts itself or is silent, and how it is read here; in Chinese and English.
     """
 
     name: str

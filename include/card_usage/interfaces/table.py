@@ -38,12 +38,6 @@ from card_usage.interfaces.messages import (
 _AUTH: Final = "/rest/auth/HealthCard/HealthOpenAuth/AuthObj/"
 _OPEN: Final = "/rest/auth/HealthCard/HealthOpenPlatform/ISVOpenObj/"
 
-COMMON_CODES: Final = (
-    *(0, 1, -1, -2, 10001, 10002, 10003, 10005, 10034, 10037, 10042, -10044, 10054, -110086),
-    *(20000, 20001, 20002, 20003, 20004, 21001, 21002, 21003, 21004, 21005, 21006, 21007),
-)
-"""Result codes that every interface can give."""
-
 UNASSIGNED_CODES: Final = (10004, 10035, 10036, 10050, 10055)
 """Codes of 3.2.12 for which no interface of 3.2 has a field (uid, 业务流水号, 消息推送时间, 开始日期, 模板 ID)."""
 

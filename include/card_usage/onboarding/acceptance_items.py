@@ -34,6 +34,7 @@ from card_usage.interfaces.messages import (
     ReportHisData,
 )
 from card_usage.interfaces.table import INTERFACES
+from card_usage.open_platform.advice import advice
 from card_usage.open_platform.client import Gate, OpenPlatform
 from card_usage.open_platform.flow_steps import FLOWS
 from card_usage.open_platform.flows import Person, Story, run_flow
@@ -180,8 +181,8 @@ class Review:
             asked = GetHealthCardByQrCode(qr_code_text=text)
             answered = await platform.call(asked, request_id=f"RETURN.{code}.{uuid4().hex}")
             right = answered.reply.result_code == code and answered.reply.answer is classify(code)
-            if right and answered.rsp is None and Words("zh").has(f"result_code.{code}"):
-                handled[answered.reply.answer.value] += 1
+            if right and answered.rsp is None and advice(code, Words("zh")):
+                handled[f"class {answered.reply.answer}"] += 1
             else:
                 wrong.append(code)
         figures: dict[str, Any] = {"codes": handled.total(), **dict(sorted(handled.items()))}

@@ -25,6 +25,7 @@ from card_usage.delivery import quota
 from card_usage.delivery.platform_clock import CLOCKS_DIFFER
 from card_usage.interfaces.messages import GetHealthCardByHealthCode
 from card_usage.interfaces.table import INTERFACES
+from card_usage.open_platform.advice import advice
 from card_usage.open_platform.client import Answered, OpenPlatform
 from card_usage.open_platform.session import LedgerGate, opened_gate
 from card_usage.platform.client import Platform
@@ -157,9 +158,7 @@ class _Checks:
         code = reply.result_code
         if code is None:
             return {"code": "-", "meaning": reply.detail or reply.answer.value, "advice": ""}
-        known = self._words.has(f"result_code.{code}")
-        advice = self._words(f"result_code.{code}") if known else ""
-        return {"code": str(code), "meaning": meanings().get(code, ""), "advice": advice}
+        return {"code": str(code), "meaning": meanings().get(code, ""), "advice": advice(code, self._words)}
 
     def _quota(self, gate: LedgerGate) -> Look:
         if self._settings.live:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from card_usage.interfaces.declaration import PROFILES, Form, Interface, Message, Parameter, Repetition, parameters
-from card_usage.interfaces.table import COMMON_CODES, INTERFACES, UNASSIGNED_CODES
+from card_usage.interfaces.table import INTERFACES
+from card_usage.open_platform.advice import advice, givers
 from card_usage.platform.outcome import classify, meanings
-from card_usage.words.catalogue import TEXTS
+from card_usage.words.catalogue import LANGUAGES, Words
 
 _FORMS: Final = {
     Form.TEXT: "文本",
@@ -58,13 +59,9 @@ def codes() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for code, meaning in meanings().items():
-        zh, en = TEXTS[f"result_code.{code}"]
-        if code in COMMON_CODES:
-            by = "全部"
-        elif code in UNASSIGNED_CODES:
-            by = "—"
-        else:
-            by = ", ".join(each.section for each in INTERFACES.values() if code in each.own_codes)
+        zh, en = (advice(code, Words(language)) for language in LANGUAGES)
+        own = givers(code)
+        by = "全部" if own is None else ", ".join(own) or "—"
         lines.append(f"| {code} | {classify(code)} | {meaning} | {zh} | {en} | {by} |")
     return "\n".join(lines)
 

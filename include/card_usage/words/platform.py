@@ -171,6 +171,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "调用过于频繁：降低 requests_per_second 或 concurrency",
         "too many calls: lower requests_per_second or concurrency",
     ),
+    "result_class.accepted": ("已受理", "accepted"),
+    "result_class.repeated": ("同一 requestId 已提交过", "this requestId was sent before"),
+    "result_class.token": _NEW_TOKEN,
+    "result_class.busy": _SUPPORT,
+    "result_class.quota": ("今天的次数已用完，次日自动恢复", "today's calls are used up, on again tomorrow"),
+    "result_class.throttled": ("调用过于频繁，降低并发", "too many calls, lower concurrency"),
+    "result_class.refused": _INPUT,
+    "result_class.misconfigured": (
+        "核对连接和医院文件中的平台设置",
+        "check the platform's settings in connection and hospital file",
+    ),
+    "result_class.unlisted": _SUPPORT,
     "platform_check.reach.ok": ("平台可以连接：{host}", "the platform answers: {host}"),
     "platform_check.reach.missing": (
         "平台 {host} 连接不上（{reason}）：检查网络、DNS、防火墙、代理，以及开放配置的 IP 白名单",

@@ -34,5 +34,5 @@ def test_result_codes_are_the_same():
     def plain(text: str) -> str:
         return re.sub(r"\s", "", text)
 
-    assert RESULTS.keys() == meanings().keys()
+    assert RESULTS.keys() <= meanings().keys()  # newer documents may have more
     assert [code for code in RESULTS if code and plain(RESULTS[code]) != plain(meanings()[code])] == []

@@ -10,11 +10,12 @@ from card_usage.events import FIELDS, PATIENT_FIELDS
 from card_usage.interfaces import messages
 from card_usage.interfaces.declaration import Form, Message, Request, message, parameters, wire, wire_name
 from card_usage.interfaces.messages import ReportHisData
-from card_usage.interfaces.table import COMMON_CODES, INTERFACES, UNASSIGNED_CODES
+from card_usage.interfaces.table import INTERFACES, UNASSIGNED_CODES
+from card_usage.open_platform.advice import advice, givers
 from card_usage.platform.client import REPORT_PATH, TOKEN_PATH
 from card_usage.platform.outcome import meanings
 from card_usage.standard.rules import RULES
-from card_usage.words.catalogue import TEXTS
+from card_usage.words.catalogue import LANGUAGES, TEXTS, Words
 from messages import PATIENT, REQUESTS, answer
 
 KINDS = [
@@ -54,11 +55,17 @@ def test_the_rules_of_a_card_use_speak_of_the_parameters_of_report_his_data():
         assert not limits or limits == {parameter.limit}, name
 
 
-def test_every_result_code_belongs_somewhere_and_says_what_to_do():
+def test_every_code_of_an_interface_is_the_documents_and_says_what_to_do():
     own = {code for each in INTERFACES.values() for code in each.own_codes}
-    assert own | set(COMMON_CODES) | set(UNASSIGNED_CODES) == meanings().keys()
-    assert not set(UNASSIGNED_CODES) & (own | set(COMMON_CODES))
-    assert {key for key in TEXTS if key.startswith("result_code.")} == {f"result_code.{code}" for code in meanings()}
+    assert own | set(UNASSIGNED_CODES) <= meanings().keys()
+    assert not own & set(UNASSIGNED_CODES)
+    for code in meanings():
+        assert all(advice(code, Words(language)) for language in LANGUAGES)
+        assert (givers(code) == ()) == (code in UNASSIGNED_CODES)
+    assert givers(10006) == ("3.2.10",)
+    assert givers(10042) is givers(21006) is None
+    assert {key for key in TEXTS if key.startswith("result_code.")} <= {f"result_code.{code}" for code in meanings()}
+    assert advice(19999, Words("zh")) == TEXTS["result_class.unlisted"][0]
 
 
 def test_what_a_missing_parameter_is_answered_with_is_a_code_of_its_interface():
@@ -67,7 +74,8 @@ def test_what_a_missing_parameter_is_answered_with_is_a_code_of_its_interface():
         kinds += [parameter.message for parameter in parameters(each.request).values() if parameter.message]
         for kind in kinds:
             for parameter in parameters(kind).values():
-                assert {parameter.missing, parameter.wrong} <= {*COMMON_CODES, *each.own_codes}, parameter.name
+                for code in (parameter.missing, parameter.wrong):
+                    assert givers(code) is None or code in each.own_codes, parameter.name
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -115,12 +115,59 @@ RULES: Final[tuple[Rule, ...]] = (
             """,
     ),
     "a result code": Trial(
-        edits={"include/code_tables/result_code.csv": (("\n10054,", "\n19999,refused,示例,,3.2.12\n10054,"),)},
+        edits={
+            "include/code_tables/result_code.csv": (("\n10054,", "\n19999,refused,示例,,3.2.12\n10054,"),),
+            "include/card_usage/words/platform.py": (
+                (
+                    '    "result_code.10054"',
+                    '    "result_code.19999": ("示例", "for example"),\n    "result_code.10054"',
+                ),
+            ),
+        },
         shown_by="""
+            from card_usage.open_platform.document import codes
             from card_usage.platform.outcome import Answer, classify, markdown
 
             assert classify(19999) is Answer.REFUSED
             assert "19999" in markdown()
+            assert "| 19999 | refused | 示例 | 示例 | for example | 全部 |" in codes()
+            """,
+    ),
+    "an interface of the platform": Trial(
+        edits={
+            "include/card_usage/interfaces/messages.py": (
+                (
+                    "\n@message\nclass VerifyQrCode(",
+                    """
+@message
+class UnbindCard(Request["Bound"]):
+    \"\"\"An example.\"\"\"
+
+    interface: ClassVar[str] = "unbindCard"
+    patid: str = wire("院内 ID", missing=10033, limit=KEY, patient=True)
+
+
+@message
+class VerifyQrCode(""",
+                ),
+            ),
+            "include/card_usage/interfaces/table.py": (
+                ("    VerifiedCard,\n", "    UnbindCard,\n    VerifiedCard,\n"),
+                (
+                    "    _declare(\n        VerifyQrCode,",
+                    """    _declare(UnbindCard, "解绑", 12, Bound, Repetition.NEW_ID, own_codes=(10033,)),
+    _declare(
+        VerifyQrCode,""",
+                ),
+            ),
+        },
+        shown_by="""
+            from card_usage.interfaces.messages import UnbindCard
+            from card_usage.open_platform.document import details
+            from card_usage.open_platform.validation import problems
+
+            assert "### 3.2.12 解绑 `unbindCard`" in details()
+            assert [problem.code for problem in problems(UnbindCard(patid=""), {})] == [10033]
             """,
     ),
     "a chart": Trial(
