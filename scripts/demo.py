@@ -209,9 +209,15 @@ def prepare(children: Children, airflow: Embedded, sandbox_port: int, days: list
         his("second", days[-1], max(200, uses // 40)),
     ]
     journal = ("--state", str(HOME / "accepted.jsonl"), "--hospital", SECOND_PLATFORM_ID)
-    python(children, airflow, "platform-sandbox", "platform_sandbox", "--port", str(sandbox_port), *journal)
+    sandbox = python(children, airflow, "platform-sandbox", "platform_sandbox", "--port", str(sandbox_port), *journal)
     for child in made:
         child.wait()
+    sandbox.wait_until(lambda: answers(sandbox_port), 30)
+    # The same sandbox, with its journal, at whatever port is free this time.
+    of_all = ("--all", "--reason", "another port", "--yes")
+    python(children, airflow, "platform-move", "card_usage", "platform", "move", *of_all).wait()
+    of_one = ("--hospital", HOSPITAL)
+    python(children, airflow, "platform-calibrate", "card_usage", "platform", "calibrate", *of_one).wait()
 
 
 def python(children: Children, airflow: Embedded, name: str, *arguments: str) -> Child:
@@ -244,6 +250,14 @@ def sandbox_counts(port: int) -> dict[str, Any]:
     with opener.open(f"http://127.0.0.1:{port}/sandbox/counts?hospital_id=10086", timeout=10) as answer:
         counts: dict[str, Any] = json.loads(answer.read())
     return counts
+
+
+def answers(port: int) -> bool:
+    """Whether the platform is there."""
+    try:
+        return bool(sandbox_counts(port))
+    except OSError:
+        return False
 
 
 def day_of(run: dict[str, Any]) -> date | None:
@@ -326,6 +340,7 @@ def demo(children: Children, uses: int) -> tuple[list[DayResult], Embedded]:
     progress.now(f"making a hospital with {uses:,} card uses a day, {days[0]} to {days[-1]}")
     prepare(children, airflow, sandbox_port, days, uses)
     progress.step(f"demo hospital: {uses:,} card uses a day, {days[0]} to {days[-1]}")
+    progress.step("platform calibrated: it remembers request ids once it has accepted, so its 10054 proves delivery")
     progress.now("starting Airflow")
     airflow.start(children)
     while not airflow.knows(DAG):

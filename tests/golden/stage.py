@@ -18,6 +18,7 @@ import demo_his
 import platform_sandbox
 from card_usage.cli.main import main
 from card_usage.clock import SystemClock
+from card_usage.delivery.platform_memory import host_of
 from card_usage.events import request_id
 from platform_sandbox.platform import GET_APP_TOKEN, Answer, Sandbox, refused
 from platform_sandbox.refusal import Refusal
@@ -100,6 +101,13 @@ HOMES = (
         ),
     ),
 )
+
+
+PLATFORM_HOST = "platform.example"
+
+
+def _recorded_host(_base_url: str) -> str:
+    return "platform.example"
 
 
 class Wire(Sandbox):
@@ -190,7 +198,7 @@ class Stage:
             platform = {"conn_type": "http", "host": running.url, "login": app.app_id, "password": _SECRET}
             self.ledger(
                 "INSERT INTO platform_memory VALUES "
-                f"('{running.url.partition('://')[2]}', '{app.app_id}', 'on_acceptance', 'calibration', '{self.now}')"
+                f"('{PLATFORM_HOST}', '{app.app_id}', 'on_acceptance', 'calibration', '{self.now}')"
             )
             self.environment |= {
                 f"AIRFLOW_CONN_{home.id.upper()}_HIS": his,
@@ -216,7 +224,7 @@ class Stage:
 
     @contextlib.contextmanager
     def _standing(self) -> Iterator[None]:
-        """Time stands still for the command line and for deliverers."""
+        """Time stands still for the command line and for deliverers, and the ledger has one name for every port."""
         stage = self
 
         class Fixed(datetime):
@@ -228,7 +236,11 @@ class Stage:
 
         edge = main.__globals__
         assert "datetime" in edge, "the clock is read in the module of `main`"
-        with patch.dict(edge, {"datetime": Fixed}), patch.object(SystemClock, "now", lambda _: stage.now):
+        with (
+            patch.dict(edge, {"datetime": Fixed}),
+            patch.object(SystemClock, "now", lambda _: stage.now),
+            patch.object(host_of, "__code__", _recorded_host.__code__),
+        ):
             yield
 
     def ledger(self, sql: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
 from card_usage.words.catalogue import Words
 
-LOOKED_UP: Final = frozenset({"feeds", "days", "day", "table", "rule", "code", "run", "run_day"})
+LOOKED_UP: Final = frozenset({"feeds", "days", "day", "table", "rule", "code", "run", "run_day", "memory"})
 """Facts that are keys of something: no text of a HIS."""
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -106,6 +106,8 @@ def _facts(incident: Incident, words: Words) -> dict[str, str | int]:
         filled["rule"] = rule.text(words.language)
     if "code" in facts:
         filled["meaning"] = _meaning(str(facts["code"]))
+    memory = facts.get("memory")
+    filled["memory"] = words(f"alerts.memory.{memory}") if memory else ""
     if "reason" in facts:
         filled["reason"] = _reason(incident, words)
     return filled

@@ -9,6 +9,7 @@ from itertools import islice
 from card_usage.cli.arguments import day, day_arguments, hospital_arguments, whole_number
 from card_usage.cli.command import Commands, Invocation, Output, Result, add_command, add_group
 from card_usage.config.hospital import load_hospital
+from card_usage.delivery.binding import moves
 from card_usage.evidence import seal
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.classes import DIFFERENCES, NAMED
@@ -65,7 +66,12 @@ def _verify(invocation: Invocation) -> Result:
     hospital = load_hospital(settings.hospitals, args.hospital).id
     with invocation.ledger() as ledger:
         verified = seal.verify(ledger, hospital, settings.evidence, first=args.first, last=args.last, head=args.head)
-    return Result(settled=verified.sound, output={"evidence": verified.summary()})
+        with ledger.read() as connection:
+            moved = [move.summary() for move in moves(connection, hospital)]
+    output: Output = {"evidence": verified.summary()}
+    if moved:
+        output["platform"] = moved
+    return Result(settled=verified.sound, output=output)
 
 
 def add_commands(commands: Commands) -> None:

@@ -36,9 +36,12 @@ def _new(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
     hospitals = hospitals_directory(environment)
     written = create_hospital(args.id, shape=args.shape, name=args.name, hospitals=hospitals, environment=environment)
     variables = " and ".join(f"AIRFLOW_CONN_{args.id.upper()}_{of}" for of in ("HIS", "PLATFORM"))
-    command = f"python -m card_usage hospital check {args.id}"
-    lines = [f"written: {path.as_posix()}" for path in written]
-    return "\n".join([*lines, f"next: fill in {written[0].name}, set {variables}, then: {command}"])
+    steps = (
+        f"fill in {written[0].name}, set {variables}, then: python -m card_usage hospital check {args.id}",
+        f"set AIRFLOW_CONN_{args.id.upper()}_PLATFORM_REHEARSAL to a sandbox, then: python -m card_usage rehearse",
+        f"before go-live, against the platform itself: python -m card_usage platform calibrate --hospital {args.id}",
+    )
+    return "\n".join([*(f"written: {path.as_posix()}" for path in written), *(f"next: {step}" for step in steps)])
 
 
 def add_commands(commands: Commands) -> None:

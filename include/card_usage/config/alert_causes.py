@@ -266,8 +266,8 @@ _DECLARED: Final = (
         owner="engineer",
         title=("有记录无法确认是否已上报", "Records that nobody can confirm"),
         what=(
-            "{count} 笔记录的应答不能证明平台是否已收（如 10054 重复请求）",
-            "the answers to {count} records (such as 10054, 'repeated') do not prove whether the platform has them",
+            "{count} 笔记录的应答不能证明平台是否已收（如 10054 重复请求）{memory}",
+            "the answers to {count} records (such as 10054, 'repeated') do not prove whether they arrived{memory}",
         ),
         todo=(
             "在平台网站核对这些记录；确认平台没有的，再由人决定补报",

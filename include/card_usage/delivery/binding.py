@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 
 from card_usage.config.connections import Connection as PlatformConnection
 from card_usage.config.hospital import Hospital
-from card_usage.delivery.platform_memory import LearnedBy, host_of, learn, read
+from card_usage.delivery.platform_memory import NOTHING, Known, LearnedBy, host_of, learn, read
 from card_usage.delivery.redelivery import send_again
 from card_usage.errors import PlatformChanged
 from card_usage.ledger.holds import HoldKind
@@ -125,11 +125,24 @@ _ALL_DAYS: Final = (date(1900, 1, 1), date(2999, 12, 31))
 def bound(connection: Connection, hospital: str, *, app_id: str) -> Bound | None:
     """What the hospital is bound to; None: to nothing yet. `app_id`: the one in use, for ledgers that recorded no
     more than appIds."""
-    row = connection.execute(_ROW, {"of_hospital": hospital}).one_or_none()
-    if row is not None:
-        return Bound(Target(row.host, row.app_id, row.platform_hospital), Origin(row.origin), row.bound_at)
+    if (recorded := binding_of(connection, hospital)) is not None:
+        return recorded
     other = _accepted_under(connection, hospital, deliverer.c.app_id != app_id)
     return None if other is None else Bound(Target(None, other, None))
+
+
+def binding_of(connection: Connection, hospital: str) -> Bound | None:
+    """What the hospital is bound to, as recorded; None: to nothing yet."""
+    row = connection.execute(_ROW, {"of_hospital": hospital}).one_or_none()
+    if row is None:
+        return None
+    return Bound(Target(row.host, row.app_id, row.platform_hospital), Origin(row.origin), row.bound_at)
+
+
+def memory_of(connection: Connection, hospital: str) -> Known:
+    """What is known of the memory of the platform that a hospital is bound to."""
+    found = binding_of(connection, hospital)
+    return NOTHING if found is None else read(connection, host=found.target.host or "", app_id=found.target.app_id)
 
 
 def stands(connection: Connection, hospital: str, target: Target) -> bool:

@@ -7,6 +7,7 @@ One gzipped file a hospital and day, one line an event, in the order of the even
 `content` is a digest over what is sent (feed, key of the HIS, time, codes, the payload's own keyed digest); the chain
 of attempts covers every call in order, so that an earlier state of it can be found again in a longer one. Nothing in it
 says who a patient is.
+The head names hospital and day, and the platform (host, appId, hospital id) that the events stood for when sealed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from card_usage.ledger.schema import attempt, event
+from card_usage.ledger.schema import attempt, binding, event
 
 FORM: Final = "card-usage-evidence/1"
 BATCH: Final = 5_000
@@ -152,6 +153,8 @@ def write(connection: Connection, hospital: str, day: date, folder: Path) -> Wri
             file.write(line.encode("ascii"))
 
         put(f"# {FORM} {hospital} {day.isoformat()}\n")
+        if (row := connection.execute(select(binding).where(binding.c.hospital == hospital)).one_or_none()) is not None:
+            put(f"# platform {row.host!a} {row.app_id!a} {row.platform_hospital!a}\n")
         for current in live(connection, hospital, day):
             put(current.row.line)
             events += 1

@@ -31,7 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from card_usage.events import CODE_TABLES
-from card_usage.ledger.schema import attempt, event, feed_window, finding
+from card_usage.ledger.schema import UNDECIDED, attempt, event, feed_window, finding
 from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.windows import Window
 
@@ -345,3 +345,11 @@ def provisional_feeds(connection: Connection, hospital: str, window: Window) -> 
         feed_window.c.status != "closed",
     )
     return set(connection.scalars(query))
+
+
+def unconfirmed_by(connection: Connection, hospital: str, day: date, code: int) -> int:
+    """How many events of a day this result code of the platform left unconfirmed."""
+    query = select(func.count()).where(
+        event.c.hospital == hospital, event.c.day == day, UNDECIDED, event.c.status == "unconfirmed"
+    )
+    return connection.scalar(query.where(event.c.result_code == code)) or 0

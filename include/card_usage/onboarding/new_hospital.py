@@ -50,6 +50,7 @@ deadline_minutes = 360            # 到期按“暂定”上报并再次核对 /
 
 [platform]
 connection = "{id}_platform"      # 主机 host，登录 login = appId，密码 password = appSecret
+# rehearsal_connection = "{id}_platform_rehearsal"  # 演练用：模拟平台或平台测试环境 / of `rehearse`: a sandbox
 hospital_id = "0"                 # 平台分配的医院编号 / given by the platform
 profile = "v2.1"                  # v2.1 | current
 department_format = "name"        # name 标准名称 | code 标准代码 | his_name 院内名称 / the HIS's own name

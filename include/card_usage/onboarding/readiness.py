@@ -19,10 +19,13 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from card_usage.context import Context
+from card_usage.delivery.binding import Origin, Target, bound, delivered, moves
+from card_usage.delivery.platform_memory import read
 from card_usage.errors import BadConnection, MissingSetting, SourceDrift, SourceUnreachable
 from card_usage.events import Finding
 from card_usage.onboarding.sql_requirements import requirements_of
 from card_usage.open_platform.check import check_platform
+from card_usage.platform.outcome import Memory
 from card_usage.preview import forecast
 from card_usage.source import freshness
 from card_usage.source.reader import Source
@@ -143,6 +146,7 @@ class _Checks:
         yield from self._indexes()
         if not self._ended:
             yield from self._volume(sum(feed_rows.reportable for feed_rows in counted.values()))
+        yield from self._target()
 
     def _result(self, key: str, feed: str | None = None, /, **fields: object) -> CheckResult:
         """The result of a text's key: `<check>[...].<state>`."""
@@ -335,6 +339,32 @@ class _Checks:
                 return {str(column).lower() for column in leading}
         except SQLAlchemyError:
             return None
+
+    def _target(self) -> Iterator[CheckResult]:
+        """Where the events go and went, and what is known of that platform's memory for request ids."""
+        hospital = self._hospital
+        try:
+            target = Target.of(self._context.connection_of(hospital.platform.connection), hospital)
+        except (MissingSetting, BadConnection):
+            return  # check_platform says so
+        with self._context.ledger.read() as connection:
+            before = bound(connection, hospital.id, app_id=target.app_id)
+            events = delivered(connection, hospital.id)
+            moved = moves(connection, hospital.id)
+            known = read(connection, host=target.host or "", app_id=target.app_id)
+        fields = {"id": hospital.id, "names": str(target), "events": events}
+        if before is not None and before.target != target and (events or before.origin is None):
+            yield self._result("target.changed.missing", was=str(before.target), **fields)
+        elif before is not None and before.origin is Origin.ASSUMED:
+            yield self._result("target.assumed.warn", **fields)
+        else:
+            yield self._result("target.ok", **fields)
+        for move in moved:
+            shown = {"at": f"{local(move.at):%Y-%m-%d %H:%M}", "was": str(move.before), "now": str(move.after)}
+            yield self._result(f"target.{move.kind}.ok", by=move.by, reason=move.reason or "-", **shown)
+        learned = "-" if known.at is None else f"{local(known.at):%Y-%m-%d %H:%M}"
+        state = "ok" if known.memory is Memory.ON_ACCEPTANCE else "warn"
+        yield self._result(f"memory.{known.memory.value}.{state}", id=hospital.id, at=learned)
 
     def _volume(self, rows: int) -> Iterator[CheckResult]:
         calls_per_day = -(-rows // self._days)

@@ -61,6 +61,9 @@ MERE_STATUS: Final = frozenset({Answer.BARRED, Answer.LIMITED})
 """Answers of something in front of the platform, which may come after the platform has accepted the event."""
 
 
+REPEATED_CODE: Final = 10054
+
+
 class Memory(StrEnum):
     """When a platform remembers a request id, as far as it is known (delivery/platform_memory.py)."""
 

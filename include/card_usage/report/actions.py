@@ -34,8 +34,13 @@ _HELD: Final = {"approval": "withheld", "pause": "paused", "misconfigured": "mis
 _HELD_WHO: Final = {"approval": "mapping", "pause": "engineer", "misconfigured": "engineer"}
 
 
-def actions(weighed: Weighed, quarantine: list[Figures], refusals: list[Figures], words: Words) -> list[Figures]:
-    """What somebody has to do, the most affected first; then what the next run does by itself."""
+def actions(
+    weighed: Weighed, quarantine: list[Figures], refusals: list[Figures], words: Words, *, unproved: str = ""
+) -> list[Figures]:
+    """What somebody has to do, the most affected first; then what the next run does by itself.
+
+    `unproved`: why 10054 left events unconfirmed ('unknown', 'on_sight'); empty: it left none.
+    """
     listed = [
         {
             "what": cause["text"],
@@ -65,6 +70,10 @@ def actions(weighed: Weighed, quarantine: list[Figures], refusals: list[Figures]
     listed += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
     listed.append(_action("held", weighed.held["quota"], "automatic", words))
     listed += [_action(name, weighed.held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
+    if unproved:
+        for action in listed:
+            if action["kind"] == "unconfirmed":
+                action["to_do"] = words(f"todo.unconfirmed_{unproved}")
     listed.sort(key=lambda action: (-action["events"], action["kind"]))
     if weighed.remainder:
         remainder = _action("remainder", weighed.remainder, "engineer", words)

@@ -12,9 +12,10 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from card_usage.config.hospital import Hospital
+from card_usage.delivery import binding
 from card_usage.evidence import seal
 from card_usage.ledger import counts
-from card_usage.platform.outcome import meanings
+from card_usage.platform.outcome import REPEATED_CODE, Memory, meanings
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import LEVELS, StoredVerdict
@@ -64,6 +65,7 @@ def figures(
         "counted_at": None if stored.at is None else stamp(stored.at),
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
+        "sent_to": _sent_to(connection, hospital.id),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
         ),
@@ -75,7 +77,9 @@ def figures(
         "equations": _equations(weighed),
         "feeds": [part.summary() for part in weighed.parts],
         "platform": _platform(weighed, tables, words),
-        "actions": actions(weighed, quarantine, refusals, words),
+        "actions": actions(
+            weighed, quarantine, refusals, words, unproved=_unproved(connection, hospital.id, day, weighed)
+        ),
         "quarantine": quarantine,
         "refusals": refusals,
         "warnings": _warnings(counts.warnings(connection, hospital.id, day, day), words),
@@ -99,6 +103,37 @@ def _evidence(connection: Connection, hospital_id: str, day: date) -> Figures | 
         return None
     newest = links[-1]
     return {"link": newest.serial, "hash": newest.link, "events": newest.events, "sealed_at": stamp(newest.at)}
+
+
+def _sent_to(connection: Connection, hospital_id: str) -> Figures | None:
+    """The platform that the events stand for, with every recorded change of it; null: nothing was bound yet."""
+    bound = binding.binding_of(connection, hospital_id)
+    if bound is None:
+        return None
+    return {
+        "host": bound.target.host,
+        "app_id": bound.target.app_id,
+        "assumed": bound.origin is binding.Origin.ASSUMED,
+        "changes": [
+            {
+                "what": move.kind,
+                "from": move.before.host,
+                "to": move.after.host,
+                "at": stamp(move.at),
+                "by": move.by,
+                "reason": move.reason,
+            }
+            for move in binding.moves(connection, hospital_id)
+        ],
+    }
+
+
+def _unproved(connection: Connection, hospital_id: str, day: date, weighed: Reconciliation) -> str:
+    """What is known of the platform's memory, where its 10054 left events of the day unconfirmed; else empty."""
+    if not weighed.classes["unconfirmed"] or not counts.unconfirmed_by(connection, hospital_id, day, REPEATED_CODE):
+        return ""
+    memory = binding.memory_of(connection, hospital_id).memory
+    return "" if memory is Memory.ON_ACCEPTANCE else memory.value
 
 
 def _equations(weighed: Reconciliation) -> list[Figures]:

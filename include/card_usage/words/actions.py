@@ -16,6 +16,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "todo.rejected": ("对照应答代码更正后补报", "correct what the code says, then redeliver"),
     "todo.unconfirmed": ("在平台网站核对后决定是否补报", "look at the platform's website, then decide on redelivery"),
+    "todo.unconfirmed_unknown": (
+        "尚不清楚平台何时记住 requestId，10054 不能证明已收：先执行 platform calibrate，再到平台网站核对",
+        "10054 proves nothing until it is known what it means: run `platform calibrate`, then look at its website",
+    ),
+    "todo.unconfirmed_on_sight": (
+        "该平台一看到 requestId 就会记住，10054 不能证明已收：在平台网站核对后决定是否补报",
+        "it remembers request ids on sight, so 10054 proves nothing: look at its website, then decide",
+    ),
     "todo.voided_after_delivery": (
         "用 card_usage corrections 导出清单（HIS 单号、请求 ID）；核对后请平台更正统计",
         "export the list (HIS key, request id) by card_usage corrections; ask the platform for a correction",

@@ -24,6 +24,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "alerts.todo": ("怎么办：{todo}", "What to do: {todo}"),
     "alerts.who": ("谁来办：{who}", "Who can help: {who}"),
     "alerts.sample": ("示例事件编号：{event}", "One of the events: {event}"),
+    "alerts.memory.unknown": (
+        "：尚不清楚平台何时记住 requestId，请先执行 platform calibrate",
+        ": it is not known when the platform remembers request ids, run `platform calibrate` first",
+    ),
+    "alerts.memory.on_sight": (
+        "：已知该平台一看到 requestId 就会记住",
+        ": the platform is known to remember request ids on sight",
+    ),
+    "alerts.memory.on_acceptance": (
+        "：它们在得知平台何时记住 requestId 之前，或在平台报错、拒收之后得到该应答",
+        ": they were told so before its memory was known, or after a failure or a refusal",
+    ),
     "alerts.code": ("返回码 {code}，{meaning}", "code {code}, {meaning}"),
     "alerts.link": ("在 Airflow 中查看", "Open in Airflow"),
     "alerts.no_patients": (

@@ -125,6 +125,60 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "未上线额度每天 {quota} 次，最近 {days} 天的数据预计 {finish} 报完",
         "with {quota} calls a day, the last {days} days are through on {finish}",
     ),
+    "survey.target.ok": (
+        "上报到 {names}，台账中已送达 {events} 笔",
+        "reports go to {names}; the ledger has {events} delivered there",
+    ),
+    "survey.target.assumed.warn": (
+        (
+            "上报到 {names}，已送达 {events} 笔；其中有旧版本上报的，当时没有登记平台地址，因 appId 相同视为同一平台。"
+            "若其实报给了模拟平台，请执行 platform forget --hospital {id}"
+        ),
+        (
+            "reports go to {names}; some of {events} delivered were sent by a version that recorded no address, and "
+            "are taken to be there because the appId is the same. Was it a sandbox: `platform forget --hospital {id}`"
+        ),
+    ),
+    "survey.target.changed.missing": (
+        (
+            "台账中的记录报给了 {was}，现在的连接指向 {names}，上报会被拒绝。改回原平台；若是同一平台换了地址，执行 "
+            "platform move --hospital {id}；若原来是模拟平台（演练），执行 platform forget --hospital {id}"
+        ),
+        (
+            "the events in the ledger went to {was}, the connection names {names}: runs are refused. Name the old one "
+            "again; or `platform move --hospital {id}` for the same platform under another address, `platform forget "
+            "--hospital {id}` for a rehearsal"
+        ),
+    ),
+    "survey.target.moved.ok": (
+        "平台地址于 {at} 变更：{was} → {now}（{by}，{reason}）",
+        "the platform's address changed at {at}: {was} -> {now} ({by}, {reason})",
+    ),
+    "survey.target.forgotten.ok": (
+        "{at} 清除了演练记录：原报给 {was}（{by}，{reason}）",
+        "a rehearsal was forgotten at {at}: it had gone to {was} ({by}, {reason})",
+    ),
+    "survey.memory.on_acceptance.ok": (
+        "已知平台收下后才记住 requestId（{at}）：失去应答后的 10054（重复请求）可证明已收",
+        "the platform is known to remember request ids on acceptance ({at}): 10054 after a lost answer proves delivery",
+    ),
+    "survey.memory.on_sight.warn": (
+        "已知平台一看到 requestId 就会记住（{at}）：10054 什么也不能证明，这样的记录列为“无法确认”，要与平台对账单核对",
+        (
+            "the platform is known to remember request ids on sight ({at}): 10054 proves nothing, such events are "
+            "unconfirmed, to be compared with its statement"
+        ),
+    ),
+    "survey.memory.unknown.warn": (
+        (
+            "尚不清楚平台何时记住 requestId，10054 什么也不能证明：上线前请执行 "
+            "python -m card_usage platform calibrate --hospital {id}"
+        ),
+        (
+            "it is not known when the platform remembers request ids, so its 10054 proves nothing: before go-live run "
+            "`python -m card_usage platform calibrate --hospital {id}`"
+        ),
+    ),
     "survey.mark.ok": ("正常", "ok"),
     "survey.mark.warn": ("注意", "note"),
     "survey.mark.missing": ("缺失", "MISSING"),

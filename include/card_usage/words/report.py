@@ -10,6 +10,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "本报表只含统计数字，不含患者信息。",
         "This report holds counts only and nothing about patients.",
     ),
+    "report.sent_to": ("上报平台：{host}（appId {app_id}）。", "Reported to {host} (appId {app_id})."),
+    "report.moved": ("{at} 由 {by} 登记平台地址变更，原为 {before}。", "Its address was {before} until {at} ({by})."),
+    "report.forgotten": (
+        "{at} 由 {by} 清除了报给 {before} 的演练记录。",
+        "A rehearsal at {before} was forgotten at {at} ({by}).",
+    ),
     "report.counted": ("医院系统于 {at} 重新清点。", "The HIS was counted again at {at}."),
     "report.sign": ("医院核对人", "Checked for the hospital by"),
     "report.sign_date": ("日期", "Date"),

@@ -12,9 +12,10 @@ from sqlalchemy import and_, func, select
 from card_usage.alerts.incidents import Condition
 from card_usage.alerts.situation import DELIVERABLE, REACH, Situation
 from card_usage.config.alert_causes import Severity
+from card_usage.delivery.binding import memory_of
 from card_usage.ledger.holds import HoldKind
 from card_usage.ledger.schema import UNDECIDED, event
-from card_usage.platform.outcome import meanings
+from card_usage.platform.outcome import REPEATED_CODE, meanings
 from card_usage.windows import HOUR
 
 MANY_REFUSED: Final = 20
@@ -101,9 +102,20 @@ def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condit
             severity=severity,
             count=undecided.events,
             since=undecided.since,
-            facts={"code": "" if code is None else str(code), "run_day": str(undecided.day)},
+            facts={
+                "code": "" if code is None else str(code),
+                "run_day": str(undecided.day),
+                **_memory(status, code, situation),
+            },
             sample=situation.sample(and_(UNDECIDED, event.c.status == status, of_code), newest_first=True),
         )
+
+
+def _memory(status: str, code: int | None, situation: Situation) -> dict[str, str]:
+    """Why 10054 leaves events unconfirmed: what is known of the platform's memory for request ids."""
+    if status != "unconfirmed" or code != REPEATED_CODE:
+        return {}
+    return {"memory": memory_of(situation.connection, situation.hospital.id).memory.value}
 
 
 DETECTORS = (
