@@ -239,9 +239,12 @@ class Stage:
         with (
             patch.dict(edge, {"datetime": Fixed}),
             patch.object(SystemClock, "now", lambda _: stage.now),
-            patch.object(host_of, "__code__", _recorded_host.__code__),
         ):
-            yield
+            real, host_of.__code__ = host_of.__code__, _recorded_host.__code__
+            try:
+                yield
+            finally:
+                host_of.__code__ = real
 
     def ledger(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query, as they lie in the ledger."""

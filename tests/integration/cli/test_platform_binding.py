@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platform_sandbox
 import pytest
-from desk import SPAN, Desk, one_line, opened
+from desk import DAY, SPAN, Desk, one_line, opened
 from forked_cli import CommandLine
 
 OF = SPAN[:2]
@@ -219,3 +219,53 @@ def test_a_rehearsal_sends_its_days_to_the_sandbox_and_leaves_ledger_and_platfor
         assert another.counts()["accepted"] == 0
         desk.run("rehearse", *SPAN, "--anew", AIRFLOW_CONN_DEMO_PLATFORM_REHEARSAL=there)
         assert another.counts()["accepted"] == delivered
+
+
+def looks(desk: Desk) -> dict[str, tuple[str, str]]:
+    """Check -> its state and what it says, of `hospital check`."""
+    told = json.loads(desk.run("hospital", "check", "demo_hospital", "--json").stdout)["checks"]
+    return {one["check"]: (one["state"], one["says"]) for one in told if one["check"] in ("target", "memory")}
+
+
+def test_the_check_of_a_hospital_says_where_reports_go_and_what_10054_proves_there(
+    desk: Desk, real: platform_sandbox.RunningSandbox
+) -> None:
+    host = desk.sandbox.url.removeprefix("http://")
+    before = looks(desk)
+    assert before["target"][0] == "ok"
+    assert host in before["target"][1]
+    assert before["memory"][0] == "warn"
+    assert "platform calibrate --hospital demo_hospital" in before["memory"][1]
+    desk.json("platform", "calibrate", *OF)
+    assert looks(desk)["memory"][0] == "ok"
+    desk.json("stage", *SPAN)
+    desk.json("deliver", *SPAN)
+    to_real(desk, real)
+    state, says = looks(desk)["target"]
+    assert state == "missing"
+    assert host in says
+    assert "platform forget --hospital demo_hospital" in says
+    desk.json("platform", "move", *OF, "--reason", "renamed", "--yes")
+    assert "renamed" in looks(desk)["target"][1]
+    # The new address may be another gateway: that it remembers on acceptance is found out anew.
+    assert looks(desk)["memory"][0] == "warn"
+    (page,) = [name for name in desk.json("report", *SPAN)["report"] if name.endswith(f"{DAY}.html")]
+    shown = Path(page).read_text(encoding="utf-8")
+    assert real.url.removeprefix("http://") in shown
+    assert host in shown
+    assert desk.json("evidence", "verify", *OF)["platform"][0]["reason"] == "renamed"
+
+
+def test_events_that_10054_leaves_unproved_are_explained_and_calibration_is_named(desk: Desk) -> None:
+    desk.json("stage", *SPAN)
+    desk.sandbox.faults(drop_after=0.2)
+    assert desk.run("deliver", *SPAN).returncode == 1
+    desk.sandbox.calm()
+    desk.run("deliver", *SPAN)
+    ((unconfirmed,),) = rows(desk, "SELECT count(*) FROM event WHERE status = 'unconfirmed' AND result_code = 10054")
+    assert unconfirmed > 5
+    pages = [name for name in desk.json("report", *SPAN)["report"] if name.endswith(".json")]
+    actions = [action for page in pages for action in json.loads(Path(page).read_text("utf-8"))["actions"]]
+    told = [action["to_do"] for action in actions if action["kind"] == "unconfirmed"]
+    assert told
+    assert all("platform calibrate" in to_do for to_do in told)
