@@ -12,6 +12,7 @@ from typing import Final
 from card_usage.config.hospital import load_hospital
 from card_usage.errors import BadHospitalFile
 from card_usage.files.shipped import names_in
+from card_usage.onboarding.sql_requirements import requirements_of
 from card_usage.source.feeds import SQL
 from card_usage.standard.aliases import load_aliases
 from card_usage.standard.code_tables import load_tables
@@ -33,7 +34,7 @@ cadence = "daily"                 # daily 每日 | hourly 每小时
 connection = "{id}_his"           # AIRFLOW_CONN_{upper}_HIS = mssql://登录:密码@主机:1433/库名
 shape = "{shape}"                 # include/sql 下的目录 / folder of include/sql
 feeds = [{feeds}]
-fetch_size = 5000                 # 每批行数 / rows a batch
+{view_feeds}fetch_size = 5000                 # 每批行数 / rows a batch
 look_back_days = 3                # 回看天数：迟到、退费、更正 / late rows, refunds, changes
 isolation = "read committed"      # read committed | snapshot（须 DBA 已开启 / the DBA must have allowed it）
 lock_timeout_seconds = 30         # 等锁不超过 / we give way rather than wait longer for a lock
@@ -43,7 +44,8 @@ avoid_hours = []                  # 避让时段 / hours in which none starts, e
 
 [his.freshness]                   # 怎样证明副本已同步 / how the replica proves how far it has followed
 probe = "none"                    # none | heartbeat 心跳表 | replication 数据库自报 | newest_row 最新一行
-# table = "CARD_USAGE_HEARTBEAT"  # 仅心跳表 / heartbeat only (docs/his-contract.md: heartbeat.sql)
+# 仅心跳表，DBA 脚本 / heartbeat only, the DBA's script: include/sql/card_use_view/dba/<database>/heartbeat.sql
+# table = "CARD_USAGE_HEARTBEAT"
 # column = "beat_at"
 grace_minutes = 5                 # 须超过窗口终点多久 / how far past a window's end
 deadline_minutes = 360            # 到期按“暂定”上报并再次核对 / then on as provisional, and counted again
@@ -91,6 +93,12 @@ digest_at = "07:30"               # 晨报 / the morning digest
 """
 
 
+_VIEW_FEEDS: Final = """\
+# 以下业务读取视图 V_CARD_USE，DBA 建好视图（docs/his-contract.md）后再加入 / these read the view V_CARD_USE; add them
+# when the DBA has made it: {feeds}
+"""
+
+
 def create_hospital(
     hospital_id: str, *, shape: str, name: str, hospitals: Path, environment: Mapping[str, str]
 ) -> tuple[Path, ...]:
@@ -107,9 +115,14 @@ def create_hospital(
     for target in paths:
         if target.exists():
             raise BadHospitalFile(path=target.as_posix(), key="(file)", problem="is there already; nothing was written")
-    feeds = ", ".join(f'"{file.removesuffix(".sql")}"' for file in names_in(SQL / shape, "*.sql"))
+    names = [file.removesuffix(".sql") for file in names_in(SQL / shape, "*.sql")]
+    of_view = [name for name in names if _reads_view(shape, name) and not shape.startswith("card_use_view")]
+    feeds = ", ".join(f'"{name}"' for name in names if name not in of_view)
     safe_name = re.sub(r'["\\\x00-\x1f]', "", name) or hospital_id
-    text = _FILE.format(id=hospital_id, upper=hospital_id.upper(), name=safe_name, shape=shape, feeds=feeds)
+    view_feeds = _VIEW_FEEDS.format(feeds=", ".join(f'"{name}"' for name in of_view)) if of_view else ""
+    text = _FILE.format(
+        id=hospital_id, upper=hospital_id.upper(), name=safe_name, shape=shape, feeds=feeds, view_feeds=view_feeds
+    )
     for target in paths:
         target.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -119,6 +132,10 @@ def create_hospital(
     load_hospital(hospitals, hospital_id)
     load_aliases(aliases.parent, hospital_id, load_tables())
     return paths
+
+
+def _reads_view(shape: str, feed: str) -> bool:
+    return "V_CARD_USE" in requirements_of(shape, feed).reads
 
 
 def _empty_alias_table() -> str:

@@ -28,6 +28,7 @@ from card_usage.reconciliation.records import (
 )
 from card_usage.staging.changes import compare, stored_events
 from card_usage.staging.drafts import Draft
+from card_usage.standard.characters import source_key
 
 
 def compare_records(of_day: FeedOfDay, windows: Sequence[Part], minutes: frozenset[int]) -> Found:
@@ -40,6 +41,7 @@ def compare_records(of_day: FeedOfDay, windows: Sequence[Part], minutes: frozens
             _compare_window(of_day, part, rows.until(part.window.end), found)
     _match_across_windows(found)
     _place_unknown(of_day, found)
+    _refund_repeated(of_day, found)
     return found
 
 
@@ -87,13 +89,18 @@ def _ledger_rows(connection: Connection, of_day: FeedOfDay, minutes: frozenset[i
 
 def _compare_window(of_day: FeedOfDay, part: Part, rows: dict[str, LedgerRow], found: Found) -> None:
     """The HIS's records of one window against the ledger's rows of it."""
-    seen: set[str] = set()
     changes: list[ContentChange] = []
     unmatched: list[Draft] = []
     for source_id, is_voided, draft in _source_records(of_day, part):
-        if source_id in seen or source_id in found.only_his:
-            continue  # the HIS says it twice: staging takes the first
-        seen.add(source_id)
+        key = hash(source_id)
+        if is_voided and key not in found.refunded_keys:
+            found.refunded_keys.add(key)
+            if key in found.seen:
+                found.voided += 1
+                found.refunded_again.add(source_id)
+        if key in found.seen:
+            continue  # the HIS says it twice: staging takes the first, and a refund in any copy
+        found.seen.add(key)
         found.records += 1
         found.voided += is_voided
         row = rows.pop(source_id[:SOURCE_ID], None)
@@ -118,7 +125,7 @@ def _source_records(of_day: FeedOfDay, part: Part) -> Iterator[tuple[str, bool, 
         return
     for batch in of_day.his.rows(of_day.feed, start, end):
         for row in batch:
-            yield str(row.source_id).strip(), bool(row.voided), of_day.draft(row, of_day.window)
+            yield source_key(row.source_id), bool(row.voided), of_day.draft(row, of_day.window)
 
 
 def _changes_at_other_times(ledger: Ledger, drafts: Sequence[Draft]) -> list[ContentChange]:
@@ -145,6 +152,21 @@ def _match_across_windows(found: Found) -> None:
         else:
             found.matched(row, source_id, found.only_his.pop(source_id))
     found.only_ledger = still_alone
+
+
+def _refund_repeated(of_day: FeedOfDay, found: Found) -> None:
+    """Records of which a later copy alone is refunded: they are refunded, whatever their first copy says."""
+    source_ids = list(found.refunded_again)
+    marked = (event.c[name].is_not(None) for name in ("voided_at", "vanished_at", "changed_at"))
+    query = select(event.c.id, event.c.source_id, event.c.status, *marked, event.c.digest, event.c.occurred_at)
+    for start in range(0, len(source_ids), BATCH):
+        keys = [event_key(of_day.hospital, of_day.feed, each) for each in source_ids[start : start + BATCH]]
+        with of_day.ledger.read() as connection:
+            rows = [LedgerRow._make(row) for row in connection.execute(query.where(event.c.key.in_(keys)))]
+        refunded = {row.id for row in rows}
+        found.unrefunded = [event_id for event_id in found.unrefunded if event_id not in refunded]
+        found.refunded += [row for row in rows if not row.voided]
+    found.taken_back = [source_id for source_id in found.taken_back if source_id not in found.refunded_again]
 
 
 def _place_unknown(of_day: FeedOfDay, found: Found) -> None:

@@ -94,6 +94,7 @@ class Found:
 
     `only_his`: keys, and whether refunded; of these `late` are nowhere in the ledger, `moved` stand there under another
     day, and `elsewhere` says that some stand there under a minute that was not compared, or have come only now.
+    `seen`, `refunded_keys`: hashes of keys; `refunded_again`: keys of which a later copy alone is refunded.
     `taken_back`: keys whose refund the HIS took back before they were sent; `unrefunded`: the same after it.
     """
 
@@ -108,6 +109,9 @@ class Found:
     late: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     elsewhere: bool = False
+    seen: set[int] = field(default_factory=set)
+    refunded_keys: set[int] = field(default_factory=set)
+    refunded_again: set[str] = field(default_factory=set)
 
     def matched(self, row: LedgerRow, source_id: str, is_voided: bool) -> None:
         """A record that both sides have: what its marks have to become."""

@@ -88,6 +88,8 @@ class Dialect:
     times_as_text: bool = False
     """Whether the driver may return values of a datetime column as text."""
 
+    is_voided: str = "counted.voided <> 0"
+    """Whether a row of `counted` is voided, where that column may be a number, a bit or a boolean."""
     minute_of_text: str = "SUBSTRING(counted.occurred_at, 9, 5)"
     """The local minute of a char(16) time: hh:mm."""
     minute_of_datetime: str = "EXTRACT(HOUR FROM counted.occurred_at) * 100 + EXTRACT(MINUTE FROM counted.occurred_at)"
@@ -95,6 +97,8 @@ class Dialect:
     checksum: str = "NULL"
     """A sum over all values of all rows of `counted`, in any order; a sum, for equal rows must not cancel out."""
 
+    adapted: Callable[[str], str] = str
+    """The SQL of a feed as this database takes it, where portable SQL cannot say it."""
     query_suffix: str = ""
     """Stands at the end of every query about a feed: a hint."""
     clock: str | None = None

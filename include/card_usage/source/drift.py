@@ -2,7 +2,7 @@
 
 Two sources, for drivers differ. What the driver says of the result's columns (DB-API `description`: pymssql gives a
 class of types, psycopg a type's number, SQLite nothing), known before the first row and for an empty window too. And
-the values of the first batch, whatever the driver: one value of the wrong kind is enough, a column of NULLs says
+the values of each batch, whatever the driver: one value of the wrong kind is enough, a column of NULLs says
 nothing. Both name the column and the kind found, never a value.
 """
 
@@ -23,7 +23,7 @@ def _expected(column: str, bounds: Bounds) -> frozenset[str]:
     if column == "occurred_at":
         return frozenset({MOMENT} if bounds == "datetime" else {TEXT})
     if column == "voided":
-        return frozenset({NUMBER})
+        return frozenset({NUMBER, BINARY})  # MySQL's bit comes as a byte
     if column == "source_id":
         return frozenset({TEXT, NUMBER, BINARY})
     # A driver that cannot decode a text hands over its bytes; a constant NULL has any kind.

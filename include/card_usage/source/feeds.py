@@ -4,13 +4,14 @@ Promises: a window is bound, never formatted in; a file that breaks the conventi
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from sqlalchemy import DateTime, TextClause, bindparam, text
+from sqlalchemy import DateTime, String, TextClause, bindparam, text
 from sqlalchemy.types import CHAR, TypeEngine
 
 from card_usage.errors import BadFeedFile
@@ -33,6 +34,8 @@ class Feed:
 
     name: str
     bounds: Bounds
+    as_text: bool
+    """Whether edges are bound, and times compared, as text: char16, or a database that keeps a datetime as text."""
     select: TextClause
     counted: TextClause
     """Rows, and how many of them are voided."""
@@ -45,7 +48,12 @@ class Feed:
         """An edge of a window in the form of the feed's own column."""
         if moment.tzinfo is not None:
             raise ValueError("a window's edges are naive local times")
-        return moment.strftime(_CHAR16) if self.bounds == "char16" else moment
+        if self.bounds == "char16":
+            return moment.strftime(_CHAR16)
+        if not self.as_text:
+            return moment
+        # The shortest form: every text of this moment, with or without a time of day, is at or after it.
+        return moment.strftime("%Y-%m-%d" if moment.time() == time() else "%Y-%m-%d %H:%M:%S")
 
     def successful(self, table: str, time: str, belongs: str, condition: str) -> TextClause:
         """Rows of a table in a window of its column `time` that belong to the feed, and how many meet a condition.
@@ -65,24 +73,32 @@ class Feed:
         """Minute, rows, voided ones and checksum of each local minute that has rows."""
         minute = dialect.minute_of_text if self.bounds == "char16" else dialect.minute_of_datetime
         return _bound(
-            f"SELECT {minute}, COUNT(*), COALESCE(SUM(counted.voided), 0), {dialect.checksum}"  # noqa: S608
+            f"SELECT {minute}, COUNT(*), {_voided(dialect)}, {dialect.checksum}"  # noqa: S608
             f" FROM (\n{self.rows}) counted GROUP BY {minute}{dialect.query_suffix}",
-            self.bounds,
+            _kind(self.bounds, self.as_text),
         )
 
 
-def feed_sql(shape: str, name: str, folder: Path = SQL, *, suffix: str = "") -> Feed:
-    """Read include/sql/<shape>/<name>.sql; `suffix` ends each of its queries (`Dialect.query_suffix`).
+_PLAIN: Final = Dialect(names=("",))
+
+
+def _voided(dialect: Dialect) -> str:
+    return f"COALESCE(SUM(CASE WHEN {dialect.is_voided} THEN 1 ELSE 0 END), 0)"
+
+
+def feed_sql(shape: str, name: str, folder: Path = SQL, *, dialect: Dialect = _PLAIN) -> Feed:
+    """Read include/sql/<shape>/<name>.sql, with its queries as a kind of database takes them.
 
     Raises BadFeedFile if it breaks the conventions of these files.
     Conventions: the first line says `-- bounds: char16` or `-- bounds: datetime`, comments are whole lines, and the one
     statement ends with `ORDER BY occurred_at, source_id`.
     """
-    return _read(overlaid(folder / shape / f"{name}.sql"), suffix)
+    path = overlaid(folder / shape / f"{name}.sql")
+    return _read(path, dialect.query_suffix, _voided(dialect), dialect.times_as_text, dialect.adapted)
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path, suffix: str) -> Feed:
+def _read(path: Path, suffix: str, voided: str, as_text: bool, adapted: Callable[[str], str]) -> Feed:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -94,22 +110,30 @@ def _read(path: Path, suffix: str) -> Feed:
     bounds: Bounds = "char16" if header[1] == "char16" else "datetime"
     # Comments stay behind: a bound parameter named in one would count as a parameter.
     statement = "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
+    statement = adapted(statement)
     rows, order, _ = statement.rpartition("ORDER BY occurred_at, source_id")
     if not order or not statement.endswith(order):
         problem = "the statement does not end with 'ORDER BY occurred_at, source_id'"
         raise BadFeedFile(path=path.as_posix(), problem=problem)
-    counted = f"SELECT COUNT(*), COALESCE(SUM(counted.voided), 0) FROM (\n{rows}) counted"  # noqa: S608
+    counted = f"SELECT COUNT(*), {voided} FROM (\n{rows}) counted"  # noqa: S608
+    kind = _kind(bounds, as_text)
     return Feed(
         name=path.stem,
         bounds=bounds,
-        select=_bound(statement + suffix, bounds),
-        counted=_bound(counted + suffix, bounds),
-        keys=_bound(f"SELECT keyed.source_id, keyed.voided FROM (\n{rows}) keyed{suffix}", bounds),  # noqa: S608
-        newest=_bound(f"SELECT MAX(newest.occurred_at) FROM (\n{rows}) newest{suffix}", bounds),  # noqa: S608
+        as_text=bounds == "char16" or as_text,
+        select=_bound(statement + suffix, kind),
+        counted=_bound(counted + suffix, kind),
+        keys=_bound(f"SELECT keyed.source_id, keyed.voided FROM (\n{rows}) keyed{suffix}", kind),  # noqa: S608
+        newest=_bound(f"SELECT MAX(newest.occurred_at) FROM (\n{rows}) newest{suffix}", kind),  # noqa: S608
         rows=rows,
     )
 
 
-def _bound(query: str, bounds: Bounds) -> TextClause:
-    kind: TypeEngine[Any] = CHAR(16) if bounds == "char16" else DateTime()
+def _kind(bounds: Bounds, as_text: bool) -> TypeEngine[Any]:
+    if bounds == "char16":
+        return CHAR(16)
+    return String(32) if as_text else DateTime()
+
+
+def _bound(query: str, kind: TypeEngine[Any]) -> TextClause:
     return text(query).bindparams(bindparam("start", type_=kind), bindparam("end", type_=kind))

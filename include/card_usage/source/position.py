@@ -34,7 +34,7 @@ class StreamPosition:
         """Where to ask from: the window's start, or the last instant (its whole second: drivers round the rest)."""
         if self.last is None:
             return self._feed.edge(self._start)
-        if self._feed.bounds == "char16":
+        if self._feed.as_text:
             return str(self.last.occurred_at)
         whole: datetime = self._instant.replace(microsecond=0)
         return max(self._start, whole)
@@ -67,15 +67,13 @@ class StreamPosition:
         if of_row == instant and came[row.source_id]:
             came[row.source_id] -= 1
             return True
-        return self._feed.bounds == "datetime" and bool(of_row < instant)
+        return not self._feed.as_text and bool(of_row < instant)
 
     def _instant_of(self, row: SourceRow) -> Any:
-        """char16: the text without padding. datetime: a datetime, whatever the driver made of it."""
+        """As text: without padding. Else a datetime, whatever the driver made of it."""
         moment: Any = row.occurred_at
-        if self._feed.bounds == "char16":
+        if self._feed.as_text:
             return str(moment).rstrip()
-        if isinstance(moment, str):
-            moment = datetime.fromisoformat(moment)
         if not isinstance(moment, datetime):
             return datetime.combine(moment, time())
         return local(moment).replace(tzinfo=None) if moment.tzinfo else moment

@@ -31,7 +31,8 @@ from card_usage.source.dialect_registry import dialect_named
 from card_usage.source.drift import declared_drift, value_drift
 from card_usage.source.feeds import SQL, Feed, feed_sql
 from card_usage.source.position import StreamPosition
-from card_usage.source.tallies import MinuteTally, SourceKey, Tally, minute_tallies
+from card_usage.source.tallies import MinuteTally, SourceKey, Tally, is_voided, minute_tallies
+from card_usage.standard.characters import source_key
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,9 @@ class Source:
                 result = result.columns(*SourceRow._fields)
                 while part := result.fetchmany(min(_FETCH, size - len(batch))):
                     rows = list(map(new_row, part))
-                    if position.last is None:
-                        self._refuse_drift(sql.name, value_drift(rows, self.dialect, sql.bounds))
+                    self._refuse_drift(sql.name, value_drift(rows, self.dialect, sql.bounds))
+                    if not all(type(row.voided) is int for row in rows):
+                        rows = [row._replace(voided=int(is_voided(row.voided))) for row in rows]
                     batch += rows
                     if len(batch) == size:
                         yield batch
@@ -189,7 +191,7 @@ class Source:
         """Every record's own key of a window short enough for one list, in no order."""
         sql = self._feed(feed)
         rows = self._ask_window(sql, sql.keys, window_start, window_end)
-        return [SourceKey(str(source_id).strip(), bool(voided)) for source_id, voided in rows]
+        return [SourceKey(source_key(source_id), is_voided(voided)) for source_id, voided in rows]
 
     def newest(self, feed: str, window_start: datetime, window_end: datetime) -> object:
         """The latest `occurred_at` of the window as the HIS writes it; None: it has no row."""
@@ -243,7 +245,7 @@ class Source:
     def _feed(self, feed: str) -> Feed:
         if feed not in self._hospital.his.feeds:
             raise ValueError(f"{self._hospital.id} has no feed '{feed}'")
-        return feed_sql(self._hospital.his.shape, feed, self._folder, suffix=self.dialect.query_suffix)
+        return feed_sql(self._hospital.his.shape, feed, self._folder, dialect=self.dialect)
 
     def _compare_columns(self, feed: str, columns: tuple[str, ...]) -> None:
         missing = [name for name in SourceRow._fields if name not in columns]

@@ -30,6 +30,11 @@ class SourceKey(NamedTuple):
     voided: bool
 
 
+def is_voided(value: object) -> bool:
+    """The column `voided` as a driver gives it: a number, a boolean, or MySQL's bit as a byte."""
+    return any(value) if isinstance(value, bytes) else bool(value)
+
+
 def minute_tallies(answer: Iterable[Any]) -> list[MinuteTally]:
     """The rows of `Feed.by_minute`, those of one minute added up."""
     tallies: dict[int | None, MinuteTally] = {}

@@ -24,6 +24,7 @@ from card_usage.events import (
 )
 from card_usage.standard import rule_check
 from card_usage.standard.aliases import Aliases
+from card_usage.standard.characters import source_key
 from card_usage.standard.code_tables import CodeTable
 from card_usage.standard.normalize import Codes, Normalizer
 from card_usage.standard.payload import Form, template
@@ -131,7 +132,7 @@ class Drafter:
             )
             if any(finding.severity == "critical" for finding in findings):
                 status = "quarantined"
-        source_id = str(row.source_id).strip()
+        source_id = source_key(row.source_id)
         key = event_key(self._hospital.id, self._feed, source_id)
         digest = self._keyring.digest(_content(use, group.sent, findings))
         return _new_draft(

@@ -32,11 +32,12 @@ class Taken(NamedTuple):
     """What taking in a batch came to.
 
     `counts`: read, new, unchanged, changed, voided, marked, duplicate, quarantined. `differing`: keys of events that
-    the ledger has otherwise than the batch says, or still does.
+    the ledger has otherwise than the batch says, or still does. `put_off`: drafts that would take a refund back.
     """
 
     counts: Counter[str]
     differing: set[str]
+    put_off: list[Draft]
 
 
 def take_in(
@@ -47,25 +48,35 @@ def take_in(
     *,
     lane: int,
     now: datetime,
+    put_off: bool = False,
     drafter: Drafter | None = None,
 ) -> Taken:
     """Bring one batch in, and forget the hours of events that it changes: they are no longer as they were staged.
 
-    `drafter`: of these drafts; with it, the fields are kept in which sent events are otherwise now.
+    `drafter`: of these drafts; with it, the fields are kept in which sent events are otherwise now. `put_off`: leave a
+    draft out that would take back a refund that the ledger holds, and hand it back: another copy of the row, later in
+    the window, may say that it is refunded all the same.
 
     Two runs may stage the same window at once: whoever comes second waits, and finds that nothing changes.
     """
     unchanged_hours.lock(connection, hospital, feed)
     unique, duplicates = _without_duplicates(drafts)
-    writes = _sort_out(unique, stored_events(connection, list(unique)) if unique else {})
+    stored = stored_events(connection, list(unique)) if unique else {}
+    waiting = [unique.pop(key) for key in [*unique] if put_off and _takes_refund_back(stored.get(key), unique[key])]
+    writes = _sort_out(unique, stored)
     voided = _write(connection, hospital, feed, writes, lane=lane, now=now)
     if drafter is not None and writes.changed_late:
         fields = {stored.id: changed_fields(drafter, draft, stored) for stored, draft in writes.changed_late}
         late_changes.record(connection, fields, now=now)
     unchanged_hours.forget(connection, hospital, feed, writes.changed_hours)
     counts = writes.counts()
-    counts.update(read=len(drafts), duplicate=len(drafts) - len(unique), voided=voided)
-    return Taken(counts, writes.differing | duplicates)
+    read = len(drafts) - len(waiting)
+    counts.update(read=read, duplicate=read - len(unique), voided=voided)
+    return Taken(counts, writes.differing | duplicates | {draft.key for draft in waiting}, waiting)
+
+
+def _takes_refund_back(stored: StoredEvent | None, draft: Draft) -> bool:
+    return stored is not None and draft.status != "voided" and (stored.voided or stored.status == "voided")
 
 
 def _without_duplicates(drafts: Sequence[Draft]) -> tuple[dict[str, Draft], set[str]]:

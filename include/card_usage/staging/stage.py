@@ -22,11 +22,13 @@ from card_usage.staging.drafts import Draft, Drafter
 from card_usage.staging.hour_chunks import HourChunk, fingerprint, hour_chunks, row_text
 from card_usage.staging.intake import take_in
 from card_usage.standard.aliases import Aliases
+from card_usage.standard.characters import source_key
 from card_usage.standard.code_tables import CodeTable
 from card_usage.windows import HOUR, Window
 
 _CHUNKS_PER_COLLECTION: Final = 20
 _COUNTS: Final = ("read", "new", "unchanged", "changed", "voided", "marked", "duplicate", "quarantined")
+_PUT_OFF: Final = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,16 @@ class _DigestedChunk(NamedTuple):
     digest: str | None
 
 
+@dataclass(slots=True)
+class _Drafts:
+    """Drafts of a chunk: of rows whose key comes for the first time, and of refunds that repeat one. `repeats`: there
+    was a row whose key had come before."""
+
+    first: list[Draft]
+    refunds: list[Draft]
+    repeats: bool = False
+
+
 class _Staging:
     """One feed's window on its way into the ledger; hours that are as they were when last staged are skipped."""
 
@@ -94,6 +106,11 @@ class _Staging:
             self._remembered = unchanged_hours.remembered(connection, target.hospital, target.feed, target.window)
         self._parts_read: set[unchanged_hours.Part] = set()
         self._skipped: dict[unchanged_hours.Part, str] = {}
+        # A key that the HIS has twice is one use, wherever in the window its copies are: as the first one says, but
+        # refunded if any of them is. Hashes of keys: 64 bits are enough to know one again.
+        self._seen: set[int] = set()
+        self._refunded: set[str] = set()
+        self._put_off: list[Draft] = []
 
     def run(self, chunks: Iterable[HourChunk], batch_size: int) -> Counter[str]:
         """Take everything in, `batch_size` rows a transaction, and record the window."""
@@ -101,16 +118,53 @@ class _Staging:
         with collection_paused(), ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
             writing: Future[Counter[str]] | None = None
             for batch in self._batches(collected_every(chunks, every=_CHUNKS_PER_COLLECTION), batch_size):
-                draft, window = self._drafter.draft, self._target.window
-                drafts = [[draft(row, window) for row in chunk.rows] for chunk, _ in batch]
+                drafts = [self._drafts(chunk.rows) for chunk, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()
                 writing = thread.submit(self._write, batch, drafts)
                 del batch, drafts  # else they would live on beside the next ones
             if writing is not None:
                 self._counts += writing.result()
+        self._take_refunds_back()
         self._record()
         return self._counts
+
+    def _drafts(self, rows: list[SourceRow]) -> _Drafts:
+        """Drafts of rows whose keys have not come before, and of refunds of those that have."""
+        draft, window, seen = self._drafter.draft, self._target.window, self._seen
+        drafts = _Drafts([], [])
+        for row in rows:
+            key = hash(source_key(row.source_id))
+            if key not in seen:
+                seen.add(key)
+                drafts.first.append(draft(row, window))
+                continue
+            self._counts.update(read=1, duplicate=1)
+            drafts.repeats = True
+            if row.voided:
+                drafts.refunds.append(refund := draft(row, window))
+                self._refunded.add(refund.key)
+        return drafts
+
+    def _take_refunds_back(self) -> None:
+        """What was put off until every row had come: the HIS says not refunded, and so do all copies, or not."""
+        target = self._target
+        stays = [draft for draft in self._put_off if draft.key in self._refunded]
+        self._counts.update(read=len(stays), unchanged=len(stays))
+        drafts = [draft for draft in self._put_off if draft.key not in self._refunded]
+        for start in range(0, len(drafts), _PUT_OFF):
+            with self._ledger.write() as connection:
+                part = drafts[start : start + _PUT_OFF]
+                taken = take_in(
+                    connection,
+                    target.hospital,
+                    target.feed,
+                    part,
+                    lane=target.lane,
+                    now=target.now,
+                    drafter=self._drafter,
+                )
+            self._counts += taken.counts
 
     def _batches(self, chunks: Iterable[HourChunk], batch_size: int) -> Iterator[list[_DigestedChunk]]:
         """Chunks that have to be processed."""
@@ -141,25 +195,44 @@ class _Staging:
         if digest is None or self._remembered.get(part) != digest:
             return False
         self._skipped[part] = digest
+        self._seen.update(hash(source_key(row.source_id)) for row in chunk.rows)
         self._counts.update(read=len(chunk.rows), unchanged=len(chunk.rows))
         return True
 
-    def _write(self, batch: list[_DigestedChunk], drafts: list[list[Draft]]) -> Counter[str]:
+    def _write(self, batch: list[_DigestedChunk], drafts: list[_Drafts]) -> Counter[str]:
         """One transaction: rows, and the digests of chunks that the ledger now holds row for row."""
         target = self._target
         hospital, feed = target.hospital, target.feed
         with self._ledger.write() as connection:
-            every = list(chain.from_iterable(drafts))
-            taken = take_in(connection, hospital, feed, every, lane=target.lane, now=target.now, drafter=self._drafter)
+            every = list(chain.from_iterable(of_chunk.first for of_chunk in drafts))
+            taken = take_in(
+                connection,
+                hospital,
+                feed,
+                every,
+                lane=target.lane,
+                now=target.now,
+                put_off=True,
+                drafter=self._drafter,
+            )
+            counts = taken.counts
+            if refunds := list(chain.from_iterable(of_chunk.refunds for of_chunk in drafts)):
+                late = take_in(connection, hospital, feed, refunds, lane=target.lane, now=target.now)
+                counts.update(voided=late.counts["voided"], marked=late.counts["marked"])
+                taken.differing.update(late.differing)
+            self._put_off += taken.put_off
             digests = {
                 (chunk.hour, chunk.part): digest
                 for (chunk, digest), of_chunk in zip(batch, drafts, strict=True)
-                if chunk.hour is not None and digest is not None and _is_stored(of_chunk, chunk.hour, taken.differing)
+                if chunk.hour is not None
+                and digest is not None
+                and not of_chunk.repeats
+                and _is_stored(of_chunk.first, chunk.hour, taken.differing)
             }
             others = {chunk.hour for chunk, _ in batch if chunk.hour and (chunk.hour, chunk.part) not in digests}
             unchanged_hours.forget(connection, hospital, feed, others)
             unchanged_hours.remember(connection, hospital, feed, digests)
-        return taken.counts
+        return counts
 
     def _record(self) -> None:
         """Record the window, and forget hours that the HIS no longer has or that another run changed meanwhile."""

@@ -24,7 +24,6 @@ _SPACES: Final = (
 )
 _DROPPED: Final = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *_INVISIBLE, 0x2028, 0x2029])
 _SPACED: Final = _DROPPED | dict.fromkeys(_SPACES, " ")
-_PICTURES: Final = {n: 0x2400 + n for n in range(0x20)} | {0x7F: 0x2421}
 
 
 def compatible(text: str) -> str:
@@ -66,12 +65,13 @@ def is_rare(text: str) -> bool:
 
 
 def source_key(value: object) -> str:
-    """A record's own key in the HIS, as it is compared and stored: trimmed; controls, which databases refuse, are shown
-    as their pictures (NUL: U+2400), so that keys that differ stay different."""
+    """A record's own key in the HIS as it is stored, compared and derived from: trimmed, without surrogate halves,
+    which no encoding writes, and with U+2400 for NUL, which PostgreSQL refuses: keys that differ by it stay different.
+    """
     text = str(value).strip()
     if text.isascii() and text.isalnum():
         return text
-    return whole(text, "ignore").translate(_PICTURES)
+    return _SURROGATES.sub("", text).replace("\0", "\u2400")
 
 
 def _speaks(character: str) -> bool:

@@ -103,6 +103,7 @@ DIALECT: Final = Dialect(
     minute_of_datetime="DATEPART(HOUR, counted.occurred_at) * 100 + DATEPART(MINUTE, counted.occurred_at)",
     checksum=f"SUM(CAST(BINARY_CHECKSUM({', '.join(COUNTED_COLUMNS)}) AS bigint))",
     # One core: a report gives way to the hospital's own queries.
+    is_voided="CAST(counted.voided AS float) <> 0",
     query_suffix="\nOPTION (MAXDOP 1)",
     clock="SELECT GETDATE()",
     # One row a database of the group that this server holds itself. A primary follows nobody: it is never behind. The

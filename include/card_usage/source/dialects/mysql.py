@@ -64,6 +64,7 @@ DIALECT: Final = Dialect(
         2013: "connection lost",
         3024: "query time-out",
     },
+    is_voided="counted.voided + 0 <> 0",
     clock="SELECT NOW()",
     checksum=f"SUM(CRC32(CONCAT_WS('|', {_MARKED})))",
 )

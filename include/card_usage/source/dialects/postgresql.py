@@ -63,6 +63,8 @@ DIALECT: Final = Dialect(
     # Half the cost of two EXTRACTs, which count in numeric.
     minute_of_datetime="DATE_TRUNC('minute', counted.occurred_at)",
     checksum=f"SUM(hashtextextended(CAST(ROW({', '.join(COUNTED_COLUMNS)}) AS text), 0))",
+    adapted=partial(re.compile(r"(\bVOIDED\s*=\s*)1\b", re.IGNORECASE).sub, r"\1'1'"),  # of a number or a boolean
+    is_voided="CAST(counted.voided AS text) !~ '^(0+([.]0*)?|false)$'",
     clock="SELECT LOCALTIMESTAMP",
     replication=text(
         "SELECT 1 AS databases, pg_last_xact_replay_timestamp() AS upto,"
