@@ -234,9 +234,14 @@ def test_a_new_hospital_is_a_commented_file_that_loads_and_empty_alias_tables(
     made = load_hospital(tmp_path / "hospitals", "city_hospital")
     assert made.name == "示范医院"
     assert made.his.shape == shape
-    assert len(made.his.feeds) == 12
+    of_view = {"winning": 4, "trasen": 8}.get(shape, 0)
+    assert len(made.his.feeds) == 12 - of_view, "those that need the contract view are named in a comment"
     assert made.platform.live is False
     text = (tmp_path / "hospitals" / "city_hospital.toml").read_text(encoding="utf-8")
+    commented = re.findall(r'"(\w+)"', text.partition("when the DBA has made it:")[2].partition("\n")[0])
+    assert len({*made.his.feeds, *commented}) == 12
+    assert len(commented) == of_view
+    assert "/heartbeat.sql" in text
     keys = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
     assert sum("#" in line for line in keys) >= 15
     for table in ("his", "platform", "normalize", "report", "alerts"):
