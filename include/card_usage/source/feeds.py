@@ -66,7 +66,7 @@ class Feed:
         return _bound(
             f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) FROM {table}"  # noqa: S608
             f" WHERE {time} >= {start} AND {time} < {end}" + (f" AND {belongs}" if belongs else ""),
-            self.bounds,
+            _kind(self.bounds, self.as_text),
         )
 
     def by_minute(self, dialect: Dialect) -> TextClause:
