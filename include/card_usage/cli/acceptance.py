@@ -61,7 +61,7 @@ def _version() -> str:
 
 def add_commands(commands: Commands) -> None:
     """Add `acceptance`."""
-    description = "try what the review before go-live (document 2.8) asks of interfaces, and write the page to hand in"
+    description = "try what the review before go-live asks of interfaces, and write its page"
     command = add_command(commands, "acceptance", _acceptance, description, hospital_arguments())
     command.add_argument("--out", default="var/acceptance", metavar="FOLDER", help="of page and JSON (%(default)s)")
     command.add_argument("--calls", type=whole_number(1, 100_000), default=2_000, help="of the load (%(default)s)")

@@ -34,9 +34,16 @@ _bundles: dict[str, tempfile.TemporaryDirectory[str]] = {}
 
 
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The proxy for calls to this address, None for none. Raises BadProxy, which never quotes the value."""
-    parts = urlsplit(url)
-    if _direct(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), environment):
+    """The proxy for calls to this address, None for none. Raises BadProxy, which never quotes the value.
+
+    An address that cannot be has none: who calls it says so.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:  # brackets that do not close, a port beyond 65535
+        return None
+    if _direct(host, port, environment):
         return None
     for variable in (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper()):
         if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
