@@ -45,6 +45,8 @@
     |   |-- Misconfigured
     |   |-- PlatformMoved
     |   `-- TokenContested
+    |-- UpgradeUnderWay          another process sends this hospital's batches of patients
+    |-- PatientListUnusable      a list of patients cannot be read
     |-- DeliveryInterrupted      a delivery's process was asked to end
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
     |-- StatementError           a statement of the platform cannot be imported
@@ -408,6 +410,18 @@ class TokenContested(PlatformError):
         "{hospital}: the appToken was replaced {times} times by somebody else who uses the same appId: find the other "
         "system and let only one of the two ask for tokens"
     )
+
+
+class UpgradeUnderWay(CardUsageError):
+    """Another process sends this hospital's batches of patients."""
+
+    message_template = "{hospital}: another process is registering its patients: wait for it, then run the same again"
+
+
+class PatientListUnusable(CardUsageError):
+    """A list of patients cannot be read. No cell is quoted."""
+
+    message_template = "{path}, line {line}: {problem}; nothing was taken in, correct the list (docs/upgrade.md)"
 
 
 class DeliveryInterrupted(CardUsageError):

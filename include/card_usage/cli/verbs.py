@@ -50,6 +50,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report-month": "write a month's report: page, sheets, mail, JSON",
         "report-fleet": "write the page of all hospitals after a day",
     },
+    "upgrade": {"upgrade": "get cards for the patients of a list, in batches; shows first, sends with --yes"},
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
     "platform": {
         "platform": "the platform: check, call any interface, explain a signature; calibrate, move, forget a rehearsal"

@@ -215,6 +215,16 @@ class Report(_Table):
     issued_cards: int | None = Field(default=None, ge=1)
 
 
+class Upgrade(_Table):
+    """Cards for patients of the hospital, in batches (document 2.5, docs/upgrade.md).
+
+    `card_list_url`: the page of its account that lists a user's cards, to which the template message leads (wechatUrl).
+    """
+
+    card_list_url: str = Field(default="", pattern=r"^(https?://[!-~]+)?$", max_length=512)
+    patients_a_batch: int = Field(default=50, ge=1, le=200)
+
+
 class Hospital(_Table):
     """The file of one hospital."""
 
@@ -233,6 +243,7 @@ class Hospital(_Table):
     gate: Gate = Gate()
     report: Report = Report()
     alerts: Alerts = Alerts()
+    upgrade: Upgrade = Upgrade()
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Hospital:

@@ -40,6 +40,8 @@ from card_usage.ledger.schema import (
     source_mark,
     staged_hour,
     statement,
+    upgrade_batch,
+    upgrade_patient,
     verdict,
     verified,
     verified_move,
@@ -198,7 +200,7 @@ def move(connection: Connection, hospital: str, target: Target, *, reason: str, 
 # What there is of a hospital in a ledger, but holds, incidents and messages. Rows that hang on these go with them.
 _OF_HOSPITAL: Final = (
     *(event, feed_window, verdict, reconciliation, staged_hour, source_mark, window_profile, day_use, absent),
-    *(verified, verified_move, evidence, statement, report_file, quota_day, binding),
+    *(verified, verified_move, evidence, statement, report_file, quota_day, binding, upgrade_patient, upgrade_batch),
 )
 
 
@@ -279,10 +281,12 @@ def _values(target: Target, origin: Origin, now: datetime) -> dict[str, object]:
 
 
 def _anything_arrived(connection: Connection, hospital: str) -> bool:
-    """Whether an event of the hospital counts as arrived, or may while a deliverer has it."""
+    """Whether an event of the hospital counts as arrived, or may while a deliverer has it; or a patient was sent."""
     arrived = event.c.status.in_(("delivered", "unconfirmed", "in_flight"))
     query = select(event.c.id).where(event.c.hospital == hospital, arrived).limit(1)
-    return connection.execute(query).first() is not None
+    sent = upgrade_patient.c.state.in_(("batched", "registered"))
+    patients = select(upgrade_patient.c.id).where(upgrade_patient.c.hospital == hospital, sent).limit(1)
+    return connection.execute(query).first() is not None or connection.execute(patients).first() is not None
 
 
 def _accepted_under(connection: Connection, hospital: str, which: ColumnElement[bool]) -> str | None:

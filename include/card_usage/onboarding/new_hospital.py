@@ -77,6 +77,10 @@ upgrade_15_digit_ids = false      # 15 位身份证升 18 位 / make 15-digit ID
 [report]
 language = "zh"                   # zh | en
 
+# [upgrade]                       # 老用户批量升级（docs/upgrade.md）/ cards for patients, in batches
+# card_list_url = "https://..."   # 服务号健康卡列表页面，模板消息跳转到此 / where the message leads
+# patients_a_batch = 50
+
 [alerts]                          # 谁收到告警、何时（docs/alerts.md）/ who hears of trouble, and when
 report_by = "09:00"               # 日报应在此时前生成 / yesterday's report must be there by then
 quiet_from = "21:00"              # 夜间只提醒严重问题 / at night only what is critical

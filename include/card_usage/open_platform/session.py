@@ -32,13 +32,23 @@ from card_usage.windows import local
 
 
 class LedgerGate:
-    """Token, quota and clock of one run. `clock`: the platform's; `haste`: what pauses are multiplied by."""
+    """Token, quota and clock of one run. `clock`: the platform's; `haste`: what pauses are multiplied by.
 
-    def __init__(self, run: Run, tokens: TokenManager, clock: PlatformClock) -> None:
-        self._run, self._tokens, self.clock = run, tokens, clock
+    `worker`: its number among the deliverers; `alive`: nobody has declared it dead.
+    """
+
+    def __init__(self, run: Run, tokens: TokenManager, clock: PlatformClock, membership: Membership) -> None:
+        self.run, self._tokens, self.clock, self.worker = run, tokens, clock, membership.worker
+        self.alive = True
+        self._membership = membership
         self._settings = run.hospital.platform
         self.haste = 1.0
         self._current: StoredToken | None = None
+
+    async def look(self) -> None:
+        """Show that this process lives, and see whether others of this machine are gone."""
+        with suppress(Fenced):
+            await self._membership.beat(0)
 
     async def token(self) -> str | Reply:
         try:
@@ -57,28 +67,28 @@ class LedgerGate:
         reserve = partial(
             quota.reserve,
             wanted=1,
-            hospital=self._run.hospital.id,
+            hospital=self.run.hospital.id,
             interface=interface,
             day=self.clock.today(),
             limit=self._settings.daily_quota,
         )
-        return bool(await self._run.executor.write(reserve))
+        return bool(await self.run.executor.write(reserve))
 
     async def exhausted(self, interface: str) -> None:
         if self._settings.live:
             return
         write = partial(
             quota.exhausted,
-            hospital=self._run.hospital.id,
+            hospital=self.run.hospital.id,
             interface=interface,
             day=self.clock.today(),
             limit=self._settings.daily_quota,
-            now=self._run.clock.now(),
+            now=self.run.clock.now(),
         )
-        await self._run.executor.write(write)
+        await self.run.executor.write(write)
 
     async def pause(self, failures: int) -> None:
-        await self._run.clock.sleep(self.haste * backoff(failures, self._run.random))
+        await self.run.clock.sleep(self.haste * backoff(failures, self.run.random))
 
     def now(self) -> datetime:
         return self.clock.timestamp().at
@@ -109,11 +119,13 @@ async def opened_gate(
         platform = run.platform
         assert isinstance(platform, Platform)  # noqa: S101 - opened_run makes no other
         membership = await Membership.join(run)
-        beating = asyncio.create_task(_beat(membership))
+        clock = PlatformClock(run)
+        tokens = TokenManager(run, membership.worker, CallBudget(run, clock))
+        gate = LedgerGate(run, tokens, clock, membership)
+        beating = asyncio.create_task(_beat(membership, gate))
         try:
-            clock = PlatformClock(run)
             await platform.read_clock()
-            yield platform, LedgerGate(run, TokenManager(run, membership.worker, CallBudget(run, clock)), clock)
+            yield platform, gate
         finally:
             beating.cancel()
             with suppress(asyncio.CancelledError):
@@ -121,12 +133,13 @@ async def opened_gate(
             await membership.leave()
 
 
-async def _beat(membership: Membership) -> None:
+async def _beat(membership: Membership, gate: LedgerGate) -> None:
     """Show that this process lives, so that nobody waits for it or asks for a token in its place."""
     with suppress(Fenced):
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             await membership.beat(0)
+    gate.alive = False
 
 
 _: type[Caller] = Platform

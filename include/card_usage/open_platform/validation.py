@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from card_usage.errors import RequestRefused
 from card_usage.interfaces.declaration import Form, Message, Parameter, Request, parameters
 from card_usage.interfaces.messages import PatientToRegister, RegisterBatchHealthCard
-from card_usage.interfaces.table import interface_of
+from card_usage.interfaces.table import INTERFACES, interface_of
 from card_usage.platform.outcome import meanings
 from card_usage.standard import id_numbers
 from card_usage.standard.code_tables import CodeTable
@@ -85,6 +85,12 @@ def parted(batch: RegisterBatchHealthCard, tables: Tables, profile: str = "v2.1"
         else:
             good.append(item)
     return Parted(good=RegisterBatchHealthCard(health_card_items=tuple(good)) if good else None, bad=bad)
+
+
+def item_problems(item: PatientToRegister, tables: Tables, profile: str = "v2.1") -> list[Problem]:
+    """What is wrong with one patient of a batch; paths are the parameters alone."""
+    section = INTERFACES[RegisterBatchHealthCard.interface].section
+    return list(_Validator(section, tables, profile).message(item, ""))
 
 
 class _Validator:

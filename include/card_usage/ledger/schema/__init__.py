@@ -1,8 +1,8 @@
 """The ledger's tables, a file for each noun. include/migrations builds them; a test holds both equal.
 
 Local times (`occurred_at`, window edges) are naive Asia/Shanghai; instants are UTC. Patient fields are only ever in
-`event.sealed`, encrypted, and only until the event is settled. A new table is named here too: the metadata knows only
-what was imported.
+`event.sealed`, encrypted, and only until the event is settled; and in `upgrade_patient`, encrypted. A new table is
+named here too: the metadata knows only what was imported.
 """
 
 from card_usage.ledger.schema.absent import absent
@@ -29,6 +29,7 @@ from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.turns import replica_turn
+from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, upgrade_run
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
@@ -71,6 +72,9 @@ __all__ = [
     "statement_count",
     "telling",
     "token",
+    "upgrade_batch",
+    "upgrade_patient",
+    "upgrade_run",
     "verdict",
     "verified",
     "verified_move",
