@@ -155,7 +155,7 @@ def _write(folder: Path, context: Context, listed: Listed) -> list[str]:
 
 def add_commands(commands: Commands) -> None:
     """Add `upgrade`."""
-    description = "get cards for the patients of a list, in batches (document 2.5); shows first, sends with --yes"
+    description = "get cards for the patients of a list, in batches; shows first, sends with --yes"
     command = add_command(commands, "upgrade", _upgrade, description, hospital_arguments())
     command.add_argument("--file", metavar="FILE", help="the list, CSV (docs/upgrade.md); none: go on")
     command.add_argument("--yes", action="store_true", help="take the list in and send it; without it nothing is done")
