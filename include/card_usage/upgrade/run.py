@@ -27,7 +27,7 @@ from card_usage.platform.outcome import Answer
 from card_usage.upgrade import store
 
 FAILURES: Final = 8
-"""Calls in a row that came to nothing, after which a run ends; the next one goes on."""
+"""Calls in a row that settled nobody, after which a run ends; the next one goes on."""
 
 
 class Step(StrEnum):
@@ -115,7 +115,8 @@ class _Sending:
             if batch is None or self.done.stopped:
                 break
             step = await self._one(batch)
-            failures = failures + 1 if step is Step.AGAIN else 0
+            # An answer that is always lost looks like AGAIN and RENEW in turn.
+            failures = failures + 1 if step in (Step.AGAIN, Step.RENEW) else 0
             if failures >= FAILURES:
                 self.done.stopped = "no answer"
             elif step is Step.AGAIN:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.interfaces.declaration import parameters
@@ -188,15 +188,15 @@ def settle(
 ) -> Counter[str]:
     """Write what became of each patient. One whom the answer does not name is ready again."""
     answered = {item.id_number: item for item in items}
-    counts: Counter[str] = Counter()
+    moved: dict[str, list[dict[str, Any]]] = {"registered": [], "refused": [], "ready": []}
     for key, patient in batch.patients.items():
         item = answered.get(patient.id_number)
-        values: dict[str, Any] = {"batch": None, "changed_at": now}
+        row: dict[str, Any] = {"of_key": key}
         if item is None:
-            counts["unnamed"] += 1
-            values |= {"state": "ready"}
-        elif item.qr_code_text:
-            counts["registered"] += 1
+            moved["ready"].append(row)
+        elif not item.qr_code_text:
+            moved["refused"].append(row)
+        else:
             card = {
                 "qrCodeText": item.qr_code_text,
                 "healthCardId": item.health_card_id,
@@ -204,22 +204,16 @@ def settle(
                 "openId": patient.open_id,
             }
             sealed = keyring.seal(json.dumps(card).encode(), bound_to=key.encode())
-            values |= {"state": "registered", "sealed": None, "key_id": None}
-            values |= {"card_key_id": sealed.key_id, "card_sealed": sealed.blob}
-        else:
-            counts["refused"] += 1
-            values |= {"state": "refused"}
-        _move(connection, batch, key, values)
+            moved["registered"].append(row | {"with_key": sealed.key_id, "card": sealed.blob})
+    for state, rows in moved.items():
+        _move(connection, batch, state, rows, now)
     _close(connection, batch, "done", 0, now)
-    return counts
+    return +Counter({"unnamed" if state == "ready" else state: len(rows) for state, rows in moved.items()})
 
 
 def refuse(connection: Connection, batch: Batch, result_code: int | None, now: datetime) -> None:
     """The only patient of a batch was refused, and by which code."""
-    for key in batch.patients:
-        _move(
-            connection, batch, key, {"batch": None, "state": "refused", "result_code": result_code, "changed_at": now}
-        )
+    _move(connection, batch, "refused", [{"of_key": key} for key in batch.patients], now, result_code)
     _close(connection, batch, "done", result_code, now)
 
 
@@ -272,9 +266,28 @@ def cards(connection: Connection, keyring: Keyring, hospital: str) -> Iterable[d
         yield found
 
 
-def _move(connection: Connection, batch: Batch, key: str, values: Mapping[str, Any]) -> None:
-    own = and_(upgrade_patient.c.batch == batch.id, upgrade_patient.c.key == key, upgrade_patient.c.state == "batched")
-    connection.execute(update(upgrade_patient).where(own).values(**values))
+def _move(
+    connection: Connection,
+    batch: Batch,
+    state: str,
+    rows: Sequence[Mapping[str, Any]],
+    now: datetime,
+    result_code: int | None = None,
+) -> None:
+    """Patients of a batch out of it, by one statement for all; of the registered, what was sent is erased."""
+    if not rows:
+        return
+    table = upgrade_patient
+    own = and_(table.c.batch == batch.id, table.c.key == bindparam("of_key"), table.c.state == "batched")
+    values: dict[str, Any] = {"batch": None, "state": state, "result_code": result_code, "changed_at": now}
+    if state == "registered":
+        values |= {
+            "sealed": None,
+            "key_id": None,
+            "card_key_id": bindparam("with_key"),
+            "card_sealed": bindparam("card"),
+        }
+    connection.execute(update(table).where(own).values(values), list(rows))
 
 
 def _close(connection: Connection, batch: Batch, state: str, result_code: int | None, now: datetime) -> None:

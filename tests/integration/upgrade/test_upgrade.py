@@ -198,6 +198,22 @@ def test_a_batch_that_is_refused_as_a_whole_is_halved_until_the_reason_stands_al
     office.here.sandbox.calm()
 
 
+@pytest.mark.parametrize("fault", ["truncated", "drop_before", "html"])
+def test_a_platform_whose_answers_cannot_be_had_ends_the_run_and_the_next_goes_on(
+    office: Office, fault: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("card_usage.open_platform.session.backoff", lambda failures, random: 0.001)
+    office.list(*(line(at) for at in range(12)))
+    office.here.sandbox.faults(on_cards=True, **{fault: 1.0})
+    code, told = office.run("--yes")
+    assert (code, told["sent"]) == (1, {"calls": 8})
+    assert "no answer" in told["stopped"]
+    office.here.sandbox.calm()
+    code, told = office.run("--yes")
+    assert (code, told["patients"]) == (0, {"registered": 12})
+    assert office.here.sandbox.counts()["cards"] == 12
+
+
 def test_a_pause_holds_the_upgrade_too(office: Office):
     office.list(line(0))
     assert main(["pause", "--hospital", "demo_hospital", "--reason", "test"], office.environment) == 0
