@@ -9,7 +9,7 @@ delivers what is due. **Dry run by default**: it changes nothing and sends nothi
 |---|---|---|
 | `preview` | what would be sent, what is set aside, how long it takes; unmapped codes; what `aliases` release | yes |
 | `feeds` | which feeds to read; a dry run ends here | skipped |
-| `mend` | writes `aliases` and releases the events that waited for them, from the ledger | skipped |
+| `mend` | decides `aliases` in the ledger and releases the events that waited for them, from the ledger | skipped |
 | `stage` | one per feed: reads the days again; **skipped** if `reread` is off | skipped |
 | `check` | the gate, day by day | skipped |
 | `deliver` | lifts the hold of a refusing platform, sends what is due on the days that the gate lets pass | skipped |
@@ -20,6 +20,8 @@ delivers what is due. **Dry run by default**: it changes nothing and sends nothi
 - **Codes are unmapped**: a dry run lists them in the log of `preview` with suggestions. Write the right ones into
   `aliases`, one a line (`department:21010=0301`), run it dry again to see what they release, then with `dry_run` off.
   With `reread` off the HIS is not asked: the ledger has the rows.
+  Who triggered the run is who decided: `python -m card_usage aliases list` shows it, `aliases undo` takes it back. A
+  code that means something else already is changed only with `replace` on.
 - **A mapping was mended** (new rows in `code_aliases`): the quarantined events of these days are judged again.
 - **The platform refused us** (`Misconfigured`) and the cause is mended: this run lifts the hold.
 - **Events were refused** and the cause is mended: with `refused` on, they go again under new request ids.
@@ -38,6 +40,8 @@ Its log's last lines say what to do; the table of causes is in the docs of the h
 
 - **代码没有对照**：先试运行，`preview` 的日志列出代码和建议。把正确的写进 `aliases`，一行一个（
   `department:21010=0301`），再试运行看能放行多少，然后关闭 `dry_run`。`reread` 关闭时不读 HIS，台账里就有。
+  谁触发运行，就记为谁决定：`python -m card_usage aliases list` 可查，`aliases undo` 可撤销。已有其他含义的代码，
+  打开 `replace` 才会更改。
 - **对照表补过了**（`code_aliases` 有新行）：这些日期被隔离的记录重新判断。
 - **平台拒绝过我们**（`Misconfigured`），原因已排除：这次运行会解除停报。
 - **有记录被拒收**，原因已排除：打开 `refused`，用新的 requestId 再报。
@@ -61,6 +65,7 @@ from card_usage.windows import Window, day_window
 from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
 from card_usage_airflow.notifiers import run_failed, run_succeeded
+from card_usage_airflow.runs import who_triggered
 from card_usage_airflow.steps import (
     check_window,
     deliver_window,
@@ -118,11 +123,12 @@ def feeds(params: Any = None) -> list[str]:
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def mend(params: Any = None) -> dict[str, object]:
-    """The aliases written, and everything released that waited for them or for those written before."""
+def mend(params: Any = None, dag_run: Any = None) -> dict[str, object]:
+    """The aliases decided, and everything released that waited for them or for those decided before."""
     end_dry_run(params)
     with open_context(params["hospital"]) as context:
-        return mend_window(context, asked_for(params), params["aliases"])
+        window, by = asked_for(params), who_triggered(dag_run)
+        return mend_window(context, window, params["aliases"], replace=bool(params.get("replace")), by=by)
 
 
 @task(map_index_template="{{ task.op_kwargs['feed'] }}", max_active_tis_per_dag=2)
@@ -203,6 +209,12 @@ def reconcile_and_publish(params: Any = None) -> dict[str, object]:
             items={"type": "string", "pattern": r"^[^:\s]+:.+=\s*\S+\s*$"},
             title="代码对照 · Aliases",
             description="每行一条，如 department:21010=0301；先试运行查看效果 / one a line; run dry first",
+        ),
+        "replace": Param(
+            False,
+            type="boolean",
+            title="更改已有对照 · Replace",
+            description="本院代码已有其他含义时也更改 / also change codes that mean something else already",
         ),
         "reread": Param(
             True,

@@ -12,6 +12,7 @@ from typing import Self
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.settings import Settings
+from card_usage.ledger import code_decisions
 from card_usage.ledger.database import Ledger, open_ledger
 from card_usage.source.query_slots import QuerySlots
 from card_usage.source.reader import Source
@@ -62,8 +63,20 @@ class Context:
 
     @cached_property
     def aliases(self) -> Aliases:
-        """The hospital's aliases: its local codes and their standard codes."""
+        """The hospital's aliases: its local codes and their standard codes, as files and decisions in the ledger say
+        when they are first asked for."""
+        return self.aliases_now()
+
+    @property
+    def alias_files(self) -> Aliases:
+        """The lower layer alone: the hospital's alias files."""
         return load_aliases(self.settings.aliases, self.hospital.id, self.tables)
+
+    def aliases_now(self) -> Aliases:
+        """The same as they are now. Raises CodeTableError or DecisionOutdated."""
+        with self.ledger.read() as connection:
+            decisions = code_decisions.standing(connection, self.hospital.id)
+        return code_decisions.layered(self.alias_files, decisions, self.tables)
 
     @contextmanager
     def source(self) -> Iterator[Source]:

@@ -18,6 +18,9 @@
     |   |   `-- NoRight          this user may not read or write it
     |   `-- BadStorePath         a name that leads out of the reports' folder
     |-- CodeTableError           a code table or alias file is inconsistent
+    |   |-- CodesDecidedMeanwhile
+    |   |-- CodesTaken
+    |   |-- DecisionOutdated
     |   `-- BadProposal          a filled-in list of aliases has unusable rows
     |       `-- UnreadableProposal   the file is no list of aliases
     |-- WorkbookUnreadable       a file is no workbook that can be read
@@ -50,6 +53,7 @@
     |-- DeliveryInterrupted      a delivery's process was asked to end
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
     |-- StatementError           a statement of the platform cannot be imported
+    |-- PackUnusable             a pack of evidence cannot rebuild a ledger
     |-- EvidenceBroken           sealed days and the ledger do not agree
     |-- CheckBroken              the quality check itself failed to run
     `-- GateStopped              the quality gate blocks the whole window
@@ -221,6 +225,27 @@ class UnreadableProposal(BadProposal):
     message_template = "{file}: nothing was changed: {problem}"
 
 
+class CodesDecidedMeanwhile(CodeTableError):
+    """Somebody else decided about the same codes first; `codes` names them, what they mean by now and who said so."""
+
+    message_template = "nothing was changed: {count} codes were decided meanwhile by somebody else: {codes}; look again"
+
+
+class CodesTaken(CodeTableError):
+    """Codes mean something else already, and nobody asked to change that."""
+
+    message_template = "nothing was changed: {count} codes mean something else already: {codes}; {remedy}"
+
+
+class DecisionOutdated(CodeTableError):
+    """A decision leads to a standard code that is no longer in its table."""
+
+    message_template = (
+        "{hospital}: it was decided that {table} '{local}' is '{standard}', which is no standard code now: take that "
+        "back (`aliases undo --hospital {hospital} --code {table}:{local}`) and decide anew"
+    )
+
+
 class WorkbookUnreadable(CardUsageError):
     """A file is no XLSX workbook, or a torn one. `place`: a row, with its sheet if it is known."""
 
@@ -234,7 +259,7 @@ class NormalizeError(CardUsageError):
 class UnknownCode(NormalizeError):
     """A local code is neither in the standard table nor among the hospital's aliases."""
 
-    message_template = "'{code}' is not in {table}: add it to code_aliases/{hospital}/{table}.csv"
+    message_template = "'{code}' is not in {table}: `aliases apply`, or add it to code_aliases/{hospital}/{table}.csv"
 
 
 class SourceError(CardUsageError):
@@ -472,6 +497,12 @@ class StatementError(CardUsageError):
     message_template = (
         "{path}, line {line}, field '{field}': {problem}; nothing of this file was imported, mend it and try again"
     )
+
+
+class PackUnusable(CardUsageError):
+    """A pack of evidence cannot be used to rebuild a ledger."""
+
+    message_template = "{pack}: {problem}; {remedy}"
 
 
 class EvidenceBroken(CardUsageError):

@@ -18,12 +18,14 @@ import logging
 from collections.abc import Callable
 from datetime import date, datetime
 
+from card_usage.clock import SystemClock
 from card_usage.config.hospital import load_valid_hospitals
 from card_usage.context import Context
 from card_usage.delivery import binding, deliverer
 from card_usage.delivery.progress import Progress
 from card_usage.delivery.result import Delivered
 from card_usage.errors import BadConnection, MissingSetting
+from card_usage.evidence.keep import keep_delivered
 from card_usage.ledger.scope import Scope
 from card_usage.quality import check as gate
 from card_usage.quality import data_docs
@@ -135,14 +137,14 @@ def deliver(
     until: datetime | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Delivered:
-    """Send everything due of the window's days, except what the gate withholds. `until`: end by then, the rest stays
-    due."""
+    """Send everything due of the window's days, except what the gate withholds, and keep packs of the days that moved.
+    `until`: end by then, the rest stays due."""
     hospital = context.hospital
     window = hospital.until_end(window)
     days = _whole_days(window)
     with context.ledger.read() as connection:
         scope = Scope(hospital.id, window.days[0], window.days[-1], withheld(connection, hospital.id, days))
-    return deliverer.deliver(
+    delivered = deliverer.deliver(
         context.ledger,
         hospital,
         scope,
@@ -152,6 +154,9 @@ def deliver(
         until=until,
         on_progress=on_progress,
     )
+    folder, now = context.settings.evidence, SystemClock().now()
+    keep_delivered(context.ledger, hospital.id, scope.first, scope.last, folder, now=now)
+    return delivered
 
 
 def _siblings(context: Context) -> dict[str, str]:

@@ -18,12 +18,15 @@ from card_usage.errors import (
     LedgerReplaced,
     Misconfigured,
     NormalizeError,
+    PackUnusable,
+    PatientListUnusable,
     PlatformError,
     ReplicaBusy,
     SettingsError,
     SourceDrift,
     SourceError,
     StatementError,
+    UpgradeUnderWay,
     WorkbookUnreadable,
     WrongKey,
 )
@@ -36,13 +39,23 @@ NEEDS_SOMEBODY: Final = (
     StatementError,
     WorkbookUnreadable,
     EvidenceBroken,
+    PackUnusable,
+    PatientListUnusable,
     LedgerBehind,
     LedgerReplaced,
     WrongKey,
     Misconfigured,
     GateStopped,
 )
-HEALS_BY_ITSELF: Final = (SourceError, LedgerError, PlatformError, DeliveryInterrupted, CheckBroken, ChannelRefused)
+HEALS_BY_ITSELF: Final = (
+    SourceError,
+    LedgerError,
+    PlatformError,
+    DeliveryInterrupted,
+    UpgradeUnderWay,
+    CheckBroken,
+    ChannelRefused,
+)
 """Families of errors that are retried, except those of NEEDS_SOMEBODY."""
 BUSY_PAUSE: Final = timedelta(minutes=30)
 """Delay before a replica is queried again that no query is allowed on now: hours to avoid last longer than outages."""

@@ -58,3 +58,8 @@ def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
     if is_scheduled(context):
         return tuple(day_windows(*recount_days(today, days)))
     return tuple(day_windows(today - timedelta(days=days), today - timedelta(days=1)))
+
+
+def who_triggered(dag_run: Any) -> str:
+    """The user who triggered a run; 'Airflow' for one that nobody did."""
+    return getattr(dag_run, "triggering_user_name", None) or "Airflow"

@@ -86,13 +86,22 @@ def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
     log.info("mending would release: %s", planned.result.summary())
 
 
-def mend_window(context: Context, window: Window, aliases: list[str]) -> dict[str, object]:
-    """Write these aliases and validate quarantined events again, from the ledger; returns counts. Safe to repeat."""
+def mend_window(context: Context, window: Window, aliases: list[str], *, replace: bool, by: str) -> dict[str, object]:
+    """Decide these aliases in the ledger and validate quarantined events again, from there; returns counts. Safe to
+    repeat.
+
+    Raises CodesTaken if a code means something else already and `replace` is not set, CodesDecidedMeanwhile if somebody
+    else was first; nothing is changed then.
+    """
     from card_usage.code_mapping import workbench
 
-    files, result = workbench.carry_out(context, window, workbench.typed(context, aliases), now=present())
-    for path in files:
-        log.info("alias file %s", path.as_posix())
+    choices = workbench.typed(context, aliases)
+    if not replace:
+        planned = workbench.plan(context, window, choices, now=present())
+        workbench.demand_no_conflicts(planned, "look at them, and tick `replace` in the form to change them")
+    written, result = workbench.carry_out(context, window, choices, by=by, now=present())
+    for choice in written:
+        log.info("%s decided: %s '%s' is %s", by, choice.table, choice.local, choice.standard)
     log.info("mended: %s", result.summary())
     return result.summary()
 

@@ -200,7 +200,12 @@ def _evidence(folder: Path) -> dict[str, Listing]:
     """Packs, line by line."""
     return {
         path.relative_to(folder).as_posix(): Listing(
-            [{"line": line} for line in gzip.decompress(path.read_bytes()).decode("ascii").splitlines()]
+            # Not the address of the platform, whose port is another one each time.
+            [
+                {"line": line}
+                for line in gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
+                if not line.startswith("#platform")
+            ]
         )
         for path in sorted(folder.rglob("*.gz"))
     }

@@ -26,6 +26,7 @@ from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.context import Context
 from card_usage.errors import CardUsageError, WrongKey
+from card_usage.evidence.rebuild import pack_files, rebuild
 from card_usage.evidence.seal import seal_days, verify
 from card_usage.files.shipped import SHIPPED
 from card_usage.files.xlsx import comma_separated
@@ -180,6 +181,9 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         )
         said += [*taken.imported, *taken.refused]
         said += [verify(context.ledger, context.hospital.id, context.settings.evidence)]
+        rebuilt = rebuild(context.ledger, pack_files([context.settings.evidence]), {context.hospital.id}, now=now)
+        assert rebuilt.counts["known"] > 0
+        said += [rebuilt, rebuilt.summary()]
         said += [*publish_days(context, window, now=now)]
         said += [*publish_month_of(context, DAY, now=now)]
         fleet, figures = publish_fleet(

@@ -1,20 +1,25 @@
-"""Code mapping: `quality` shows what is quarantined and why, `aliases` proposes and applies aliases of local codes."""
+"""Code mapping: `quality` shows what is quarantined and why, `aliases` proposes, applies, lists, takes back and exports
+aliases of local codes."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import io
+from getpass import getuser
 from pathlib import Path
+from typing import Final
 
-from card_usage.cli.arguments import day_arguments
+from card_usage.cli.arguments import day_arguments, hospital_arguments
 from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command, add_group
 from card_usage.code_mapping import workbench
 from card_usage.code_mapping.proposal import COLUMNS, Proposal, from_lines
 from card_usage.code_mapping.suggestions import SURE
 from card_usage.context import Context
 from card_usage.errors import BadProposal
+from card_usage.events import CODE_TABLES
 from card_usage.plain_text import harmless
+from card_usage.standard.code_tables import fold
 
 
 def _quality(invocation: Invocation) -> Result:
@@ -24,6 +29,8 @@ def _quality(invocation: Invocation) -> Result:
             output["written"] = _workbook(
                 context, invocation, workbench.suggested(context, invocation.window), invocation.args.xlsx
             )
+        if not output["conflicts"]:
+            del output["conflicts"]
         return Result(settled=not output["causes"], output=output)
 
 
@@ -62,7 +69,7 @@ def _propose(invocation: Invocation) -> Result:
 
 
 def _apply(invocation: Invocation) -> Result:
-    """Show what the aliases would release; with --yes write the alias files and release the events."""
+    """Show what the aliases would release; with --yes write the decisions and release the events."""
     args = invocation.args
     with invocation.context() as context:
         language = context.hospital.report.language
@@ -79,8 +86,12 @@ def _apply(invocation: Invocation) -> Result:
             proposal = Proposal(tuple(choice for choice in proposal.choices if choice not in kept), proposal.problems)
             output["not_replaced"] = f"{len(kept)} codes already mean something else: add --replace to change them"
         if args.yes:
-            files, result = workbench.carry_out(context, invocation.window, proposal.choices, now=invocation.now)
-            output["written"] = [path.as_posix() for path in files] or "nothing: the files say so already"
+            by = args.by or getuser()
+            written, result = workbench.carry_out(
+                context, invocation.window, proposal.choices, by=by, now=invocation.now
+            )
+            codes = [f"{choice.table}:{choice.local}={choice.standard}" for choice in written]
+            output["decided"] = codes or "nothing: they mean that already"
             output["released"] = result.released
         else:
             output["dry_run"] = "nothing was changed: add --yes"
@@ -92,8 +103,49 @@ def _apply(invocation: Invocation) -> Result:
     return Result(output=output)
 
 
+_BY: Final = "who decides, if not the user of this system"
+_UNDONE: Final = (
+    "their alias files count again, if these have a line. What was sent stays sent and delivered; what was not sent is "
+    "judged again when its days are staged again"
+)
+
+
+def _list(invocation: Invocation) -> Result:
+    with invocation.context() as context:
+        listed = workbench.decided(context, ended=invocation.args.all)
+    return Result(output={"decisions": listed or "none"})
+
+
+def _undo(invocation: Invocation) -> Result:
+    """Take decisions back."""
+    args = invocation.args
+    with invocation.context() as context:
+        undone, unknown = workbench.take_back(context, args.code, by=args.by or getuser(), now=invocation.now)
+    output: Output = {"undone": [":".join(code) for code in undone] or "nothing"}
+    if undone:
+        output["then"] = _UNDONE
+    if unknown:
+        output["not decided"] = [":".join(code) for code in unknown]
+    return Result(settled=not unknown, output=output)
+
+
+def _export(invocation: Invocation) -> Result:
+    """Write the decisions into alias files, for those who keep them in a repository."""
+    args = invocation.args
+    with invocation.context() as context:
+        files = workbench.export(context, args.to or context.settings.aliases)
+    return Result(output={"written": [path.as_posix() for path in files] or "nothing: the files say so already"})
+
+
+def _code(text: str) -> tuple[str, str]:
+    table, colon, local = text.partition(":")
+    if not colon or not local.strip() or table not in CODE_TABLES:
+        raise argparse.ArgumentTypeError(f"'{text}' is not TABLE:LOCAL; tables are {', '.join(CODE_TABLES)}")
+    return table, fold(local)
+
+
 def add_commands(commands: Commands) -> None:
-    """Add `quality`, `aliases propose` and `aliases apply`."""
+    """Add `quality` and the group `aliases`."""
     days = day_arguments()
     description = "what is quarantined and why, and what unmapped codes probably mean"
     quality = add_command(commands, "quality", _quality, description, days)
@@ -105,7 +157,7 @@ def add_commands(commands: Commands) -> None:
         "--sure", type=_score, default=SURE, metavar="SCORE", help="from 0 to 1 (default: %(default)s)"
     )
     propose.add_argument("--out", type=Path, metavar="FILE", help="write them as .csv, or all gaps as .xlsx")
-    description = "a filled-in list: what it would release, and with --yes write it and release"
+    description = "a filled-in list: what it would release, and with --yes decide so in the ledger and release"
     apply = add_command(group, "apply", _apply, description, days)
     source = apply.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", type=Path, metavar="FILE", help="the list, .xlsx or .csv")
@@ -115,6 +167,16 @@ def add_commands(commands: Commands) -> None:
     apply.add_argument(
         "--good-rows", action="store_true", help="apply the good rows though others are bad (exit code 1)"
     )
+    apply.add_argument("--by", default="", metavar="NAME", help=_BY)
+    listed = add_command(group, "list", _list, "what was decided, by whom and when", hospital_arguments())
+    listed.add_argument("--all", action="store_true", help="also what was replaced or taken back")
+    undo = add_command(group, "undo", _undo, "take decisions back; what was sent stays sent", hospital_arguments())
+    undo.add_argument(
+        "--code", action="append", required=True, type=_code, metavar="TABLE:LOCAL", help="one code; may be repeated"
+    )
+    undo.add_argument("--by", default="", metavar="NAME", help=_BY)
+    export = add_command(group, "export", _export, "write the decisions into alias files", hospital_arguments())
+    export.add_argument("--to", type=Path, metavar="FOLDER", help="instead of CARD_USAGE_ALIASES")
 
 
 def _score(text: str) -> float:

@@ -12,7 +12,7 @@ from card_usage.cli.arguments import day_arguments
 from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command
 from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.context import Context
-from card_usage.delivery.redelivery import Undecided, send_again, undecided
+from card_usage.delivery.redelivery import Undecided, send_again, undecided, without_content
 from card_usage.errors import CardUsageError, DeliveryInterrupted, PlatformError
 from card_usage.ledger.scope import Scope
 from card_usage.preview import preview
@@ -141,6 +141,8 @@ def _redeliver(invocation: Invocation) -> Result:
         pipeline.bind_platform(context, now=invocation.now)
         with context.ledger.write() as connection:
             output["made due"] = send_again(connection, scope, states)
+            if lost := without_content(connection, scope, states):
+                output["not sent"] = f"{lost} of a rebuilt ledger have no content: stage their days first"
         delivered = _deliver(context, window, invocation.now)
         return Result(settled=delivered.settled, output=output | delivered.output)
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from card_usage.errors import BadProposal, UnreadableProposal
 from card_usage.files.delimited import SHORTENED, dict_reader, read_text
+from card_usage.ledger.code_decisions import LONGEST_LOCAL
 from card_usage.standard.aliases import Choice
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import LANGUAGES, Language, Words
@@ -85,6 +86,9 @@ def checked(rows: Iterable[ProposedRow], tables: Mapping[str, CodeTable], langua
             continue
         if SHORTENED.fullmatch(local):
             problems.append(BadCell(row.cells["local"], local, words("cell.shortened")))
+            continue
+        if len(local) > LONGEST_LOCAL:
+            problems.append(BadCell(row.cells["local"], local[:20], words("cell.long", most=LONGEST_LOCAL)))
             continue
         standard, problem = _standard(row, tables[table], words)
         if problem is not None:

@@ -25,6 +25,7 @@ from card_usage.code_mapping.gaps import Gap
 from card_usage.errors import CodeTableError
 from card_usage.files.delimited import dict_reader, read_text
 from card_usage.files.shipped import overlaid
+from card_usage.ledger.code_decisions import Decision
 from card_usage.standard.aliases import ALIAS_COLUMNS
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.words.catalogue import Words
@@ -80,12 +81,20 @@ def stem(name: str) -> str:
 
 
 class Suggester:
-    """Suggests for one hospital: `directory` holds the aliases of all of them, `tables` the standard codes."""
+    """Suggests for one hospital: `directory` holds the alias files of all of them, `decisions` what was decided in any
+    of them, `tables` the standard codes."""
 
-    def __init__(self, directory: Path, hospital_id: str, tables: Mapping[str, CodeTable], code_tables: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        hospital_id: str,
+        tables: Mapping[str, CodeTable],
+        code_tables: Path,
+        decisions: Sequence[Decision] = (),
+    ) -> None:
         self._tables = tables
         self._synonyms = {table: _synonyms(overlaid(code_tables / "synonyms" / f"{table}.csv")) for table in tables}
-        self._elsewhere = {table: _elsewhere(directory, hospital_id, table) for table in tables}
+        self._elsewhere = {table: _elsewhere(directory, decisions, hospital_id, table) for table in tables}
 
     def suggest(self, table: str, code: str, name: str | None = None) -> tuple[Suggestion, ...]:
         """The best ones for a local code and name, best first; none if nothing is alike."""
@@ -156,19 +165,26 @@ def _synonyms(path: Path) -> Mapping[str, str]:
         return {row["name"]: row["code"] for row in csv.DictReader(file)}
 
 
-def _elsewhere(directory: Path, hospital_id: str, table: str) -> Mapping[str, Counter[str]]:
+def _elsewhere(
+    directory: Path, decisions: Sequence[Decision], hospital_id: str, table: str
+) -> Mapping[str, Counter[str]]:
     """Folded local code, name or its stem -> standard codes, each with how many other hospitals chose it.
 
     Numbers mean something in their own HIS alone: only names count. A file that cannot be read is no help, and no harm.
     """
     votes: dict[str, Counter[str]] = {}
+    rows_of: dict[str, dict[str, tuple[str, str, str]]] = {}
     for path in sorted(directory.glob(f"*/{table}.csv")):
-        if path.parent.name == hospital_id:
-            continue
         try:
-            rows = _alias_rows(path)
+            rows_of[path.parent.name] = {fold(row[0]): row for row in _alias_rows(path)}
         except (OSError, UnicodeDecodeError, csv.Error, CodeTableError):
             continue
+    for decision in decisions:
+        if decision.table == table:
+            row = (decision.local, decision.standard, decision.note)
+            rows_of.setdefault(decision.hospital, {})[decision.local] = row
+    rows_of.pop(hospital_id, None)
+    for rows in map(dict.values, rows_of.values()):
         chosen: dict[str, set[str]] = {}
         for local, standard, note in rows:
             for text in (local, note):

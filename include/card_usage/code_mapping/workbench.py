@@ -1,8 +1,9 @@
 """Workbench: from what is quarantined to what releases it: gaps with suggestions, a plan, and the plan carried out.
 
-A plan is a dry run: which alias rows are new or changed, and how many events they release, by scene, department and
-day. Carried out, it writes the alias files and judges the quarantined events again from their sealed rows, without
-reading the HIS. Stopped half way it may be repeated: rows that are there are the same, events that are released are.
+A plan is a dry run: which aliases are new or changed, and how many events they release, by scene, department and day.
+Carried out, it writes the decisions into the ledger, where every worker sees them, and judges the quarantined events
+again from their sealed rows, without reading the HIS. Command line, workbooks and Airflow's form all come this way.
+Stopped half way it may be repeated: decisions that stand are the same, events that are released are.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from card_usage.code_mapping.suggestions import SURE, Suggester, Suggestion, gap
 from card_usage.config.hospital import Hospital
 from card_usage.config.settings import Settings
 from card_usage.context import Context
-from card_usage.ledger import counts
+from card_usage.errors import CodesTaken
+from card_usage.ledger import code_decisions, counts
 from card_usage.notifications.attachments import File
-from card_usage.standard.aliases import AliasChange, Choice, alias_changes, load_aliases, with_choices, write_aliases
+from card_usage.standard.aliases import AliasChange, Choice, alias_changes, with_choices, write_aliases
 from card_usage.standard.code_tables import fold, load_tables
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import Window, local
@@ -37,9 +39,10 @@ Suggested = list[tuple[Gap, tuple[Suggestion, ...]]]
 def suggested(context: Context, window: Window) -> Suggested:
     """The gaps of the window's days, each with what its code probably means."""
     settings = context.settings
-    suggester = Suggester(settings.aliases, context.hospital.id, context.tables, settings.code_tables)
     with context.ledger.read() as connection:
         gaps_of_days = gaps(connection, context.hospital.id, window.days[0], window.days[-1])
+        decisions = code_decisions.standing(connection)
+    suggester = Suggester(settings.aliases, context.hospital.id, context.tables, settings.code_tables, decisions)
     return [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in gaps_of_days]
 
 
@@ -62,7 +65,8 @@ def gaps_workbook(settings: Settings) -> Callable[[Connection, Hospital, datetim
         if not waiting:
             return None
         tables = load_tables(settings.code_tables)
-        suggester = Suggester(settings.aliases, hospital.id, tables, settings.code_tables)
+        decisions = code_decisions.standing(connection)
+        suggester = Suggester(settings.aliases, hospital.id, tables, settings.code_tables, decisions)
         with_suggestions = [(gap, suggester.suggest(gap.table, gap.code, gap.name)) for gap in waiting]
         content = workbook(hospital, f"{first}..{last}", with_suggestions, tables)
         return File(f"{hospital.id}-codes-{last}.xlsx", content)
@@ -89,6 +93,7 @@ def overview(context: Context, window: Window) -> dict[str, list[dict[str, Any]]
             for rule, events in sorted(by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
         ],
         "gaps": [_gap_texts(gap, suggestions, words) for gap, suggestions in suggested(context, window)],
+        "conflicts": [one for one in decided(context) if one["file"]],
     }
 
 
@@ -212,13 +217,73 @@ def plan(context: Context, window: Window, choices: Sequence[Choice], *, now: da
 
 
 def carry_out(
-    context: Context, window: Window, choices: Sequence[Choice], *, now: datetime
-) -> tuple[tuple[Path, ...], ReleaseResult]:
-    """Write the alias files, then release what they release; returns the files that changed, and the events."""
-    settings = context.settings
-    files = write_aliases(settings.aliases, context.hospital.id, context.tables, choices)
-    aliases = load_aliases(settings.aliases, context.hospital.id, context.tables)
-    return files, _release(context, window, aliases, now=now, write=True)
+    context: Context, window: Window, choices: Sequence[Choice], *, by: str, now: datetime
+) -> tuple[list[Choice], ReleaseResult]:
+    """Write the choices into the ledger, then release what they release; returns those that changed what a code means.
+
+    What they are held against is what the context's aliases said when they were first asked for. Raises
+    CodesDecidedMeanwhile if somebody else decided about one of them since; nothing is written then.
+    """
+    seen, files = context.aliases, context.alias_files
+    with context.ledger.write() as connection:
+        written = code_decisions.decide(
+            connection, context.hospital.id, choices, files=files, seen=seen, by=by, now=now
+        )
+    return written, _release(context, window, context.aliases_now(), now=now, write=True)
+
+
+def demand_no_conflicts(planned: Plan, remedy: str) -> None:
+    """Raises CodesTaken if a choice would change what a code means already."""
+    if planned.conflicts:
+        named = [f"{change.choice.table}:{change.choice.local} = {change.before}" for change in planned.conflicts[:10]]
+        raise CodesTaken(count=len(planned.conflicts), codes="; ".join(named), remedy=remedy)
+
+
+def take_back(
+    context: Context, codes: Sequence[tuple[str, str]], *, by: str, now: datetime
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Take decisions back: those that stood, and codes (table, local) about which none does."""
+    with context.ledger.write() as connection:
+        undone = code_decisions.undo(connection, context.hospital.id, codes, by=by, now=now)
+    return undone, [code for code in codes if code not in undone]
+
+
+def decided(context: Context, *, ended: bool = False) -> list[dict[str, str]]:
+    """The decisions that stand, or all of them: a table for people. `file`: what a line of the files says otherwise."""
+    with context.ledger.read() as connection:
+        standing = code_decisions.standing(connection, context.hospital.id)
+        listed = code_decisions.history(connection, context.hospital.id) if ended else standing
+    otherwise = {
+        conflict.decision: conflict.file for conflict in code_decisions.conflicts(context.alias_files, standing)
+    }
+    names = {table: context.tables[table].names for table in context.tables}
+    return [
+        {
+            "table": decision.table,
+            "local": decision.local,
+            "standard": f"{decision.standard} {names.get(decision.table, {}).get(decision.standard, '?')}",
+            "before": decision.before or "",
+            "by": decision.by,
+            "at": _minute(decision.at),
+            "note": decision.note,
+            "file": otherwise.get(decision, ""),
+            "ended": f"{decision.ended} {decision.ended_by} {_minute(decision.ended_at)}" if decision.ended_at else "",
+        }
+        for decision in listed
+    ]
+
+
+def _minute(at: datetime) -> str:
+    return f"{local(at):%Y-%m-%d %H:%M}"
+
+
+def export(context: Context, directory: Path) -> tuple[Path, ...]:
+    """Bring the decisions that stand into alias files below `directory`; returns those that changed. They keep
+    standing: a file that says the same is no conflict. Raises AliasesNotWritable."""
+    with context.ledger.read() as connection:
+        standing = code_decisions.standing(connection, context.hospital.id)
+    choices = [Choice(one.table, one.local, one.standard, one.note) for one in standing]
+    return write_aliases(directory, context.hospital.id, context.tables, choices)
 
 
 def _release(context: Context, window: Window, aliases: Any, *, now: datetime, write: bool) -> ReleaseResult:

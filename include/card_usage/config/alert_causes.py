@@ -195,12 +195,12 @@ _DECLARED: Final = (
         ),
         todo=(
             (
-                "在对照表 code_aliases/{hospital}/{detail}.csv 中为以上代码各补一行，再运行“手工补报”；"
+                "为以上代码各定一个标准代码：填好附表交回，或填在“手工补报”的“代码对照”中（代码表 {detail}）；"
                 "隔离的记录随即放行，不会重复上报"
             ),
             (
-                "add a line for each code to code_aliases/{hospital}/{detail}.csv, then redeliver: the records are "
-                "released, none is sent twice"
+                "decide what each code means: hand the workbook back filled in, or type the codes into the form of "
+                "redeliver_card_usage (table {detail}): the records are released, none is sent twice"
             ),
         ),
         over=(

@@ -75,6 +75,13 @@ class Keyring:
         nonce = os.urandom(_NONCE)
         return Sealed(self.current, nonce + self._ciphers[self.current].encrypt(nonce, plain, bound_to))
 
+    def seal_lasting(self, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """The same with the founding key, for what is to be opened after years: that key is never removed. The same
+        bytes at the same place give the same result, for the nonce is a keyed digest of both."""
+        founding = list(self._ciphers)[-1]
+        nonce = hmac.digest(self._digest_key, b"%d:%b%b" % (len(bound_to), bound_to, plain), "sha256")[:_NONCE]
+        return Sealed(founding, nonce + self._ciphers[founding].encrypt(nonce, plain, bound_to))
+
     def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
         """Decrypt. Raises WrongKey if the key is not in the list or the blob does not verify."""
         cipher = self._ciphers.get(sealed.key_id)

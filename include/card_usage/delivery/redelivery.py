@@ -1,7 +1,8 @@
 """Redelivery: a person decides that refused events are sent again, under a new request id.
 
 A refused event becomes due again only on request, as the next generation: its old request id is used up. An unconfirmed
-one may have reached the platform; sending it again can report it twice, so it must be asked for explicitly.
+one may have reached the platform; sending it again can report it twice, so it must be asked for explicitly. One whose
+content was lost with a ledger stays where it is until its day is staged again.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ..
     """Make them due under a new request id; returns how many. Repeating it finds none: they are ready then."""
     moved = 0
     columns = (event.c.id, event.c.key, event.c.generation, event.c.status)
-    query = select(*columns).where(_of(scope, states)).order_by(event.c.id).limit(_BATCH)
+    query = select(*columns).where(_of(scope, states), event.c.key_id.is_not(None)).order_by(event.c.id).limit(_BATCH)
     while rows := connection.execute(query).all():
         moves = [
             {
@@ -67,6 +68,12 @@ def send_again(connection: Connection, scope: Scope, states: tuple[Undecided, ..
         connection.execute(_send_again, moves)
         moved += len(moves)
     return moved
+
+
+def without_content(connection: Connection, scope: Scope, states: tuple[Undecided, ...]) -> int:
+    """How many of them cannot be sent, for their content was lost with a ledger: their days have to be staged again."""
+    query = select(func.count()).select_from(event).where(_of(scope, states), event.c.key_id.is_(None))
+    return connection.scalar(query) or 0
 
 
 def _of(scope: Scope, states: tuple[Undecided, ...]) -> ColumnElement[bool]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,12 @@ from typing import Final
 from sqlalchemy import Connection, insert, select
 
 from card_usage.config.keyring import Keyring
-from card_usage.evidence.pack import FORM, Written, hashed, instant_text
+from card_usage.evidence.pack import Written, add_link, hashed, instant_text
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import evidence
 
 GENESIS: Final = "0" * 64
+_COVERED: Final = "card-usage-evidence/1"  # of what a link covers; the form of packs has a number of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +40,25 @@ class Link:
     @property
     def covers(self) -> str:
         """What the link's own hash must be."""
-        parts = (FORM, self.hospital, self.serial, self.day, self.supersedes or 0, self.events, self.attempts)
+        parts = (_COVERED, self.hospital, self.serial, self.day, self.supersedes or 0, self.events, self.attempts)
         return hashed(*parts, self.reason, self.digest, self.previous, instant_text(self.at))
+
+    def is_ours(self, keyring: Keyring) -> bool:
+        """Whether it says what was sealed with our key."""
+        return self.covers == self.link and keyring.digest(self.link) == self.seal
+
+    @property
+    def text(self) -> str:
+        """As JSON, to stand behind the pack."""
+        values = {name: getattr(self, name) for name in Link.__dataclass_fields__}
+        return json.dumps(values | {"day": self.day.isoformat(), "at": instant_text(self.at)})
+
+    @classmethod
+    def parse(cls, text: str) -> Link:
+        """The inverse. Raises ValueError, TypeError or KeyError."""
+        values = json.loads(text)
+        at = {"day": date.fromisoformat(values["day"]), "at": datetime.fromisoformat(values["at"])}
+        return cls(**values | at)
 
     def path(self, folder: Path) -> Path:
         """Where its pack lies."""
@@ -98,12 +117,25 @@ def append(
             seal="",
             at=now,
         )
-        values = {name: getattr(draft, name) for name in Link.__dataclass_fields__}
-        values |= {"link": draft.covers, "seal": ledger.keyring.digest(draft.covers)}
-        link = Link(**values)
-        written.path.replace(link.path(folder))
-        connection.execute(insert(evidence).values(**values))
+        link = sealed(ledger.keyring, draft)
+        add_link(written, ledger.keyring, link.text)
+        path = link.path(folder)
+        if path.is_file():
+            # Of a chain that the ledger lost: it stays, for a ledger can be rebuilt from it.
+            path.replace(path.with_name(f"{day.isoformat()}.{link.serial}.{instant_text(now).replace(':', '')}.tsv.gz"))
+        written.path.replace(path)
+        connection.execute(insert(evidence).values(**columns(link)))
     return link
+
+
+def sealed(keyring: Keyring, draft: Link) -> Link:
+    """The same with its hash and its seal."""
+    return replace(draft, link=draft.covers, seal=keyring.digest(draft.covers))
+
+
+def columns(link: Link) -> dict[str, object]:
+    """Its values in the table."""
+    return {name: getattr(link, name) for name in Link.__dataclass_fields__}
 
 
 def problems(keyring: Keyring, chain: list[Link]) -> Iterator[str]:

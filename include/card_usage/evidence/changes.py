@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from card_usage.evidence.chain import Link
-from card_usage.evidence.pack import Live, Row, digest_of, live, read
+from card_usage.evidence.pack import Live, Row, digest_of, link_text, live, read
 
 
 class Change(NamedTuple):
@@ -89,7 +89,7 @@ def changes(connection: Connection, folder: Path, link: Link) -> Iterator[Change
         yield Change(link.day, "-", "pack is gone")
         return
     digest = digest_of(path)
-    if digest != link.digest:
+    if digest != link.digest or link_text(path) not in (None, link.text):
         # What it says of single rows is no longer worth anything, and is told all the same.
         yield Change(link.day, "-", "pack was changed")
         if digest is None:

@@ -2,32 +2,49 @@
 
 One gzipped file a hospital and day, one line an event, in the order of the event keys:
 
-    key  request id  generation  state  marks  content  attempts  chain of attempts
+    key  request id  generation  state  marks  content  attempts  chain of attempts  record
 
 `content` is a digest over what is sent (feed, key of the HIS, time, codes, the payload's own keyed digest); the chain
-of attempts covers every call in order, so that an earlier state of it can be found again in a longer one. Nothing in it
-says who a patient is.
+of attempts covers every call in order, so that an earlier state of it can be found again in a longer one. `record` is
+JSON, what a lost ledger is rebuilt from (`Record`). Nothing in a pack says who a patient is; the HIS's own keys of the
+rows stand sealed behind every 5,000 lines (`#keys`). The last lines, outside of the digest, are the link that seals the
+pack (`#link`), so that a pack can be trusted without the ledger, and, with a seal of its own, the platform that the
+hospital reported to (`#platform`), so that what went to a sandbox is not taken for reported. In packs of form 1, of
+version 0.2.0 and before, a line ends with the chain of attempts.
 The head names hospital and day, and the platform (host, appId, hospital id) that the events stood for when sealed.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
+import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from sqlalchemy import Connection, select
 
-from card_usage.ledger.schema import attempt, binding, event
+from card_usage.config.keyring import Keyring, Sealed
+from card_usage.ledger.schema import attempt, binding, event, platform_move
 
-FORM: Final = "card-usage-evidence/1"
+FORM: Final = "card-usage-evidence/2"
+FORMS: Final = ("card-usage-evidence/1", FORM)
 BATCH: Final = 5_000
+PLATFORM: Final = "#platform\t"
+KEYS: Final = "#keys\t"
+LINK: Final = "#link\t"
+UNREADABLE: Final = (OSError, EOFError, zlib.error)
+"""What a torn or damaged file raises when it is read."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Row(NamedTuple):
@@ -50,14 +67,61 @@ class Row(NamedTuple):
     @classmethod
     def parse(cls, line: str) -> Row:
         """The inverse. Raises ValueError."""
-        key, request_id, generation, state, marks, content, attempts, chain = line.rstrip("\n").split("\t")
+        key, request_id, generation, state, marks, content, attempts, chain, *_ = line.rstrip("\n").split("\t")
         return cls(key, request_id, int(generation), state, marks, content, int(attempts), chain)
+
+
+class Call(NamedTuple):
+    """One call, as the ledger has it but for the event and the deliverer. `at` in microseconds since 1970 (UTC)."""
+
+    request_id: str
+    at: int
+    answer: str
+    http_status: int | None
+    result_code: int | None
+    detail: str | None
+    status: str
+
+
+class Record(NamedTuple):
+    """What a ledger is rebuilt from, beside the event's `Row`. Instants in microseconds since 1970 (UTC)."""
+
+    feed: str
+    occurred_at: str | None
+    scene: str | None
+    department: str | None
+    department_name: str | None
+    card_type: str | None
+    channel: str | None
+    cost_type: str | None
+    digest: str
+    lane: int
+    result_code: int | None
+    staged_at: int
+    settled_at: int | None
+    voided_at: int | None
+    changed_at: int | None
+    vanished_at: int | None
+    calls: tuple[Call, ...]
+
+    @property
+    def text(self) -> str:
+        """As the pack has it: plain ASCII without tabs."""
+        return json.dumps([*self[:-1], [list(call) for call in self.calls]], separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> Record:
+        """The inverse. Raises ValueError or TypeError."""
+        *values, calls = json.loads(text)
+        return cls._make([*values, tuple(map(Call._make, calls))])
 
 
 class Live(NamedTuple):
     """The same event as the ledger has it now, with what tells a change with a trace from one without."""
 
     row: Row
+    source_id: str
+    record: Record
     staged_at: datetime
     chains: tuple[str, ...]
     called_at: tuple[datetime, ...]
@@ -75,17 +139,29 @@ def instant_text(value: datetime | None) -> str:
     return "" if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def microseconds(value: datetime) -> int:
+    """An instant as a number."""
+    return (value - _EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """The inverse."""
+    return _EPOCH + value * _MICROSECOND
+
+
 # Not the department and the cost type: where they are not sent, staging lets them follow the HIS; where they are, the
 # payload's digest covers them.
 _CONTENT: Final = ("feed", "source_id", "day", "occurred_at", "scene", "card_type", "channel", "digest")
 _CALL: Final = ("request_id", "at", "answer", "http_status", "result_code", "status")
+_PLAIN: Final = ("department", "department_name", "cost_type", "lane", "result_code", "settled_at")
 
 
 def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
     """Every event of a day with its calls, by key; a stream, whatever the size of the day."""
     marks = ("vanished_at", "voided_at", "changed_at")
-    columns = [event.c[name] for name in ("key", "request_id", "generation", "status", *marks, "staged_at", *_CONTENT)]
-    calls = [attempt.c[name].label(f"call_{name}") for name in _CALL]
+    named = ("key", "request_id", "generation", "status", *marks, "staged_at", *_CONTENT, *_PLAIN)
+    columns = [event.c[name] for name in named]
+    calls = [attempt.c[name].label(f"call_{name}") for name in (*_CALL, "detail")]
     query = (
         select(*columns, attempt.c.id.label("call_id"), *calls)
         .select_from(event.outerjoin(attempt, attempt.c.event_id == event.c.id))
@@ -99,18 +175,34 @@ def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
             yield _live(str(key), list(group))
 
 
+def chained(chain: str, call: Call) -> str:
+    """The chain of attempts, one call longer; it begins as ''."""
+    at = instant_text(instant(call.at))
+    return hashed(chain, call.request_id, at, call.answer, call.http_status, call.result_code, call.status)[:32]
+
+
 def _live(key: str, rows: list[Any]) -> Live:
     event_row = rows[0]
     chain, proved = "", False
     chains: list[str] = []
     called_at: list[datetime] = []
+    calls: list[Call] = []
     for row in rows:
         if row.call_id is None:
             break
-        call = (getattr(row, f"call_{name}") for name in _CALL)
-        chain = hashed(chain, *(instant_text(part) if isinstance(part, datetime) else part for part in call))[:32]
+        call = Call(
+            row.call_request_id,
+            microseconds(row.call_at),
+            row.call_answer,
+            row.call_http_status,
+            row.call_result_code,
+            row.call_detail,
+            row.call_status,
+        )
+        chain = chained(chain, call)
         chains.append(chain)
         called_at.append(row.call_at)
+        calls.append(call)
         proved = proved or row.call_status == "delivered"
     content = hashed(*(getattr(event_row, name) for name in _CONTENT))[:32]
     marks = "".join(
@@ -128,7 +220,40 @@ def _live(key: str, rows: list[Any]) -> Live:
         len(chains),
         chain or "-",
     )
-    return Live(row, event_row.staged_at, tuple(chains), tuple(called_at), proved)
+    return Live(
+        row,
+        event_row.source_id,
+        _record(event_row, calls),
+        event_row.staged_at,
+        tuple(chains),
+        tuple(called_at),
+        proved,
+    )
+
+
+def _record(row: Any, calls: list[Call]) -> Record:
+    def number(value: datetime | None) -> int | None:
+        return None if value is None else microseconds(value)
+
+    return Record(
+        row.feed,
+        None if row.occurred_at is None else row.occurred_at.isoformat(),
+        row.scene,
+        row.department,
+        row.department_name,
+        row.card_type,
+        row.channel,
+        row.cost_type,
+        row.digest,
+        row.lane,
+        row.result_code,
+        microseconds(row.staged_at),
+        number(row.settled_at),
+        number(row.voided_at),
+        number(row.changed_at),
+        number(row.vanished_at),
+        tuple(calls),
+    )
 
 
 class Written(NamedTuple):
@@ -138,35 +263,138 @@ class Written(NamedTuple):
     digest: str
     events: int
     attempts: int
+    platform: ReportedTo | None
 
 
-def write(connection: Connection, hospital: str, day: date, folder: Path) -> Written:
-    """The pack of a day as a file that has no name of its own yet."""
+def write(connection: Connection, keyring: Keyring, hospital: str, day: date, folder: Path) -> Written:
+    """The pack of a day as a file that has no name of its own and no link yet."""
     (folder / hospital).mkdir(parents=True, exist_ok=True)
-    path = folder / hospital / f".{day.isoformat()}.{os.getpid()}.tmp"
+    path = folder / hospital / f".{day.isoformat()}.{uuid4().hex}.tmp"
     digest, events, attempts = hashlib.sha256(), 0, 0
-    # Without a time in its head, the same rows give the same bytes.
-    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=3) as file:
+    source_ids: list[str] = []
+    # Without a time in its head, and with a name of its own, the same lines give the same bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0, compresslevel=3) as file:
 
         def put(line: str) -> None:
             digest.update(line.encode("ascii"))
             file.write(line.encode("ascii"))
 
+        def put_keys(place: str) -> None:
+            plain = zlib.compress(json.dumps(source_ids).encode(), 3)
+            sealed = keyring.seal_lasting(plain, bound_to=place.encode())
+            put(f"{KEYS}{sealed.key_id}\t{base64.b64encode(sealed.blob).decode()}\n")
+            source_ids.clear()
+
+        last = ""
         put(f"# {FORM} {hospital} {day.isoformat()}\n")
         if (row := connection.execute(select(binding).where(binding.c.hospital == hospital)).one_or_none()) is not None:
             put(f"# platform {row.host!a} {row.app_id!a} {row.platform_hospital!a}\n")
         for current in live(connection, hospital, day):
-            put(current.row.line)
+            put(f"{current.row.line[:-1]}\t{current.record.text}\n")
             events += 1
             attempts += current.row.attempts
+            source_ids.append(current.source_id)
+            last = current.row.key
+            if len(source_ids) == BATCH:
+                put_keys(f"{hospital} {day} {last}")
+        if source_ids:
+            put_keys(f"{hospital} {day} {last}")
     with path.open("rb") as made:
         os.fsync(made.fileno())
-    return Written(path, digest.hexdigest(), events, attempts)
+    return Written(path, digest.hexdigest(), events, attempts, reported_to(connection, hospital))
+
+
+class ReportedTo(NamedTuple):
+    """The platform of a hospital, as table `binding` has it. `before`: (host, appId, hospital's id there) that the same
+    platform had until it was moved."""
+
+    host: str
+    app_id: str
+    platform_hospital: str
+    before: tuple[tuple[str | None, str, str | None], ...] = ()
+
+    @property
+    def known_as(self) -> set[tuple[str | None, str, str | None]]:
+        """All that the platform is known by."""
+        return {(self.host, self.app_id, self.platform_hospital), *self.before}
+
+
+def reported_to(connection: Connection, hospital: str) -> ReportedTo | None:
+    """What the ledger says of it; None: the hospital is bound to no platform yet."""
+    of_hospital = select(binding.c.host, binding.c.app_id, binding.c.platform_hospital)
+    row = connection.execute(of_hospital.where(binding.c.hospital == hospital)).one_or_none()
+    if row is None:
+        return None
+    columns = (platform_move.c.from_host, platform_move.c.from_app_id, platform_move.c.from_hospital)
+    moved = select(*columns).where(platform_move.c.hospital == hospital, platform_move.c.kind == "moved")
+    before = [tuple(move) for move in connection.execute(moved.order_by(platform_move.c.id))]
+    return ReportedTo(*row, tuple(before))
+
+
+def platform_of(path: Path, keyring: Keyring) -> ReportedTo | None:
+    """What a pack says of it. Raises ValueError (its seal is not ours), TypeError, KeyError or one of UNREADABLE."""
+    link, *rest = _tail(path)
+    if not rest:
+        return None
+    said, _, seal = rest[0][len(PLATFORM) :].partition("\t")
+    if keyring.digest(link[len(LINK) :] + said) != seal:
+        raise ValueError("seal")
+    values = json.loads(said)
+    return ReportedTo(**values | {"before": tuple(map(tuple, values["before"]))})
+
+
+def add_link(written: Written, keyring: Keyring, text: str) -> None:
+    """Put the link (JSON) behind a pack that was written, and the platform."""
+    path = written.path
+    platform = ""
+    if written.platform is not None:
+        said = json.dumps(written.platform._asdict())
+        platform = f"{PLATFORM}{said}\t{keyring.digest(text + said)}\n"
+    with path.open("ab") as raw, gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0) as file:
+        file.write(f"{LINK}{text}\n{platform}".encode("ascii"))
+    with path.open("rb") as made:
+        os.fsync(made.fileno())
+
+
+def link_text(path: Path) -> str | None:
+    """The link (JSON) behind a pack, read without the pack; None: it has none. Raises one of UNREADABLE."""
+    tail = _tail(path)
+    return tail[0][len(LINK) :] if tail else None
+
+
+def _tail(path: Path) -> list[str]:
+    """The lines behind a pack, the link first; none: it has no link."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 4096))
+        tail = file.read()
+    at = tail.rfind(_GZIP)
+    while at >= 0:
+        try:
+            text = gzip.decompress(tail[at:])
+        except UNREADABLE:
+            text = b""
+        if text.startswith(LINK.encode()):
+            return text.decode("ascii", "replace").splitlines()
+        at = tail.rfind(_GZIP, 0, at)
+    return []
+
+
+_GZIP: Final = b"\x1f\x8b\x08"
+
+
+def head(path: Path) -> tuple[str, str, str] | None:
+    """Form, hospital and day that a pack names in its first line; None: it is no pack. Raises one of UNREADABLE."""
+    with gzip.open(path, "rb") as file:
+        words = file.readline(200).decode("ascii", "replace").split()
+    if len(words) != 4 or words[0] != "#" or words[1] not in FORMS:
+        return None
+    return words[1], words[2], words[3]
 
 
 def read(path: Path) -> Iterator[Row | None]:
     """The rows of a pack; None for a line that cannot be read."""
-    with gzip.open(path, "rt", encoding="ascii", newline="\n") as lines:
+    with gzip.open(path, "rt", encoding="ascii", errors="backslashreplace", newline="\n") as lines:
         for line in lines:
             if line.startswith("#"):
                 continue
@@ -176,13 +404,44 @@ def read(path: Path) -> Iterator[Row | None]:
                 yield None
 
 
+class Kept(NamedTuple):
+    """One event of a pack with all that a ledger is rebuilt from. `source_id`: the HIS's own key of the row."""
+
+    row: Row
+    record: Record
+    source_id: str
+
+
+def read_records(path: Path, keyring: Keyring, hospital: str, day: date) -> Iterator[list[Kept]]:
+    """The events of a pack of this form, 5,000 at a time. Its digest was compared, so it is as it was written.
+
+    Raises WrongKey, ValueError or TypeError.
+    """
+    batch: list[tuple[Row, Record]] = []
+    with gzip.open(path, "rt", encoding="ascii", newline="\n") as lines:
+        for line in lines:
+            if line.startswith(KEYS):
+                _, key_id, blob = line.rstrip("\n").split("\t")
+                place = f"{hospital} {day} {batch[-1][0].key}" if batch else ""
+                plain = keyring.open(Sealed(key_id, base64.b64decode(blob)), bound_to=place.encode())
+                source_ids = json.loads(zlib.decompress(plain))
+                yield [Kept(*pair, str(source_id)) for pair, source_id in zip(batch, source_ids, strict=True)]
+                batch = []
+            elif not line.startswith("#"):
+                batch.append((Row.parse(line), Record.parse(line.rstrip("\n").split("\t", 8)[8])))
+    if batch:
+        raise ValueError("lines without their keys")
+
+
 def digest_of(path: Path) -> str | None:
-    """SHA-256 over the lines of a pack; None: it cannot be read."""
+    """SHA-256 over the lines of a pack but those behind it; None: it cannot be read."""
     digest = hashlib.sha256()
+    behind = (LINK.encode(), PLATFORM.encode())
     try:
         with gzip.open(path, "rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-    except (OSError, EOFError):
+            for line in file:
+                if not line.startswith(behind):
+                    digest.update(line)
+    except UNREADABLE:
         return None
     return digest.hexdigest()

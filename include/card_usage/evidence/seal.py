@@ -24,6 +24,7 @@ from card_usage.context import Context
 from card_usage.errors import EvidenceBroken
 from card_usage.evidence.chain import GENESIS, Link, append, links, problems
 from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
+from card_usage.evidence.keep import keep_missing, latest_path
 from card_usage.evidence.pack import write
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, reconciliation
@@ -69,6 +70,7 @@ def seal_days(context: Context, *, now: datetime, most_days: int = MOST_DAYS) ->
             broken = broken or problem
         else:
             made += [link] if link else []
+    keep_missing(ledger, hospital.id, context.settings.evidence, now=now)
     if broken is not None:
         raise broken
     return made
@@ -96,8 +98,10 @@ def seal_day(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: dat
             if not kinds:
                 return None
             reason = ", ".join(f"{how}: {count}" for how, count in sorted(kinds.items()))
-        temporary = write(connection, hospital, day, folder)
-    return append(ledger, hospital, day, folder, temporary, before, reason, now)
+        written = write(connection, ledger.keyring, hospital, day, folder)
+    link = append(ledger, hospital, day, folder, written, before, reason, now)
+    latest_path(folder, hospital, day).unlink(missing_ok=True)  # what it has stands in the sealed one
+    return link
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

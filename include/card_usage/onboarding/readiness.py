@@ -23,6 +23,7 @@ from card_usage.delivery.binding import Origin, Target, bound, delivered, moves
 from card_usage.delivery.platform_memory import read
 from card_usage.errors import BadConnection, MissingSetting, SourceDrift, SourceUnreachable
 from card_usage.events import Finding
+from card_usage.ledger import code_decisions
 from card_usage.onboarding.sql_requirements import requirements_of
 from card_usage.open_platform.check import check_platform
 from card_usage.platform.outcome import Memory
@@ -262,6 +263,15 @@ class _Checks:
                 self._normalize(feed, normalized)
             except SourceDrift as drift:
                 yield self._drift(feed, drift)
+        with self._context.ledger.read() as connection:
+            decisions = code_decisions.standing(connection, self._hospital.id)
+        if differing := code_decisions.conflicts(self._context.alias_files, decisions):
+            named = [
+                f"{decision.table}:{decision.local} = {decision.standard} ({decision.by}), {decision.table}.csv: {file}"
+                for decision, file in differing[:_EXAMPLES]
+            ]
+            more = " ..." if len(differing) > _EXAMPLES else ""
+            yield self._result("codes.conflict.warn", count=len(differing), examples="; ".join(named) + more)
         for table, rows_by_code in sorted(normalized.unmapped.items()):
             examples = ", ".join(f"{code} ({rows:,})" for code, rows in rows_by_code.most_common(_EXAMPLES))
             more = " ..." if len(rows_by_code) > _EXAMPLES else ""

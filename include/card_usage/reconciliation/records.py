@@ -84,7 +84,8 @@ class LedgerRow(NamedTuple):
     def against(self, draft: Draft) -> Change:
         """What the HIS's row means for it, by the table of intake."""
         return compare(
-            StoredEvent(self.id, "", self.status, self.digest, "", 0, self.at, self.voided, self.changed, ()), draft
+            StoredEvent(self.id, "", self.status, self.digest, "", 0, self.at, self.voided, self.changed, False, ()),
+            draft,
         )
 
 

@@ -15,6 +15,9 @@ new one. What is unknown may have been accepted: the platform must not be given 
 "The same" is what was sent: where only the settings differ by which optional fields are sent, an event that was sent
 has not changed in the HIS. One that is still to be sent follows the settings.
 
+An event of a ledger that was rebuilt (evidence/rebuild.py) has its request id, its state and no content: one that was
+refused, or whose outcome nobody can say, gets its content back here, and goes on where it was.
+
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """
 
@@ -33,6 +36,7 @@ from card_usage.staging.drafts import Draft
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
 VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
+_KEEP_CONTENT: Final = frozenset({"rejected", "unconfirmed"})
 
 
 class StoredEvent(NamedTuple):
@@ -47,6 +51,7 @@ class StoredEvent(NamedTuple):
     occurred_at: datetime | None
     voided: bool
     changed: bool
+    content_lost: bool
     plain: tuple[Any, ...]
 
 
@@ -57,13 +62,13 @@ PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "
 def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, StoredEvent]:
     """The events of these keys that the ledger has."""
     columns = [event.c[name] for name in ("id", "key", "status", "digest", "request_id", "generation")]
-    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", *PLAIN_COLUMNS)]
+    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", *PLAIN_COLUMNS)]
     events: dict[str, StoredEvent] = {}
     query = select(*columns).where(among(connection, event.c.key, keys))
-    for event_id, key, status, digest, request_id, generation, at, voided_at, changed_at, *plain in connection.execute(
-        query
-    ):
-        marks = (voided_at is not None, changed_at is not None)
+    for row in connection.execute(query):
+        event_id, key, status, digest, request_id, generation, at, voided_at, changed_at, key_id, *plain = row
+        content_lost = key_id is None and status in _KEEP_CONTENT
+        marks = (voided_at is not None, changed_at is not None, content_lost)
         events[key] = StoredEvent(event_id, key, status, digest, request_id, generation, at, *marks, tuple(plain))
     return events
 
@@ -81,6 +86,8 @@ class Change(StrEnum):
     RESTORED = "restored"  # the change was itself taken back
     UNVOIDED_CHANGED = "unvoided_changed"
     UNVOIDED_RESTORED = "unvoided_restored"
+    RECOVERED = "recovered"  # its content was lost with a ledger
+    RECOVERED_CHANGED = "recovered_changed"
 
 
 class Mark(NamedTuple):
@@ -112,6 +119,8 @@ def compare(stored: StoredEvent | None, draft: Draft) -> Change:
     differs = draft.digest != stored.digest and (stored.status in VOIDABLE or not draft.was(stored.digest))
     if stored.status == "voided" or (differs and stored.status in REPLACEABLE):
         return Change.REPLACED
+    if stored.content_lost and draft.status == "ready":
+        return Change.RECOVERED_CHANGED if differs else Change.RECOVERED
     if differs == stored.changed:
         return Change.UNVOIDED if stored.voided else Change.UNCHANGED
     if differs:

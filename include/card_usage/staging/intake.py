@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
 from card_usage.events import Finding, request_id
 from card_usage.ledger.bulk import among, insert_many
-from card_usage.ledger.schema import event, finding
+from card_usage.ledger.schema import CONTENT_LOST, event, finding
 from card_usage.staging import late_changes, unchanged_hours
 from card_usage.staging.changes import (
     MARKS,
@@ -102,6 +102,8 @@ class _Writes:
     replaced: list[tuple[StoredEvent, Draft]] = field(default_factory=list)
     voided: list[int] = field(default_factory=list)
     marked: dict[Mark, list[int]] = field(default_factory=dict)
+    recovered: list[tuple[StoredEvent, Draft, bool]] = field(default_factory=list)
+    """With whether the HIS has changed it since it was sent."""
     plain: list[dict[str, Any]] = field(default_factory=list)
     """Values of columns that are not sent, of events that else stay as they are."""
     changed_late: list[tuple[StoredEvent, Draft]] = field(default_factory=list)
@@ -119,6 +121,8 @@ class _Writes:
         if change is Change.UNCHANGED:
             self._add_unchanged(stored, draft)
             return
+        if change in (Change.RECOVERED, Change.RECOVERED_CHANGED):
+            self.recovered.append((stored, draft, change is Change.RECOVERED_CHANGED))
         self.differing.add(stored.key)
         if stored.occurred_at is not None:
             self.changed_hours.add(unchanged_hours.floor(stored.occurred_at))
@@ -126,6 +130,10 @@ class _Writes:
             self.replaced.append((stored, draft))
         elif change is Change.VOIDED:
             self.voided.append(stored.id)
+        elif change is Change.RECOVERED:
+            self.unchanged += 1
+        elif change is Change.RECOVERED_CHANGED:
+            self.only_marked += 1
         else:
             self.only_marked += 1
             for mark in MARKS[change]:
@@ -168,6 +176,7 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
     """Execute them; returns how many events were voided."""
     _insert(connection, hospital, feed, writes.new, lane=lane, now=now)
     _replace(connection, writes.replaced, now=now)
+    _recover(connection, writes.recovered, now=now)
     voided = void(connection, writes.voided, now=now) if writes.voided else 0
     for mark, ids in writes.marked.items():
         value = now if mark.present else None
@@ -277,6 +286,50 @@ def _replace(connection: Connection, replaced: list[tuple[StoredEvent, Draft]], 
     ]
     connection.execute(_UPDATE_REPLACED, rows)
     _write_findings(connection, {stored.id: draft.findings for stored, draft in replaced})
+
+
+_UPDATE_RECOVERED: Final = (
+    update(event)
+    .where(
+        event.c.id == bindparam("event_id"),
+        event.c.status == bindparam("stored_status"),
+        event.c.request_id == bindparam("stored_request_id"),
+        event.c.key_id.is_(None),
+    )
+    .values(
+        status=case((event.c.reason == CONTENT_LOST, "unknown"), else_=event.c.status),
+        settled_at=case((event.c.reason == CONTENT_LOST, None), else_=event.c.settled_at),
+        reason=None,
+        form=bindparam("new_form"),
+        key_id=bindparam("new_key_id"),
+        sealed=bindparam("new_sealed"),
+        staged_at=bindparam("at", type_=event.c.staged_at.type),
+        changed_at=bindparam("changed", type_=event.c.changed_at.type),
+        voided_at=None,
+        vanished_at=None,
+    )
+)
+
+
+def _recover(connection: Connection, recovered: list[tuple[StoredEvent, Draft, bool]], *, now: datetime) -> None:
+    """Give events of a rebuilt ledger their content back; they keep id, generation, calls and what was sent of them."""
+    rows = []
+    for stored, draft, differs in recovered:
+        key_id, blob = draft.seal() or (None, None)
+        rows.append(
+            {
+                "event_id": stored.id,
+                "stored_status": stored.status,
+                "stored_request_id": stored.request_id,
+                "new_form": draft.form,
+                "new_key_id": key_id,
+                "new_sealed": blob,
+                "at": now,
+                "changed": now if differs else None,
+            }
+        )
+    if rows:
+        connection.execute(_UPDATE_RECOVERED, rows)
 
 
 def _write_findings(connection: Connection, findings_of: Mapping[int, tuple[Finding, ...]]) -> None:

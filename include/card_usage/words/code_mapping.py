@@ -62,6 +62,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "代码被表格软件当成数字缩写了，后几位已丢失：请把该列设为文本，重新填写完整代码",
         "a spreadsheet took the code for a number and shortened it: make the column text and enter the whole code",
     ),
+    "cell.long": ("本院代码超过 {most} 个字符：请核对", "the local code is longer than {most} characters: look again"),
     "cell.zeros": (
         "没有这个标准代码：如指 {code} {name}，请补上前面的 0",
         "is no standard code: if you mean {code} {name}, write its leading zeros",

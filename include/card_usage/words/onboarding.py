@@ -88,6 +88,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "feed {feed}: column {column} is not as it should be: {problem}",
     ),
     "survey.codes.ok": ("院内代码都有对照（最近 {days} 天）", "every local code of the last {days} days has an alias"),
+    "survey.codes.conflict.warn": (
+        "{count} 个代码的决定与对照表文件不一致，以决定为准：{examples}。请核对后导出（export）或撤销（undo）",
+        "{count} decisions differ from the alias files and count before them: {examples}. Export them or undo them",
+    ),
     "survey.codes.missing": (
         "对照表 {table}.csv 缺 {count} 个代码，涉及 {rows} 条：{examples}。补上后这些数据自动放行",
         "{table}.csv lacks {count} codes, {rows} rows: {examples}. Add them and the events are released",

@@ -154,7 +154,7 @@ def test_a_list_is_read_however_excel_saved_it(desk: Desk, saved: str) -> None:
 
 
 def test_a_departments_way_from_unknown_to_reported_through_a_spreadsheet(desk: Desk) -> None:
-    """A wrong cell, then the right one; the alias file was kept in Excel, and is written so that Excel reads it."""
+    """A wrong cell, then the right one; the alias file was kept in Excel, and is exported so that Excel reads it."""
     desk.json("stage", *SPAN)
     desk.json("deliver", *SPAN)
     before = desk.sandbox.counts()["accepted"]
@@ -185,6 +185,7 @@ def test_a_departments_way_from_unknown_to_reported_through_a_spreadsheet(desk: 
     assert desk.json(*apply)["dry_run"]
     done = desk.json(*apply, "--yes")
     assert done["released"] > 0
+    desk.json("aliases", "export", "--hospital", "demo_hospital")
     assert aliases.read_bytes().startswith(b"\xef\xbb\xbf")
     sent = desk.json("deliver", *SPAN)["deliver"]["states"]["delivered"]
     assert sent == done["released"]

@@ -7,9 +7,11 @@ named here too: the metadata knows only what was imported.
 
 from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.bindings import binding, platform_move
+from card_usage.ledger.schema.code_decisions import code_decision
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.delivering import deliverer, hold, platform_memory, quota_day, token
 from card_usage.ledger.schema.events import (
+    CONTENT_LOST,
     IN_FLIGHT,
     OPEN,
     SETTLED_STATES,
@@ -35,6 +37,7 @@ from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
+    "CONTENT_LOST",
     "IN_FLIGHT",
     "OPEN",
     "SETTLED_STATES",
@@ -47,6 +50,7 @@ __all__ = [
     "attempt",
     "binding",
     "channel",
+    "code_decision",
     "day_use",
     "deliverer",
     "event",

@@ -30,6 +30,8 @@ STATES = (
     "unconfirmed",  # told 'repeated' where that proves nothing: nobody can say; somebody decides
     "voided",  # refunded before it was sent
 )
+CONTENT_LOST = "rebuilt.unknown"
+"""`reason` of an unconfirmed event that was `unknown` in a ledger that was lost: once staged again it is so again."""
 SETTLED_STATES = ("delivered", "rejected", "unconfirmed", "voided")
 
 event = Table(
