@@ -1,7 +1,8 @@
 """Record comparison: a feed's day at the HIS against the ledger, record by record, one window after the other.
 
 Promises: the ledger is read as it was before the HIS is asked, so that a record that comes and is staged meanwhile does
-not look vanished; memory holds one window of keys on each side, and the keys that only one side has.
+not look vanished; memory holds one window of keys on each side, the keys that only one side has, and some 14 bytes for
+each record compared, to know a key that comes again.
 """
 
 from __future__ import annotations
@@ -92,15 +93,13 @@ def _compare_window(of_day: FeedOfDay, part: Part, rows: dict[str, LedgerRow], f
     changes: list[ContentChange] = []
     unmatched: list[Draft] = []
     for source_id, is_voided, draft in _source_records(of_day, part):
-        key = hash(source_id)
-        if is_voided and key not in found.refunded_keys:
-            found.refunded_keys.add(key)
-            if key in found.seen:
+        comes_first = found.seen.add(source_id)
+        refunded_first = is_voided and found.refunded_keys.add(source_id)
+        if not comes_first:  # the HIS says it twice: staging takes the first, and a refund in any copy
+            if refunded_first:
                 found.voided += 1
                 found.refunded_again.add(source_id)
-        if key in found.seen:
-            continue  # the HIS says it twice: staging takes the first, and a refund in any copy
-        found.seen.add(key)
+            continue
         found.records += 1
         found.voided += is_voided
         row = rows.pop(source_id[:SOURCE_ID], None)
@@ -136,6 +135,8 @@ def _changes_at_other_times(ledger: Ledger, drafts: Sequence[Draft]) -> list[Con
         with ledger.read() as connection:
             known_events = stored_events(connection, list(by_key))
         for key, known_event in known_events.items():
+            if known_event.stands_elsewhere(by_key[key]):
+                continue
             if (change := compare(known_event, by_key[key])) in CONTENT_CHANGES:
                 changes.append(ContentChange(change, known_event.id, known_event.occurred_at))
     return changes

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple, Protocol
 
 from card_usage.events import SourceRow
+from card_usage.key_set import KeySet
 from card_usage.ledger.database import Ledger
 from card_usage.source.tallies import MinuteTally, SourceKey
 from card_usage.staging.changes import Change, StoredEvent, compare
@@ -95,7 +96,7 @@ class Found:
 
     `only_his`: keys, and whether refunded; of these `late` are nowhere in the ledger, `moved` stand there under another
     day, and `elsewhere` says that some stand there under a minute that was not compared, or have come only now.
-    `seen`, `refunded_keys`: hashes of keys; `refunded_again`: keys of which a later copy alone is refunded.
+    `seen`, `refunded_keys`: keys that came; `refunded_again`: keys of which a later copy alone is refunded.
     `taken_back`: keys whose refund the HIS took back before they were sent; `unrefunded`: the same after it.
     """
 
@@ -110,8 +111,8 @@ class Found:
     late: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     elsewhere: bool = False
-    seen: set[int] = field(default_factory=set)
-    refunded_keys: set[int] = field(default_factory=set)
+    seen: KeySet = field(default_factory=KeySet)
+    refunded_keys: KeySet = field(default_factory=KeySet)
     refunded_again: set[str] = field(default_factory=set)
 
     def matched(self, row: LedgerRow, source_id: str, is_voided: bool) -> None:

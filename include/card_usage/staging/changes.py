@@ -18,13 +18,18 @@ has not changed in the HIS. One that is still to be sent follows the settings.
 An event of a ledger that was rebuilt (evidence/rebuild.py) has its request id, its state and no content: one that was
 refused, or whose outcome nobody can say, gets its content back here, and goes on where it was.
 
+One key in two days is one event: it stays in the day that was staged first, and what the other day says of it changes
+nothing, so that the days may be staged in any order, again and again; a comparison lists it on the other day as
+`moved_here`. Two things count in another day all the same: that the HIS no longer has it in the first one
+(`vanished_at`), and a refund: an event that was not sent is then voided and stands in the day of the refund.
+
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
@@ -53,6 +58,18 @@ class StoredEvent(NamedTuple):
     changed: bool
     content_lost: bool
     plain: tuple[Any, ...]
+    day: date | None = None
+    vanished: bool = False
+
+    def stands_elsewhere(self, draft: Draft) -> bool:
+        """Whether the draft is the copy of another day, which decides nothing."""
+        if not self.is_of_another_day(draft):
+            return False
+        return draft.status != "voided" or self.voided or self.status == "voided"
+
+    def is_of_another_day(self, draft: Draft) -> bool:
+        """Whether the HIS has the key in two days, as far as is known."""
+        return self.day is not None and self.day != draft.day and not self.vanished
 
 
 PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "channel", "cost_type")
@@ -62,14 +79,17 @@ PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "
 def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, StoredEvent]:
     """The events of these keys that the ledger has."""
     columns = [event.c[name] for name in ("id", "key", "status", "digest", "request_id", "generation")]
-    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", *PLAIN_COLUMNS)]
+    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", "day", "vanished_at")]
+    columns += [event.c[name] for name in PLAIN_COLUMNS]
     events: dict[str, StoredEvent] = {}
     query = select(*columns).where(among(connection, event.c.key, keys))
     for row in connection.execute(query):
-        event_id, key, status, digest, request_id, generation, at, voided_at, changed_at, key_id, *plain = row
+        *first, status, digest, request_id, generation, at, voided_at, changed_at, key_id, day, vanished_at = row[:12]
+        event_id, key = first
         content_lost = key_id is None and status in _KEEP_CONTENT
         marks = (voided_at is not None, changed_at is not None, content_lost)
-        events[key] = StoredEvent(event_id, key, status, digest, request_id, generation, at, *marks, tuple(plain))
+        known = (event_id, key, status, digest, request_id, generation, at, *marks, tuple(row[12:]))
+        events[key] = StoredEvent(*known, day, vanished_at is not None)
     return events
 
 

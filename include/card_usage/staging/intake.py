@@ -71,12 +71,14 @@ def take_in(
     unchanged_hours.forget(connection, hospital, feed, writes.changed_hours)
     counts = writes.counts()
     read = len(drafts) - len(waiting)
-    counts.update(read=read, duplicate=read - len(unique), voided=voided)
+    counts.update(read=read, duplicate=read - len(unique) + writes.of_other_days, voided=voided)
     return Taken(counts, writes.differing | duplicates | {draft.key for draft in waiting}, waiting)
 
 
 def _takes_refund_back(stored: StoredEvent | None, draft: Draft) -> bool:
-    return stored is not None and draft.status != "voided" and (stored.voided or stored.status == "voided")
+    if stored is None or draft.status == "voided" or stored.stands_elsewhere(draft):
+        return False
+    return stored.voided or stored.status == "voided"
 
 
 def _without_duplicates(drafts: Sequence[Draft]) -> tuple[dict[str, Draft], set[str]]:
@@ -110,11 +112,19 @@ class _Writes:
     """Sent events that are otherwise now, marked before or not."""
     unchanged: int = 0
     only_marked: int = 0
+    refunded_elsewhere: list[tuple[int, Draft]] = field(default_factory=list)
+    """Of `voided`: events that go to the day of their refund."""
+    of_other_days: int = 0
+    """Rows whose key the ledger has in another day."""
     differing: set[str] = field(default_factory=set)
     changed_hours: set[datetime] = field(default_factory=set)
 
     def add_stored(self, stored: StoredEvent, draft: Draft) -> None:
         """An event that the ledger holds already."""
+        if stored.stands_elsewhere(draft):
+            self.of_other_days += 1
+            self.differing.add(stored.key)
+            return
         change = compare(stored, draft)
         if change in _OTHERWISE or (change is Change.UNCHANGED and stored.changed and draft.status != "voided"):
             self.changed_late.append((stored, draft))
@@ -130,6 +140,8 @@ class _Writes:
             self.replaced.append((stored, draft))
         elif change is Change.VOIDED:
             self.voided.append(stored.id)
+            if stored.is_of_another_day(draft):
+                self.refunded_elsewhere.append((stored.id, draft))
         elif change is Change.RECOVERED:
             self.unchanged += 1
         elif change is Change.RECOVERED_CHANGED:
@@ -178,6 +190,10 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
     _replace(connection, writes.replaced, now=now)
     _recover(connection, writes.recovered, now=now)
     voided = void(connection, writes.voided, now=now) if writes.voided else 0
+    for event_id, draft in writes.refunded_elsewhere:
+        moved = {"day": draft.day, "occurred_at": draft.card_use.occurred_at}
+        # Unless a delivery has claimed it meanwhile.
+        connection.execute(update(event).where(event.c.id == event_id, event.c.status == "voided").values(moved))
     for mark, ids in writes.marked.items():
         value = now if mark.present else None
         connection.execute(update(event).where(event.c.id.in_(ids)).values({mark.column: value}))

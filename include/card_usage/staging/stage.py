@@ -1,4 +1,7 @@
-"""Stage: rows of one feed and window from the HIS into the ledger, normalized, judged and sealed. Constant memory."""
+"""Stage: rows of one feed and window from the HIS into the ledger, normalized, judged and sealed.
+
+Memory: one batch, and some 14 bytes for each row of a day, to know a key that comes again (`key_set`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Final, NamedTuple
 from card_usage.config.hospital import Hospital
 from card_usage.events import SourceRow
 from card_usage.gc_tuning import collected_every, collection_paused
+from card_usage.key_set import KeySet
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.staging import unchanged_hours
@@ -107,8 +111,8 @@ class _Staging:
         self._parts_read: set[unchanged_hours.Part] = set()
         self._skipped: dict[unchanged_hours.Part, str] = {}
         # A key that the HIS has twice is one use, wherever in the window its copies are: as the first one says, but
-        # refunded if any of them is. Hashes of keys: 64 bits are enough to know one again.
-        self._seen: set[int] = set()
+        # refunded if any of them is.
+        self._seen = KeySet()
         self._refunded: set[str] = set()
         self._put_off: list[Draft] = []
 
@@ -131,12 +135,10 @@ class _Staging:
 
     def _drafts(self, rows: list[SourceRow]) -> _Drafts:
         """Drafts of rows whose keys have not come before, and of refunds of those that have."""
-        draft, window, seen = self._drafter.draft, self._target.window, self._seen
+        draft, window, comes_first = self._drafter.draft, self._target.window, self._seen.add
         drafts = _Drafts([], [])
         for row in rows:
-            key = hash(source_key(row.source_id))
-            if key not in seen:
-                seen.add(key)
+            if comes_first(source_key(row.source_id)):
                 drafts.first.append(draft(row, window))
                 continue
             self._counts.update(read=1, duplicate=1)
@@ -195,7 +197,8 @@ class _Staging:
         if digest is None or self._remembered.get(part) != digest:
             return False
         self._skipped[part] = digest
-        self._seen.update(hash(source_key(row.source_id)) for row in chunk.rows)
+        for row in chunk.rows:
+            self._seen.add(source_key(row.source_id))
         self._counts.update(read=len(chunk.rows), unchanged=len(chunk.rows))
         return True
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import planted
 import pytest
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import absent, event, feed_window
+from card_usage.ledger.schema import absent, event, feed_window, source_mark, staged_hour
 from card_usage.reconciliation.balance import Reconciliation
 from card_usage.reconciliation.comparison import record_checksums, recount_day
 from card_usage.source.reader import Source
@@ -23,6 +23,8 @@ from card_usage.staging.drafts import Drafter
 from card_usage.staging.stage import Staged, stage
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import day_window
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 DAY = date(2026, 3, 2)
@@ -74,13 +76,14 @@ class Trial:
         self.hospital, self.ledger = planted.hospital(his=his), ledger
         self.source = Source(connect(f"sqlite:///{path}", self.hospital.his), self.hospital)
 
-    def stage(self) -> Staged:
-        record_checksums(self.ledger, self.source, self.hospital.id, "payment", WINDOW, now=NOW)
+    def stage(self, day: date = DAY) -> Staged:
+        window = day_window(day)
+        record_checksums(self.ledger, self.source, self.hospital.id, "payment", window, now=NOW)
         return stage(
-            self.source.rows("payment", WINDOW.start, WINDOW.end),
+            self.source.rows("payment", window.start, window.end),
             hospital=self.hospital,
             feed="payment",
-            window=WINDOW,
+            window=window,
             ledger=self.ledger,
             tables=TABLES,
             aliases=ALIASES,
@@ -88,11 +91,11 @@ class Trial:
             now=NOW,
         )
 
-    def reconcile(self) -> Reconciliation:
+    def reconcile(self, day: date = DAY) -> Reconciliation:
         def normalize(feed: str) -> object:
             return Drafter(self.hospital, feed, TABLES, ALIASES, self.ledger.keyring).draft
 
-        return recount_day(self.ledger, self.source, self.hospital, DAY, normalize, now=NOW)  # type: ignore[arg-type]
+        return recount_day(self.ledger, self.source, self.hospital, day, normalize, now=NOW)  # type: ignore[arg-type]
 
     def events(self) -> set[tuple[object, ...]]:
         columns = [event.c[name] for name in ("key", "source_id", "status", "digest", "day", "occurred_at", "reason")]
@@ -177,3 +180,47 @@ def test_a_refund_in_any_copy_of_a_row_counts_however_far_apart_they_are(
         assert first.read == 2
     assert trial.reconcile().clean is (1 in copies or not trial.reconcile().open)
     assert not any(trial.reconcile().differences.values())
+
+
+DAYS = (DAY - timedelta(days=1), DAY, DAY + timedelta(days=1))
+copies_of_a_key = st.dictionaries(st.sampled_from(DAYS), st.booleans(), min_size=1)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    keys=st.lists(copies_of_a_key, min_size=1, max_size=5),
+    orders=st.lists(st.permutations(DAYS), min_size=2, max_size=3),
+)
+def test_a_key_in_several_days_is_one_use_however_often_and_in_whatever_order_they_are_staged(
+    tmp_path_factory: pytest.TempPathFactory, embedded: Ledger, keys: list[dict[date, bool]], orders: list[list[date]]
+) -> None:
+    path = tmp_path_factory.mktemp("days") / "his.db"
+    hostile(path, 0)
+    with sqlite3.connect(path) as his:
+        for number, copies in enumerate(keys):
+            for day, voided in copies.items():
+                his.execute(
+                    "INSERT INTO V_CARD_USE (feed, source_id, occurred_at, scene, voided)"
+                    " VALUES ('payment', ?, ?, '010105', ?)",
+                    (f"k{number}", f"{day} 08:00:00", int(voided)),
+                )
+    his.close()
+    with embedded.write() as connection:
+        for table in (absent, feed_window, source_mark, staged_hour, event):
+            connection.execute(delete(table))
+    trial = Trial(path, embedded, 500)
+    for day in orders[0]:
+        trial.stage(day)
+    held = trial.events()
+    assert {row[1]: row[2] == "voided" for row in held} == {f"k{n}": any(k.values()) for n, k in enumerate(keys)}
+    for order in orders:
+        for day in order:
+            staged = trial.stage(day)
+            assert (staged.new, staged.changed, staged.voided, staged.marked) == (0, 0, 0, 0)
+            assert staged.read == staged.unchanged + staged.duplicate
+        assert trial.events() == held
+    results = [trial.reconcile(day) for day in DAYS]
+    assert sum(result.remainder for result in results) == 0
+    assert sum(result.named["moved_here"] for result in results) == sum(map(len, keys)) - len(keys)
+    assert not any(sum(result.named[name] for result in results) for name in ("late_in_source", "vanished_from_source"))
+    assert trial.events() == held
