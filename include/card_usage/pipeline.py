@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 
 from card_usage.clock import SystemClock
@@ -31,7 +32,7 @@ from card_usage.quality import check as gate
 from card_usage.quality import data_docs
 from card_usage.quality.verdict_store import withheld
 from card_usage.quality.verdicts import Verdict
-from card_usage.reconciliation import watermark
+from card_usage.reconciliation import untimed, watermark
 from card_usage.reconciliation.balance import Reconciliation
 from card_usage.reconciliation.comparison import record_checksums, recount_day
 from card_usage.reconciliation.records import Normalize
@@ -185,8 +186,9 @@ def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliat
                 with ledger.write() as connection:
                     reopen_windows(connection, hospital.id, day.start, day.end)
         reconciliation = Reconciliation.of(_reconcile_day(context, source, day, now) for day in window.days)
+        outside = untimed.count(ledger, source, hospital, now=now)
     watermark.advance(ledger, hospital, now=now)
-    return reconciliation
+    return replace(reconciliation, untimed={feed: found.rows for feed, found in outside.items() if found.rows})
 
 
 def _reconcile_day(context: Context, source: Source, day: date, now: datetime) -> Reconciliation:

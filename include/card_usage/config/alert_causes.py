@@ -248,6 +248,24 @@ _DECLARED: Final = (
         listing="volumes",
     ),
     Cause(
+        name="no_usable_time",
+        owner="his",
+        part="feed",
+        title=("有记录的时间不可用", "Rows without a usable time"),
+        what=(
+            "{feeds}有 {count} 条记录的时间为空、不是时间或在年份之外，归不到任何一天，不会上报；例如主键 {keys}",
+            (
+                "{feeds}: {count} rows have no time, no real one, or one of an impossible year: they are in no day and "
+                "are not reported; keys such as {keys}"
+            ),
+        ),
+        todo=(
+            "按主键在医院系统中查明并补正时间；补正后重跑该日即可采集",
+            "look the keys up in the HIS and mend their times; then run that day again",
+        ),
+        over=("已没有时间不可用的记录", "no row is without a usable time any more"),
+    ),
+    Cause(
         name="platform_refuses",
         owner="engineer",
         title=("平台拒收", "The platform refuses records"),

@@ -40,6 +40,7 @@ from card_usage.ledger.schema import (
     source_mark,
     staged_hour,
     statement,
+    untimed,
     upgrade_batch,
     upgrade_patient,
     verdict,
@@ -199,7 +200,7 @@ def move(connection: Connection, hospital: str, target: Target, *, reason: str, 
 
 # What there is of a hospital in a ledger, but holds, incidents and messages. Rows that hang on these go with them.
 _OF_HOSPITAL: Final = (
-    *(event, feed_window, verdict, reconciliation, staged_hour, source_mark, window_profile, day_use, absent),
+    *(event, feed_window, verdict, reconciliation, staged_hour, source_mark, window_profile, day_use, absent, untimed),
     *(verified, verified_move, evidence, statement, report_file, quota_day, binding, upgrade_patient, upgrade_batch),
 )
 

@@ -140,6 +140,8 @@ class _Checks:
         yield from self._rights()
         counted = {feed: self._rows(feed) for feed in readable}
         yield from (feed_rows.result for feed_rows in counted.values())
+        for feed in readable:
+            yield from self._untimed(feed)
         yield from (self._success(feed, feed_rows.reportable) for feed, feed_rows in counted.items())
         yield from self._codes([feed for feed, feed_rows in counted.items() if feed_rows.rows])
         if not self._ended:
@@ -231,6 +233,19 @@ class _Checks:
         else:
             result = self._result("rows.ok", feed, days=self._days, voided=voided, **fields)
         return _RowsRead(result, rows, rows - voided)
+
+    def _untimed(self, feed: str) -> Iterator[CheckResult]:
+        """Rows whose time puts them into no day, if there are any or nobody can tell."""
+        try:
+            found = self._source.untimed(feed, local(self._now))
+        except (SourceDrift, SourceUnreachable) as problem:
+            yield self._result("untimed.unknown.warn", feed, problem=str(problem))
+            return
+        if found is None:
+            yield self._result("untimed.unasked.warn", feed)
+        elif found.rows:
+            keys = ", ".join(dict.fromkeys(key for key in found[1:] if key))
+            yield self._result("untimed.warn", feed, rows=found.rows, keys=keys or "-")
 
     def _success(self, feed: str, reportable: int) -> CheckResult:
         """What the feed counts as a successful use (成功状态, document 3.3.1), and how many rows that leaves out.

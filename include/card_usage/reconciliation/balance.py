@@ -255,6 +255,8 @@ class Reconciliation:
     hospital: str
     parts: tuple[FeedDay, ...]
     platform: tuple[PlatformDay, ...] = ()
+    untimed: Mapping[str, int] = field(default_factory=dict)
+    """By feed, rows of the HIS whose time puts them into no day, and so into no equation."""
 
     @classmethod
     def of(cls, several: Iterable[Reconciliation]) -> Reconciliation:
@@ -364,6 +366,7 @@ class Reconciliation:
                 {"equation": name, "left": left, "right": right, "gap": gap}
                 for name, left, right, gap in self.equations
             ],
+            "no_usable_time": dict(self.untimed),
             "feeds": [part.summary() for part in self.parts],
             "platform": [day.summary() for day in self.platform],
         }

@@ -35,11 +35,18 @@ _HELD_WHO: Final = {"approval": "mapping", "pause": "engineer", "misconfigured":
 
 
 def actions(
-    weighed: Weighed, quarantine: list[Figures], refusals: list[Figures], words: Words, *, unproved: str = ""
+    weighed: Weighed,
+    quarantine: list[Figures],
+    refusals: list[Figures],
+    words: Words,
+    *,
+    unproved: str = "",
+    untimed: int = 0,
 ) -> list[Figures]:
     """What somebody has to do, the most affected first; then what the next run does by itself.
 
     `unproved`: why 10054 left events unconfirmed ('unknown', 'on_sight'); empty: it left none.
+    `untimed`: rows of the HIS, as last counted, whose time puts them into no day.
     """
     listed = [
         {
@@ -68,6 +75,7 @@ def actions(
     standing = {**weighed.classes, **weighed.differences}
     listed += [_action(name, standing[name], _WHO.get(name, "engineer"), words) for name in _FOR_PEOPLE]
     listed += [_action(name, standing[name], "automatic", words) for name in BY_ITSELF]
+    listed.append(_action("no_usable_time", untimed, "his", words))
     listed.append(_action("held", weighed.held["quota"], "automatic", words))
     listed += [_action(name, weighed.held[by], _HELD_WHO[by], words) for by, name in _HELD.items()]
     if unproved:

@@ -19,6 +19,7 @@ from card_usage.platform.outcome import REPEATED_CODE, Memory, meanings
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import LEVELS, StoredVerdict
+from card_usage.reconciliation import untimed
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.reconciliation.watermark import verified_edges
 from card_usage.report.actions import actions, quarantine_of
@@ -78,7 +79,12 @@ def figures(
         "feeds": [part.summary() for part in weighed.parts],
         "platform": _platform(weighed, tables, words),
         "actions": actions(
-            weighed, quarantine, refusals, words, unproved=_unproved(connection, hospital.id, day, weighed)
+            weighed,
+            quarantine,
+            refusals,
+            words,
+            unproved=_unproved(connection, hospital.id, day, weighed),
+            untimed=sum(untimed.stored(connection, hospital.id).values()),
         ),
         "quarantine": quarantine,
         "refusals": refusals,

@@ -25,6 +25,10 @@ Bounds = Literal["char16", "datetime"]
 """How the edges of a window are bound: as char(16) `yyyymmddhh:mm:ss`, or as datetime."""
 
 _CHAR16: Final = "%Y%m%d%H:%M:%S"
+_BETWEEN: Final = re.compile(
+    r"(?P<column>\b[\w.]+)\s*>=\s*(?P<start>:start\b|CAST\(:start AS char\(16\)\))"
+    r"\s+AND\s+(?P=column)\s*<\s*(?P<end>:end\b|CAST\(:end AS char\(16\)\))"
+)
 _HEADER: Final = re.compile(r"^--\s*bounds:\s*(char16|datetime)\s*$")
 
 
@@ -66,6 +70,20 @@ class Feed:
         return _bound(
             f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0) FROM {table}"  # noqa: S608
             f" WHERE {time} >= {start} AND {time} < {end}" + (f" AND {belongs}" if belongs else ""),
+            _kind(self.bounds, self.as_text),
+        )
+
+    def untimed(self, dialect: Dialect) -> TextClause | None:
+        """Rows that stand in no window from `start` to `end`, with the least and the greatest of their keys. None: the
+        statement bounds its times otherwise than `column >= :start AND column < :end`."""
+        outside, bounds = _BETWEEN.subn(
+            r"(\g<column> IS NULL OR \g<column> < \g<start> OR \g<column> >= \g<end>)", self.rows
+        )
+        if not bounds or bounds != self.rows.count(":start"):
+            return None
+        return _bound(
+            "SELECT COUNT(*), MIN(outside.source_id), MAX(outside.source_id)"  # noqa: S608
+            f" FROM (\n{outside}) outside{dialect.query_suffix}",
             _kind(self.bounds, self.as_text),
         )
 

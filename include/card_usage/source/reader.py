@@ -8,7 +8,7 @@ ever written to a HIS, and nothing is asked of it without a query slot.
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from time import sleep
 from typing import Any, Final
@@ -31,8 +31,9 @@ from card_usage.source.dialect_registry import dialect_named
 from card_usage.source.drift import declared_drift, value_drift
 from card_usage.source.feeds import SQL, Feed, feed_sql
 from card_usage.source.position import StreamPosition
-from card_usage.source.tallies import MinuteTally, SourceKey, Tally, is_voided, minute_tallies
+from card_usage.source.tallies import MinuteTally, SourceKey, Tally, Untimed, is_voided, minute_tallies
 from card_usage.standard.characters import source_key
+from card_usage.windows import DAY
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +193,19 @@ class Source:
         sql = self._feed(feed)
         rows = self._ask_window(sql, sql.keys, window_start, window_end)
         return [SourceKey(source_key(source_id), is_voided(voided)) for source_id, voided in rows]
+
+    def untimed(self, feed: str, now: datetime) -> Untimed | None:
+        """Rows whose time puts them into no day: none, one before 1970, or one after the end of tomorrow's year, as the
+        HIS sorts it. `now`: local. None: the feed's SQL leaves no way to ask."""
+        sql = self._feed(feed)
+        query = sql.untimed(self.dialect)
+        if query is None:
+            return None
+        midnight = datetime.combine(now.date(), time())
+        end = (midnight + DAY).replace(month=1, day=1)
+        end = end.replace(year=end.year + 1)
+        ((rows, first, last),) = self._ask_window(sql, query, midnight.replace(1970, 1, 1), end)
+        return Untimed(int(rows), *("" if key is None else source_key(key)[:128] for key in (first, last)))
 
     def newest(self, feed: str, window_start: datetime, window_end: datetime) -> object:
         """The latest `occurred_at` of the window as the HIS writes it; None: it has no row."""

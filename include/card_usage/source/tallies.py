@@ -23,6 +23,14 @@ class MinuteTally(NamedTuple):
     checksum: int | None = None
 
 
+class Untimed(NamedTuple):
+    """Rows whose time puts them into no day, and the first and the last of their keys ("" where there is none)."""
+
+    rows: int
+    first_key: str
+    last_key: str
+
+
 class SourceKey(NamedTuple):
     """A record's own key in the HIS, trimmed, and whether it is refunded."""
 

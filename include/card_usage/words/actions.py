@@ -41,6 +41,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "the next run stages them within the look-back days; stage older days by hand",
     ),
     "todo.provisional_window": ("当日结束后再次采集，无需操作", "staged once the day has ended, nothing to do"),
+    "todo.no_usable_time": (
+        "按告警或“hospital check”给出的主键在医院系统中补正时间，再重跑该日",
+        "mend their times in the HIS, by the keys that the alert and hospital check name; then run that day again",
+    ),
     "todo.moved_here": (
         "记录改到了当日：核对原日期的上报是否需要更正",
         "moved to this day: see whether the report of the earlier day needs a correction",

@@ -60,6 +60,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "业务 {feed}：{rows} 条计数用了 {seconds} 秒，时间列很可能没有索引",
         "feed {feed}: counting {rows} rows took {seconds} s; the time column has probably no index",
     ),
+    "survey.untimed.warn": (
+        "业务 {feed}：{rows} 条的时间为空、不是时间或在年份之外，归不到任何一天，不会上报；例如主键 {keys}",
+        "feed {feed}: {rows} rows have no usable time, so they are in no day and are not reported; keys such as {keys}",
+    ),
+    "survey.untimed.unasked.warn": (
+        "业务 {feed}：SQL 的时间条件不是“列 >= :start AND 列 < :end”，无法统计时间不可用的记录",
+        "feed {feed}: its SQL does not say 'column >= :start AND column < :end': rows without a time cannot be counted",
+    ),
+    "survey.untimed.unknown.warn": (
+        "业务 {feed}：无法统计时间不可用的记录：{problem}",
+        "feed {feed}: rows without a usable time cannot be counted: {problem}",
+    ),
     "survey.success.ok": (
         "业务 {feed}：成功状态为 {condition}；最近 {days} 天 {rows} 条中排除 {excluded} 条",
         "feed {feed}: successful is {condition}; of {rows} rows in {days} days {excluded} are left out",

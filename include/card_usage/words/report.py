@@ -160,6 +160,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "当日采集时尚未结束，医院系统之后新增的记录",
         "added in the HIS after a window was read that had not ended",
     ),
+    "class.no_usable_time": ("时间不可用", "No usable time"),
+    "class.no_usable_time.meaning": (
+        "时间为空、不是时间或年份不可能，归不到任何一天",
+        "no time, no real one, or of an impossible year: in no day",
+    ),
     "class.moved_here": ("改期到当日", "Moved to this day"),
     "class.moved_here.meaning": (
         "台账登记在另一天，医院系统现在是当日",

@@ -10,12 +10,15 @@ from sqlalchemy import and_, func, select
 
 from card_usage.alerts.incidents import Condition
 from card_usage.alerts.situation import REACH, RECENT, Situation
-from card_usage.ledger.schema import feed_window, window_profile
+from card_usage.ledger.schema import feed_window, untimed, window_profile
 from card_usage.quality.baseline import expected
 from card_usage.windows import DAY, HOUR, day_window, instant, local
 
 LEAST_USUAL: Final = 20
 """Events that a feed must usually have for its volume to be judged."""
+
+MOST_KEYS: Final = 6
+"""Keys of the HIS that a message names."""
 
 
 def _replica_late(situation: Situation) -> Iterator[Condition]:
@@ -157,4 +160,22 @@ def _measured(situation: Situation, days: Set[date]) -> dict[str, dict[date, int
     return measured
 
 
-DETECTORS = (_replica_late, _provisional_window, _volume_drop)
+def _no_usable_time(situation: Situation) -> Iterator[Condition]:
+    of = untimed.c
+    query = select(of.feed, of.rows, of.first_key, of.last_key, of.since).where(
+        of.hospital == situation.hospital.id, of.rows > 0, of.feed.in_(situation.hospital.his.feeds)
+    )
+    found = situation.connection.execute(query.order_by(of.feed)).all()
+    if found:
+        keys = dict.fromkeys(key for row in found for key in (row.first_key, row.last_key) if key)
+        yield Condition(
+            cause="no_usable_time",
+            severity="warning",
+            count=sum(row.rows for row in found),
+            since=min(row.since for row in found),
+            parts=tuple(row.feed for row in found),
+            facts={"feeds": ",".join(row.feed for row in found), "keys": ", ".join([*keys][:MOST_KEYS])},
+        )
+
+
+DETECTORS = (_replica_late, _provisional_window, _volume_drop, _no_usable_time)

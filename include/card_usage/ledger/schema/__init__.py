@@ -31,6 +31,7 @@ from card_usage.ledger.schema.profiles import window_profile
 from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.turns import replica_turn
+from card_usage.ledger.schema.untimed import untimed
 from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, upgrade_run
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
@@ -76,6 +77,7 @@ __all__ = [
     "statement_count",
     "telling",
     "token",
+    "untimed",
     "upgrade_batch",
     "upgrade_patient",
     "upgrade_run",
