@@ -27,6 +27,12 @@ class Authority:
 
     def server(self, name: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
         """The TLS of a server of this address or name."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self.certificate(name, expired=expired))
+        return tls
+
+    def certificate(self, name: str = "127.0.0.1", *, expired: bool = False) -> Path:
+        """The file with a server's key and certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = timedelta(hours=-1) if expired else timedelta(days=1)
         made = _builder(_name(name), self._name, key, timedelta(days=-1), until)
@@ -38,9 +44,7 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(path)
-        return tls
+        return path
 
 
 def _name(text: str) -> x509.Name:

@@ -39,7 +39,7 @@ def _die_with_parent() -> None:
 class Server:
     """One server, running from the start; user `root` without a password."""
 
-    def __init__(self, found: tuple[str, str], patience: float = 60) -> None:
+    def __init__(self, found: tuple[str, str], patience: float = 60, *, certificate: Path | None = None) -> None:
         install, daemon = found
         self._home = Path(tempfile.mkdtemp(prefix="card_usage_maria_"))
         self.port = free_port()
@@ -58,12 +58,19 @@ class Server:
         )
         if made.returncode:
             raise RuntimeError(f"mariadb-install-db failed: {made.stderr or made.stdout}")
+        tls = ["--skip-ssl"]
+        if certificate:
+            own = self._home / "server.pem"
+            shutil.copy(certificate, own)
+            if user:
+                os.chown(own, user.pw_uid, user.pw_gid)
+            tls = [f"--ssl-cert={own}", f"--ssl-key={own}"]
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     daemon, *places, f"--port={self.port}", f"--socket={self._home}/socket", "--bind-address=127.0.0.1",
                     f"--pid-file={self._home}/pid", "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve",
-                    "--character-set-server=gbk",
+                    "--character-set-server=gbk", *tls,
                 ],
                 cwd=self._home,
                 stdin=subprocess.DEVNULL,

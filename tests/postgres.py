@@ -71,8 +71,9 @@ def free_port() -> int:
 class Cluster:
     """One PostgreSQL server; `start` and `stop` may be called again and keep the data."""
 
-    def __init__(self, bin_directory: Path) -> None:
+    def __init__(self, bin_directory: Path, *, certificate: Path | None = None) -> None:
         self._bin = bin_directory
+        self._settings = dict(SETTINGS)
         self._home = Path(tempfile.mkdtemp(prefix="card_usage_pg_"))
         self._user = _runner()
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,6 +84,14 @@ class Cluster:
         self._run(
             "initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
         )
+
+        if certificate:
+            own = self._home / "server.pem"
+            shutil.copy(certificate, own)
+            own.chmod(0o600)
+            if self._user:
+                os.chown(own, self._user.pw_uid, self._user.pw_gid)
+            self._settings |= {"ssl": "on", "ssl_cert_file": str(own), "ssl_key_file": str(own)}
 
     @property
     def _data(self) -> Path:
@@ -103,7 +112,7 @@ class Cluster:
 
     def start(self, patience: float = 30) -> None:
         """Starts the server and waits until it answers; `patience` in seconds."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._home, *settings],

@@ -28,6 +28,7 @@
     |   `-- UnknownCode
     |-- SourceError              the HIS replica
     |   |-- SourceUnreachable
+    |   |   `-- SourceNotProtected   a session would not be encrypted, or with somebody else
     |   |-- SourceDrift
     |   |-- SourceInterrupted
     |   `-- ReplicaBusy
@@ -273,6 +274,12 @@ class SourceUnreachable(SourceError):
         "{hospital}: the HIS database behind connection '{connection}' cannot be reached ({reason}): check the "
         "connection, the network and the read-only login, then run again; nothing is lost"
     )
+
+
+class SourceNotProtected(SourceUnreachable):
+    """TLS to the HIS is required and cannot be had, or its certificate is not accepted."""
+
+    message_template = "{hospital}: the HIS behind connection '{connection}': {reason}"
 
 
 class SourceDrift(SourceError):

@@ -70,6 +70,8 @@ class His(_Table):
     # Limits of source/query_slots.py: parallel queries of all processes together, and hours in which none starts.
     max_parallel_queries: int = Field(default=2, ge=1, le=16)
     avoid_hours: tuple[Hours, ...] = ()
+    # None: encrypted, and the certificate is checked where an authority is known; this machine aside (source/tls.py).
+    tls: Literal["verified", "encrypted", "optional"] | None = None
     freshness: Freshness = Freshness()
 
     @model_validator(mode="after")
@@ -98,11 +100,13 @@ class Platform(_Table):
     among them that the profile's document has. `channel_num`, `sub_hospital_code`: parameters channelNum and
     subHospitalCode of newer documents, left out while they are not set. docs/rules.md says where the document
     contradicts itself about the rest.
+    `gateway`: host, or host:port, that may be called by plain http (config/platform_address.py).
     `rehearsal_connection`: the platform's test system or a sandbox; None: `<connection>_rehearsal`.
     """
 
     connection: Name
     rehearsal_connection: Name | None = None
+    gateway: str = Field(default="", max_length=255, pattern=r"^[\w.:\[\]-]*$")
     hospital_id: str = Field(min_length=1, max_length=64)
     profile: Literal["v2.1", "current"] = "v2.1"
     department_format: Literal["code", "name", "his_name"] = "name"

@@ -14,7 +14,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import Mapping, MutableMapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -97,11 +97,18 @@ def _names(entry: str, host: str, port: int, variable: str) -> bool:
     return host == name or host.endswith(f".{name}")
 
 
-def _address(text: str) -> object | None:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine: nobody listens between."""
+    if not host or host.startswith("/") or host.lower() == "localhost":
+        return True
+    return (known := _address(host)) is not None and known.is_loopback
 
 
 def trust_own_authorities(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -145,9 +152,6 @@ def certificate_problem(error: BaseException) -> str | None:
 
 def whose_certificate(host: str, port: int, *, seconds: float = 3.0) -> str:
     """Whose certificate a server shows and who issued it, '' if it shows none now. It is looked at, not trusted."""
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
     looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     looking.check_hostname, looking.verify_mode = False, ssl.CERT_NONE
     try:
@@ -155,9 +159,17 @@ def whose_certificate(host: str, port: int, *, seconds: float = 3.0) -> str:
             socket.create_connection((host, port), seconds) as plain,
             looking.wrap_socket(plain, server_hostname=host) as wrapped,
         ):
-            shown = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
+            return describe_certificate(wrapped.getpeercert(binary_form=True) or b"")
     except (OSError, ValueError):
         return ""
+
+
+def describe_certificate(shown_as: bytes) -> str:
+    """Whose certificate this is, who issued it and how long it is valid. DER; raises ValueError."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    shown = x509.load_der_x509_certificate(shown_as)
 
     def name(of: x509.Name) -> str:
         named = of.get_attributes_for_oid(NameOID.COMMON_NAME) or of.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)

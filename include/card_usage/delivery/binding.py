@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 
 from card_usage.config.connections import Connection as PlatformConnection
 from card_usage.config.hospital import Hospital
+from card_usage.config.platform_address import platform_url
 from card_usage.delivery.platform_memory import NOTHING, Known, LearnedBy, host_of, learn, read
 from card_usage.delivery.redelivery import send_again
 from card_usage.errors import PlatformChanged
@@ -64,7 +65,9 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, connection: PlatformConnection, hospital: Hospital) -> Self:
         """What a hospital's connection names. Raises BadConnection."""
-        return cls(host_of(connection.base_url()), connection.login, hospital.platform.hospital_id)
+        return cls(
+            host_of(platform_url(connection, hospital.platform)), connection.login, hospital.platform.hospital_id
+        )
 
     def __str__(self) -> str:
         """As people are told it."""

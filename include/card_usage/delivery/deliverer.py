@@ -38,6 +38,7 @@ from typing import Final
 from card_usage.clock import SystemClock
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import Hospital
+from card_usage.config.platform_address import platform_url
 from card_usage.delivery.answers import AnswerHandler
 from card_usage.delivery.binding import bind
 from card_usage.delivery.call_budget import CallBudget
@@ -89,7 +90,7 @@ def deliver(
     `siblings`: see Run. `until`: leave by then, what is left stays due. Raises BadConnection, PlatformChanged and
     LedgerUnreachable.
     """
-    connection.base_url()  # a wrong one is said before anything is done
+    platform_url(connection, hospital.platform)  # a wrong one is said before anything is done
 
     async def run() -> Delivered:
         async with opened_run(ledger, hospital, scope, connection=connection, tables=tables) as opened:
@@ -113,11 +114,12 @@ async def opened_run(
 ) -> AsyncIterator[Run]:
     """A run of this process, with the platform's connections open."""
     settings = hospital.platform
+    url = platform_url(connection, settings)
     credentials = Credentials(app_id=connection.login, app_secret=connection.password)
     executor = ThreadedExecutor(ledger)
     try:
         async with Platform(
-            connection.base_url(),
+            url,
             credentials,
             connections=settings.concurrency + 1,
             call_timeout=settings.call_timeout_seconds,

@@ -41,6 +41,7 @@ lock_timeout_seconds = 30         # 等锁不超过 / we give way rather than wa
 query_timeout_seconds = 600       # 副本无响应即断开 / silence that counts as lost
 max_parallel_queries = 2          # 同时查询数，所有进程合计 / queries at once, over all processes
 avoid_hours = []                  # 避让时段 / hours in which none starts, e.g. ["01:00-03:30"]
+# tls = "verified"                # verified 核对证书 | encrypted 只加密 | optional 可不加密 / may be in clear
 
 [his.freshness]                   # 怎样证明副本已同步 / how the replica proves how far it has followed
 probe = "none"                    # none | heartbeat 心跳表 | replication 数据库自报 | newest_row 最新一行

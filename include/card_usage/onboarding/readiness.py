@@ -30,6 +30,7 @@ from card_usage.platform.outcome import Memory
 from card_usage.preview import forecast
 from card_usage.source import freshness
 from card_usage.source.reader import Source
+from card_usage.source.replica import transport_of
 from card_usage.staging.drafts import Drafter
 from card_usage.windows import DAY, Window, day_window, local
 from card_usage.words.catalogue import Words
@@ -127,6 +128,7 @@ class _Checks:
     def run(self) -> Iterator[CheckResult]:
         """All checks. A feed that lacks columns is not read; codes are checked only of feeds that have rows."""
         yield self._connection()
+        yield from self._transport()
         yield from self._zone()
         if self._hospital.end is not None:
             state = "over" if self._ended else "set"
@@ -167,6 +169,14 @@ class _Checks:
         self._source.ask("connection", text("SELECT 1"))
         backend = self._source.engine.dialect.name
         return self._result("connection.ok", backend=backend, seconds=f"{perf_counter() - began:.2f}")
+
+    def _transport(self) -> Iterator[CheckResult]:
+        """How the sessions travel; nothing to say of a database on this machine that the file says nothing of."""
+        protection = transport_of(self._source.engine).protection
+        if protection != "optional":
+            yield self._result(f"transport.{protection}.{'ok' if protection == 'verified' else 'warn'}")
+        elif self._hospital.his.tls is not None:
+            yield self._result("transport.optional.warn")
 
     def _zone(self) -> Iterator[CheckResult]:
         """Whether the server, as our sessions see it, has the hospital's time: a window's edge means that to it."""

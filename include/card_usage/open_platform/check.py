@@ -20,6 +20,7 @@ from sqlalchemy import Connection as LedgerConnection
 
 from card_usage.clock import SystemClock
 from card_usage.config.connections import Connection
+from card_usage.config.platform_address import is_gateway, is_refused
 from card_usage.context import Context
 from card_usage.delivery import quota
 from card_usage.delivery.platform_clock import CLOCKS_DIFFER
@@ -73,6 +74,9 @@ class _Checks:
 
     async def run(self) -> AsyncIterator[Look]:
         """All checks."""
+        if is_refused(self._url, self._settings):
+            yield self._look("tls.none.missing")
+            return
         reached = [look async for look in self._address()]
         for look in reached:
             yield look
@@ -115,12 +119,18 @@ class _Checks:
 
     def _certificate(self, tls: ssl.SSLObject | None) -> Look:
         if tls is None:
-            return self._look("tls.none.warn")
+            return self._in_clear()
         certificate = tls.getpeercert() or {}
         ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
         days = int((ends - SystemClock().now().timestamp()) // 86_400)
         state = "ok" if days > _CERTIFICATE_DAYS else "warn"
         return self._look(f"tls.{state}", days=days, version=tls.version() or "-")
+
+    def _in_clear(self) -> Look:
+        """What plain http means for this hospital, where it is not refused."""
+        if is_gateway(self._url, self._settings):
+            return self._look("tls.gateway.warn", gateway=self._settings.gateway)
+        return self._look("tls.none.warn")
 
     def _clock(self, platform: Platform) -> Look:
         if platform.clock_seen is None:

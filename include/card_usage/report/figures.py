@@ -12,6 +12,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from card_usage.config.hospital import Hospital
+from card_usage.config.platform_address import is_gateway
 from card_usage.delivery import binding
 from card_usage.evidence import seal
 from card_usage.ledger import counts
@@ -67,6 +68,7 @@ def figures(
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
         "sent_to": _sent_to(connection, hospital.id),
+        "in_clear": _in_clear(connection, hospital),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
         ),
@@ -132,6 +134,13 @@ def _sent_to(connection: Connection, hospital_id: str) -> Figures | None:
             for move in binding.moves(connection, hospital_id)
         ],
     }
+
+
+def _in_clear(connection: Connection, hospital: Hospital) -> list[str]:
+    """On which ways the hospital's file lets patients travel without TLS."""
+    bound = binding.binding_of(connection, hospital.id)
+    to_gateway = bound is not None and is_gateway(f"http://{bound.target.host}", hospital.platform)
+    return [*(["his"] if hospital.his.tls == "optional" else []), *(["gateway"] if to_gateway else [])]
 
 
 def _unproved(connection: Connection, hospital_id: str, day: date, weighed: Reconciliation) -> str:

@@ -17,6 +17,7 @@ from card_usage.config.connections import Connection
 from card_usage.config.hospital import His
 from card_usage.errors import BadConnection
 from card_usage.events import SourceRow
+from card_usage.source.tls import Transport
 
 APPLICATION: Final = "card_usage"
 """The name under which sessions are listed by the database."""
@@ -47,6 +48,7 @@ class SessionSettings:
     connect_args: Mapping[str, Any] = field(default_factory=dict)
     isolation: str | None = None
     statements: tuple[str, ...] = ()
+    transport: Transport = field(default_factory=lambda: Transport(protection="optional"))
 
 
 def _no_settings(url: URL, _: His) -> SessionSettings:
@@ -63,6 +65,8 @@ class Dialect:
     """Airflow's connection types that lead to it."""
     url: Callable[[Connection], URL] | None = None
     """The SQLAlchemy URL of such a connection. Raises BadConnection."""
+    extras: frozenset[str] = frozenset()
+    """Extras that such a connection may have. They stand in the query of its URL; any other is refused."""
     session: Callable[[URL, His], SessionSettings] = _no_settings
     """Read-only sessions within the time-outs of the hospital's file."""
 
@@ -109,8 +113,8 @@ class Dialect:
     """The query that returns more than 0 if the login may change a table."""
 
 
-def server_url(driver: str, connection: Connection, **query: str) -> URL:
-    """The URL of a database server, read with a SQLAlchemy driver. Raises BadConnection."""
+def server_url(driver: str, connection: Connection) -> URL:
+    """The URL of a database server, read with a SQLAlchemy driver, extras included. Raises BadConnection."""
     if not connection.host:
         raise BadConnection(conn_id=connection.conn_id, variable=connection.conn_id.upper(), problem="names no host")
     return URL.create(
@@ -120,5 +124,5 @@ def server_url(driver: str, connection: Connection, **query: str) -> URL:
         host=connection.host,
         port=connection.port,
         database=connection.schema or None,
-        query=query,
+        query={name: str(value) for name, value in connection.extra.items()},
     )

@@ -28,9 +28,21 @@ def dialect_named(name: str) -> Dialect:
 
 
 def database_url(connection: Connection) -> URL:
-    """The SQLAlchemy URL of a HIS replica. Raises BadConnection for a type that is no database."""
+    """The SQLAlchemy URL of a HIS replica.
+
+    Raises BadConnection for a type that is no database, and for an extra that would be dropped.
+    """
     for dialect in all_dialects():
         if dialect.url is not None and connection.conn_type in dialect.conn_types:
+            _refuse_strange_extras(connection, dialect)
             return dialect.url(connection)
     problem = f"has type '{connection.conn_type}', which is no database known here"
     raise BadConnection(conn_id=connection.conn_id, variable=connection.conn_id.upper(), problem=problem)
+
+
+def _refuse_strange_extras(connection: Connection, dialect: Dialect) -> None:
+    strange = sorted(set(connection.extra) - dialect.extras)
+    if strange:
+        known = ", ".join(sorted(dialect.extras)) or "none"
+        problem = f"has the extra '{strange[0][:40]}', which nobody here would heed (known for this type: {known})"
+        raise BadConnection(conn_id=connection.conn_id, variable=connection.conn_id.upper(), problem=problem)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Executable, TextClause, event
 
 from card_usage.config.hospital import Hospital
-from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceUnreachable
+from card_usage.errors import SourceDrift, SourceError, SourceInterrupted, SourceNotProtected, SourceUnreachable
 from card_usage.events import SourceRow, maker
 from card_usage.source.database_errors import (
     FAILURES,
@@ -31,7 +31,9 @@ from card_usage.source.dialect_registry import dialect_named
 from card_usage.source.drift import declared_drift, value_drift
 from card_usage.source.feeds import SQL, Feed, feed_sql
 from card_usage.source.position import StreamPosition
+from card_usage.source.replica import transport_of
 from card_usage.source.tallies import MinuteTally, SourceKey, Tally, Untimed, is_voided, minute_tallies
+from card_usage.source.tls import tls_problem
 from card_usage.standard.characters import source_key
 from card_usage.windows import DAY
 
@@ -49,6 +51,7 @@ class _Attempts:
         self.query = query
         self.position = position
         self.connected = False
+        self.logged_in = True
         self.failed = 0
 
     @property
@@ -237,10 +240,11 @@ class Source:
     def _session(self, attempts: _Attempts) -> Iterator[Connection]:
         logins = self._logins
         try:
+            attempts.logged_in = False
             connection = self.engine.connect()
         finally:
             attempts.connected |= self._logins > logins
-        attempts.connected = True
+        attempts.connected = attempts.logged_in = True
         try:
             yield connection
         finally:
@@ -292,6 +296,8 @@ class Source:
         if table := denied_object(error, self.dialect):
             why = f"no right to SELECT from {table}"
             return SourceUnreachable(hospital=hospital, connection=his.connection, reason=why)
+        if not attempts.logged_in and (unprotected := tls_problem(transport_of(self.engine))):
+            return SourceNotProtected(hospital=hospital, connection=his.connection, reason=unprotected)
         # Nobody answers at all, and has not before: that is a wrong address or a replica that is down, so say it now.
         passes = attempts.connected and is_transient(error, self.dialect)
         if passes and attempts.failed < his.tries:

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import His
 from card_usage.source.dialect_registry import database_url, dialect_named
+from card_usage.source.tls import Transport
 
 
 def connect(target: str | URL | Connection, his: His | None = None) -> Engine:
@@ -21,6 +22,7 @@ def connect(target: str | URL | Connection, his: His | None = None) -> Engine:
     engine = create_engine(
         settings.url, pool_pre_ping=True, hide_parameters=True, connect_args=dict(settings.connect_args), **options
     )
+    engine.update_execution_options(card_usage_transport=settings.transport)
     if settings.statements:
 
         @event.listens_for(engine, "connect")
@@ -31,3 +33,9 @@ def connect(target: str | URL | Connection, his: His | None = None) -> Engine:
             cursor.close()
 
     return engine
+
+
+def transport_of(engine: Engine) -> Transport:
+    """How sessions of this engine travel."""
+    known = engine.get_execution_options().get("card_usage_transport")
+    return known if isinstance(known, Transport) else Transport(protection="optional")

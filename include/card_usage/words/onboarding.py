@@ -7,6 +7,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "数据库可以连接（{backend}，{seconds} 秒）",
         "the database answers ({backend}, {seconds} s)",
     ),
+    "survey.transport.verified.ok": (
+        "与 HIS 数据库的连接已加密，并核对证书",
+        "the connection to the HIS is encrypted, and its certificate is checked",
+    ),
+    "survey.transport.encrypted.warn": (
+        "与 HIS 数据库的连接已加密，但未核对证书：请将医院自建 CA 的证书写入 CARD_USAGE_CA",
+        "the HIS is read encrypted, its certificate unchecked: name the hospital's authority in CARD_USAGE_CA",
+    ),
+    "survey.transport.optional.warn": (
+        "医院文件写明 tls = optional：读取 HIS 可能是明文；请 DBA 启用 TLS 后删去此项",
+        "the file says tls = optional: the HIS may be read in clear; let its DBA switch TLS on, then drop that line",
+    ),
     "survey.clock.ok": (
         "数据库会话的时间是北京时间（{theirs}）",
         "the database's sessions have the hospital's time ({theirs})",

@@ -200,6 +200,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "HTTPS 证书通不过校验（{reason}）：核对连接中的地址，检查是否有代理替换证书",
         "the certificate is not accepted ({reason}): check the address, and whether a proxy replaces certificates",
     ),
+    "platform_check.tls.gateway.warn": (
+        "经院内网关 {gateway} 以 http 上报（医院文件 [platform] gateway）：到网关为止是明文",
+        "calls go by plain http to the gateway {gateway} ([platform] gateway): patient data in clear until there",
+    ),
+    "platform_check.tls.none.missing": (
+        "连接用的是 http，已上线的医院不得明文上报：改为 https，或在医院文件 [platform] gateway 写明院内网关",
+        "a live hospital does not report by plain http: write https, or name a gateway of yours in [platform] gateway",
+    ),
     "platform_check.tls.none.warn": (
         "连接用的是 http，患者信息明文传输：除演练外必须改为 https",
         "the connection is plain http, patient data in clear: https for everything but rehearsals",

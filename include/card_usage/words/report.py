@@ -10,6 +10,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "本报表只含统计数字，不含患者信息。",
         "This report holds counts only and nothing about patients.",
     ),
+    "report.in_clear.his": (
+        "医院设置：读取 HIS 不强制加密（tls = optional）。",
+        "By the hospital's file, reading the HIS need not be encrypted (tls = optional).",
+    ),
+    "report.in_clear.gateway": (
+        "医院设置：经院内网关以 http 上报。",
+        "By the hospital's file, reports go to a gateway of its own by plain http.",
+    ),
     "report.sent_to": ("上报平台：{host}（appId {app_id}）。", "Reported to {host} (appId {app_id})."),
     "report.moved": ("{at} 由 {by} 登记平台地址变更，原为 {before}。", "Its address was {before} until {at} ({by})."),
     "report.forgotten": (

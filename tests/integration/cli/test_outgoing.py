@@ -48,3 +48,14 @@ def test_a_proxy_that_cannot_be_used_is_one_line_with_its_variable(desk: Desk, v
     assert done.returncode == 2
     assert one_line(done).startswith(f"card_usage: {variable} is a SOCKS proxy")
     assert "secret" not in done.stderr
+
+
+def test_a_live_hospital_is_not_reported_by_plain_http_and_check_says_so(desk: Desk) -> None:
+    away = platform("http://platform.example:8080")
+    done = desk.run("deliver", *SPAN, **away)
+    assert done.returncode == 2
+    assert "connection 'demo_platform' leads by plain http to another machine" in one_line(done)
+    assert "[platform] gateway" in one_line(done)
+    checked = desk.run("hospital", "check", "--hospital", "demo_hospital", **away)
+    assert checked.returncode != 0
+    assert "[platform] gateway" in checked.stdout + checked.stderr

@@ -19,6 +19,7 @@ from card_usage.files.shipped import SHIPPED
 from card_usage.onboarding.sql_requirements import requirements_of
 from card_usage.source.feeds import SQL
 from card_usage.windows import local
+from tds import LookAlike
 
 DAYS = [local(datetime.now(UTC)).date() - timedelta(days=n) for n in (2, 1)]
 FEEDS = ("registration", "payment", "dispensing", "examination", "laboratory")
@@ -265,3 +266,24 @@ def test_what_is_there_is_never_written_over(tmp_path: Path, capsys: pytest.Capt
     assert "is there already; nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.toml"]
     assert main(["hospital", "new", "Bad Id"], environment) == 2
+
+
+def test_how_the_his_is_read_is_told_and_the_opt_out_is_not_forgotten(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LookAlike(clinic.his, tls="TLSv1.2") as server:
+        user, password = "reader", server.logins["reader"]
+        clinic.environment["AIRFLOW_CONN_DEMO_HIS"] = f"mssql://{user}:{password}@127.0.0.1:{server.port}/his"
+        for stated, state in (("encrypted", "warn"), ("optional", "warn")):
+            line = f'tls = "{stated}"'
+            clinic.change('# tls = "verified"' if stated == "encrypted" else 'tls = "encrypted"', line)
+            _, found = check(clinic, capsys)
+            assert found["transport", None]["state"] == state, stated
+        assert "tls = optional" in found["transport", None]["says"]
+        clinic.change('tls = "optional"', 'tls = "verified"')
+        assert main(["hospital", "check", "demo_hospital"], clinic.environment) == 2
+        told = capsys.readouterr().err
+        assert "certificate: self-signed certificate (127.0.0.1:" in told
+        assert "it is of 'SSL_Self_Signed_Fallback'" in told
+        assert told.count("\n") == 1
+        assert password not in told

@@ -308,3 +308,15 @@ def test_the_json_is_what_its_published_schema_says_and_no_key_more(embedded, tm
     seal_day(embedded, HOSPITAL, DAY, tmp_path / "evidence", now=NOW)
     _, figures = published(embedded, tmp_path)
     assert_as_published(figures)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_way_on_which_patients_may_travel_in_clear_stands_at_the_foot(embedded, tmp_path, language, monkeypatch):
+    fill(embedded, SETTLED)
+    page, figures = published(embedded, tmp_path, language)
+    assert figures["in_clear"] == []
+    assert "tls = optional" not in page
+    monkeypatch.setitem(globals(), "HOME", planted.hospital(his={"tls": "optional"}))
+    page, figures = published(embedded, tmp_path, language)
+    assert figures["in_clear"] == ["his"]
+    assert "tls = optional" in page

@@ -6,12 +6,15 @@ ApplicationIntent=ReadOnly lets an availability group send us to a readable seco
 """
 
 import re
-from typing import Final
+import socket
+import struct
+from typing import Any, Final
 
 from sqlalchemy import URL, text
 
 from card_usage.config.connections import Connection
 from card_usage.config.hospital import His
+from card_usage.errors import BadConnection
 from card_usage.source.dialect import (
     APPLICATION,
     COUNTED_COLUMNS,
@@ -23,24 +26,63 @@ from card_usage.source.dialect import (
     SessionSettings,
     server_url,
 )
+from card_usage.source.freetds import checked_server
+from card_usage.source.tls import Line, read_exactly, refuse_weaker, transport
+
+_PORT: Final = 1433
+_PRELOGIN: Final = 0x12
+
+
+def _opening(plain: socket.socket) -> Line | None:
+    """PRELOGIN (MS-TDS 2.2.6.5), which asks for encryption; the handshake travels in packets of its kind."""
+
+    def send(body: bytes) -> None:
+        plain.sendall(struct.pack(">BBHHBB", _PRELOGIN, 1, len(body) + 8, 0, 1, 0) + body)
+
+    def receive() -> bytes:
+        *_, size = struct.unpack(">BBH", read_exactly(plain, 4))
+        return read_exactly(plain, size - 4)[4:]
+
+    # VERSION, ENCRYPTION (1: on), and the end.
+    send(struct.pack(">BHHBHHB", 0, 11, 6, 1, 17, 1, 0xFF) + bytes(6) + b"\1")
+    answer, position = receive(), 0
+    while answer[position] != 0xFF:
+        token, offset, _ = struct.unpack_from(">BHH", answer, position)
+        if token == 1:
+            return None if answer[offset] == 2 else Line(send, receive)  # 2: not supported
+        position += 5
+    return None
 
 
 def _url(connection: Connection) -> URL:
-    return server_url("mssql+pymssql", connection, charset=str(connection.extra.get("charset", "utf8")))
+    url = server_url("mssql+pymssql", connection)
+    return url if "charset" in url.query else url.update_query_dict({"charset": "utf8"})
 
 
 def _session(url: URL, his: His) -> SessionSettings:
-    arguments = {
+    named, own = (str(url.query.get(name, "")) for name in ("encryption", "ca_file"))
+    way = transport(url, his, port=_PORT, opening=_opening, own_authority=own)
+    refuse_weaker(his, way, "encryption", named, frozenset({"off", "request"}))
+    url = url.difference_update_query(["ca_file"])
+    arguments: dict[str, Any] = {
         "appname": APPLICATION,
         "login_timeout": LOGIN_SECONDS,
         "timeout": his.query_timeout_seconds,
         "read_only": True,
         "autocommit": True,
     }
+    if way.protection == "verified":
+        if "\\" in way.host:
+            problem = "names an instance: its certificate can be checked only where host and port are named"
+            raise BadConnection(conn_id=his.connection, variable=his.connection.upper(), problem=problem)
+        arguments |= {"host": checked_server(way.host, way.port, way.authorities), "port": str(way.port)}
+    elif way.protection == "encrypted" and not named:
+        arguments["encryption"] = "require"
     return SessionSettings(
         url=url if "charset" in url.query else url.update_query_dict({"charset": "utf8"}),
         connect_args=arguments if url.get_driver_name() == "pymssql" else {},
         isolation="AUTOCOMMIT",
+        transport=way,
         statements=(
             f"SET TRANSACTION ISOLATION LEVEL {his.isolation.upper()}",
             f"SET LOCK_TIMEOUT {round(his.lock_timeout_seconds * 1000)}",
@@ -55,6 +97,7 @@ DIALECT: Final = Dialect(
     names=("mssql",),
     conn_types=("mssql",),
     url=_url,
+    extras=frozenset({"charset", "encryption", "ca_file", "tds_version"}),
     session=_session,
     missing_object=re.compile(r"Invalid (?:column|object) name '([^']+)'", re.IGNORECASE),
     denied_object=re.compile(r"permission was denied on the (?:object|column) '([^']+)'"),

@@ -2,23 +2,42 @@
 
 import re
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import URL
 
 from card_usage.config.hospital import His
 from card_usage.source.dialect import OFFSET, Dialect, SessionSettings, server_url
+from card_usage.source.tls import directly, refuse_weaker, transport
+
+_TLS_PORT: Final = 2484
 
 
-def _session(url: URL, _: His) -> SessionSettings:
-    # What a TIMESTAMP WITH (LOCAL) TIME ZONE shows, and what a window's edge means to it.
-    return SessionSettings(url=url, statements=(f"ALTER SESSION SET TIME_ZONE = '{OFFSET}'",))
+def _session(url: URL, his: His) -> SessionSettings:
+    own, protocol, service = (str(url.query.get(name, "")) for name in ("ssl_ca", "protocol", "service_name"))
+    way = transport(url, his, port=_TLS_PORT, opening=directly, own_authority=own)
+    refuse_weaker(his, way, "protocol", protocol, frozenset({"tcp"}))
+    url = url.difference_update_query(["ssl_ca", "protocol"])
+    arguments: dict[str, Any] = {}
+    if way.protection != "optional" or protocol.lower() == "tcps":
+        within = f"(SERVICE_NAME={service})" if service else f"(SID={url.database or ''})"
+        place = f"(ADDRESS=(PROTOCOL=tcps)(HOST={url.host})(PORT={url.port or _TLS_PORT}))"
+        dsn = f"(DESCRIPTION={place}(CONNECT_DATA={within}))"
+        arguments = {"dsn": dsn, "ssl_context": way.context(), "ssl_server_dn_match": way.protection == "verified"}
+    return SessionSettings(
+        url=url,
+        connect_args=arguments,
+        # What a TIMESTAMP WITH (LOCAL) TIME ZONE shows, and what a window's edge means to it.
+        statements=(f"ALTER SESSION SET TIME_ZONE = '{OFFSET}'",),
+        transport=way,
+    )
 
 
 DIALECT: Final = Dialect(
     names=("oracle",),
     conn_types=("oracle",),
     url=partial(server_url, "oracle+oracledb"),
+    extras=frozenset({"protocol", "service_name", "ssl_ca"}),
     session=_session,
     missing_object=re.compile(r"ORA-00904: ([\w\".]+): invalid identifier", re.IGNORECASE),
     # From Oracle's own documents. DPY are the driver's.

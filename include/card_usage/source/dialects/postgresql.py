@@ -1,6 +1,8 @@
 """PostgreSQL, read with psycopg."""
 
 import re
+import socket
+import struct
 from functools import partial
 from typing import Final
 
@@ -20,15 +22,33 @@ from card_usage.source.dialect import (
     SessionSettings,
     server_url,
 )
+from card_usage.source.tls import Line, directly, read_exactly, refuse_weaker, transport
 from card_usage.windows import ZONE
+
+_WEAK: Final = frozenset({"disable", "allow", "prefer"})
+
+
+def _opening(plain: socket.socket) -> Line | None:
+    """SSLRequest (PostgreSQL's protocol 55.2.11)."""
+    plain.sendall(struct.pack(">II", 8, 80877103))
+    return directly(plain) if read_exactly(plain, 1) == b"S" else None
 
 
 def _session(url: URL, his: His) -> SessionSettings:
+    named, own = (str(url.query.get(name, "")) for name in ("sslmode", "sslrootcert"))
+    way = transport(url, his, port=5432, opening=_opening, own_authority=own)
+    refuse_weaker(his, way, "sslmode", named, _WEAK)
+    tls: dict[str, str] = {}
+    if way.protection == "verified":
+        tls = {"sslmode": named if named == "verify-ca" else "verify-full", "sslrootcert": way.authorities}
+    elif way.protection == "encrypted":
+        tls = {"sslmode": named or "require"}
     locks, queries = round(his.lock_timeout_seconds * 1000), his.query_timeout_seconds * 1000
     isolation = his.isolation.upper()
     return SessionSettings(
         url=url,
         connect_args={
+            **tls,
             "application_name": APPLICATION,
             "connect_timeout": LOGIN_SECONDS,
             "options": (
@@ -38,6 +58,7 @@ def _session(url: URL, his: His) -> SessionSettings:
             ),
         },
         isolation="REPEATABLE READ" if isolation == "SNAPSHOT" else isolation,
+        transport=way,
     )
 
 
@@ -45,6 +66,7 @@ DIALECT: Final = Dialect(
     names=("postgresql",),
     conn_types=("postgres", "postgresql"),
     url=partial(server_url, "postgresql+psycopg"),
+    extras=frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"}),
     session=_session,
     missing_object=re.compile(r"(?:column|relation) \"?([\w.]+)\"? does not exist", re.IGNORECASE),
     denied_object=re.compile(r"permission denied for (\S+ \S+)"),
