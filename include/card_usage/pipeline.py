@@ -188,7 +188,7 @@ def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliat
         reconciliation = Reconciliation.of(_reconcile_day(context, source, day, now) for day in window.days)
         outside = untimed.count(ledger, source, hospital, now=now)
     watermark.advance(ledger, hospital, now=now)
-    return replace(reconciliation, untimed={feed: found.rows for feed, found in outside.items() if found.rows})
+    return replace(reconciliation, untimed=outside)
 
 
 def _reconcile_day(context: Context, source: Source, day: date, now: datetime) -> Reconciliation:

@@ -125,6 +125,13 @@ def _planted(times: int) -> dict[str, list[Row]]:
             _window("fewer", "payment", _DAY, 60 // times),
             _window("fewer", "registration", _DAY, 190),
         ],
+        "timeless": [
+            (
+                "untimed",
+                {"hospital": "timeless", "feed": "payment", "rows": 3 * times, "first_key": "K-1", "last_key": "K-9"}
+                | {"since": _EARLY, "at": _EARLY},
+            )
+        ],
         "refused": [_event("refused", n, "rejected", result_code=10016, settled_at=_EARLY) for n in range(12 * times)],
         "doubtful": [_event("doubtful", n, "unconfirmed", result_code=10054) for n in range(2 * times)],
         "unending": _unending("unending", 5 * times),
@@ -150,6 +157,7 @@ def _put(stage: Stage, rows: list[Row]) -> None:
     with engine.begin() as connection:
         for name in ("finding", "attempt", "event", "feed_window", "hold", "failed_run", "verdict", "reconciliation"):
             connection.execute(delete(metadata.tables[name]))
+        connection.execute(delete(metadata.tables["untimed"]))
         event_id = None
         for name, row in rows:
             values = row | ({"event_id": event_id} if name in ("finding", "attempt") else {})

@@ -1,13 +1,14 @@
 """Untimed: rows of the HIS whose time puts them into no day: none at all, a text that sorts outside every day, before
 1970, or after the end of tomorrow's year.
 
-No window reads them and no day's equation counts them, so they are counted apart, once a reconciliation, with two of
-their keys. One grouped query a feed without a window: with an index on the column of time, three short ranges of it.
+No window reads them and no day's equation counts them, so they are counted apart, once a day, with two of their keys;
+as long as there are any, at each reconciliation, so that those that were mended go. One grouped query a feed without a
+window: with an index on the column of time, three short ranges of it.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -17,31 +18,44 @@ from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import untimed
 from card_usage.ledger.upsert import upsert
 from card_usage.source.reader import Source
-from card_usage.source.tallies import Untimed
 from card_usage.windows import local
 
-_OF_FEEDS: Final = select(untimed.c.feed, untimed.c.rows, untimed.c.since).where(
+_SAME_RUN: Final = timedelta(minutes=30)
+"""A count of just now: a run reconciles several days, one after the other."""
+
+_OF_FEEDS: Final = select(untimed.c.feed, untimed.c.rows, untimed.c.since, untimed.c.at).where(
     untimed.c.hospital == bindparam("hospital")
 )
 
 
-def count(ledger: Ledger, source: Source, hospital: Hospital, *, now: datetime) -> dict[str, Untimed]:
-    """Count them, by feed, and write down what came of it. A feed whose SQL leaves no way to ask is left out."""
-    counted = {feed: found for feed in hospital.his.feeds if (found := source.untimed(feed, local(now))) is not None}
+def count(ledger: Ledger, source: Source, hospital: Hospital, *, now: datetime) -> dict[str, int]:
+    """Count them where it is time to, write down what came of it, and return the rows by feed, zeros left out.
+
+    A feed whose SQL leaves no way to ask is left out.
+    """
+    with ledger.read() as connection:
+        last = {row.feed: row for row in connection.execute(_OF_FEEDS, {"hospital": hospital.id})}
+    feeds = [feed for feed in hospital.his.feeds if feed not in last or _is_due(last[feed].rows, last[feed].at, now)]
+    counted = {feed: found for feed in feeds if (found := source.untimed(feed, local(now))) is not None}
     with ledger.write() as connection:
-        before = {row.feed: (row.rows, row.since) for row in connection.execute(_OF_FEEDS, {"hospital": hospital.id})}
-        connection.execute(delete(untimed).where(untimed.c.hospital == hospital.id, untimed.c.feed.not_in(counted)))
+        connection.execute(
+            delete(untimed).where(untimed.c.hospital == hospital.id, untimed.c.feed.not_in(hospital.his.feeds))
+        )
         for feed, found in counted.items():
-            rows, since = before.get(feed, (0, now))
+            since = last[feed].since if feed in last and last[feed].rows and found.rows else now
             values = {
                 "rows": found.rows,
                 "first_key": found.first_key,
                 "last_key": found.last_key,
-                "since": since if rows and found.rows else now,
+                "since": since,
                 "at": now,
             }
             upsert(connection, untimed, {"hospital": hospital.id, "feed": feed}, values)
-    return counted
+        return stored(connection, hospital.id)
+
+
+def _is_due(rows: int, last: datetime, now: datetime) -> bool:
+    return now - last >= _SAME_RUN if rows else local(now).date() != local(last).date()
 
 
 def stored(connection: Connection, hospital: str) -> dict[str, int]:

@@ -76,7 +76,14 @@ def test_rows_without_a_usable_time_are_counted_and_those_of_any_day_are_not(
     made(tmp_path / "his.db", usable | odd)
     of = hospital(shape)
     source = Source(connect(f"sqlite:///{tmp_path / 'his.db'}", of.his), of)
-    assert untimed.count(embedded, source, of, now=NOW) == {"payment": Untimed(len(odd), "a", "f")}
+    assert source.untimed("payment", local(NOW)) == Untimed(len(odd), "a", "f")
+    assert untimed.count(embedded, source, of, now=NOW) == {"payment": len(odd)}
+    made(tmp_path / "his.db", usable)
+    assert untimed.count(embedded, source, of, now=NOW + timedelta(minutes=5)) == {"payment": len(odd)}, "the same run"
+    assert untimed.count(embedded, source, of, now=NOW + timedelta(hours=1)) == {}
+    made(tmp_path / "his.db", usable | odd)
+    assert untimed.count(embedded, source, of, now=NOW + timedelta(hours=2)) == {}, "asked once a day if there is none"
+    assert untimed.count(embedded, source, of, now=NOW + timedelta(days=1)) == {"payment": len(odd)}
     with embedded.read() as connection:
         assert untimed.stored(connection, of.id) == {"payment": len(odd)}
 
@@ -100,13 +107,13 @@ def test_they_are_told_once_by_two_of_their_keys_and_told_as_over(tmp_path: Path
             return list(connection.scalars(topics))
 
     assert told({"good": f"{TODAY} 08:00:00"}) == []
-    (first,) = told({"K-1": None, "K-7": "9999-01-01", "K-3": "无"})
+    (first,) = told({"K-1": None, "K-7": "9999-01-01", "K-3": "无"}, hours=24)
     assert "3 条" in first
     assert "K-1, K-7" in first
-    assert told({"K-1": None, "K-7": "9999-01-01", "K-3": "无"}, hours=1) == [first]
+    assert told({"K-1": None, "K-7": "9999-01-01", "K-3": "无"}, hours=25) == [first]
     with ledger.read() as connection:
         day = figures(connection, of, TODAY - timedelta(days=1), language="zh", now=NOW)
     assert [(action["events"], action["who"]) for action in day["actions"] if action["kind"] == "no_usable_time"] == [
         (3, "医院信息科")
     ]
-    assert len(told({"good": f"{TODAY} 08:00:00"}, hours=3)) == 2
+    assert len(told({"good": f"{TODAY} 08:00:00"}, hours=27)) == 2
