@@ -21,7 +21,9 @@ from card_usage.errors import (
     PackUnusable,
     PatientListUnusable,
     PlatformError,
+    RedirectRefused,
     ReplicaBusy,
+    RequestRefused,
     SettingsError,
     SourceDrift,
     SourceError,
@@ -45,6 +47,8 @@ NEEDS_SOMEBODY: Final = (
     LedgerReplaced,
     WrongKey,
     Misconfigured,
+    RequestRefused,
+    RedirectRefused,
     GateStopped,
 )
 HEALS_BY_ITSELF: Final = (
