@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import demo_his
@@ -17,8 +19,11 @@ import mariadb
 import planted
 import pytest
 import sqlglot
+from card_usage import pipeline
 from card_usage.config.connections import Connection, connection_from_environment
 from card_usage.config.hospital import Hospital, load_hospital
+from card_usage.config.settings import Settings
+from card_usage.context import Context
 from card_usage.errors import SourceDrift, SourceInterrupted, SourceUnreachable
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
@@ -33,7 +38,21 @@ from card_usage.staging.stage import stage
 from card_usage.standard.aliases import load_aliases
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import day_window
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, make_url, select, text
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    insert,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects import oracle
 from sqlalchemy.exc import DBAPIError
 
@@ -245,3 +264,85 @@ def test_what_oracle_says_is_known_by_its_code_and_never_quoted(code: str, passi
     said = reason(error, ORACLE)
     assert code in said
     assert "1101" not in said
+
+
+_ASKS = {
+    "outside every day": re.compile(r"\) outside$"),
+    "count by minute": re.compile(r"\) counted GROUP BY "),
+    "keys": re.compile(r"^SELECT keyed\."),
+    "rows": re.compile(r"ORDER BY occurred_at, source_id$"),
+}
+
+
+@pytest.mark.parametrize("replica", KINDS, indirect=True)
+def test_a_day_is_read_as_often_as_the_contract_says(
+    replica: Connection, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """docs/his-contract.md, Load: whoever adds a query to a run changes the figures there too."""
+    ledger = open_ledger(ledgers.sqlite_url(tmp_path, "passes"), ledgers.KEYRING)
+    settings = Settings(
+        ledger_url="",
+        keyring=ledgers.KEYRING,
+        hospitals=SHIPPED / "hospitals",
+        aliases=SHIPPED / "code_aliases",
+        reports=tmp_path / "reports",
+    )
+    context = Context(hospital=hospital(), settings=settings, ledger=ledger, connection_of=lambda _: replica)
+    asked: Counter[str] = Counter()
+    server = make_url(database_url(replica)).port
+
+    def note(connection: Engine, cursor: object, statement: str, *_: object) -> None:
+        if connection.engine.url.port == server and re.search("v_card_use", statement, re.IGNORECASE):
+            asked[next((name for name, shape in _ASKS.items() if shape.search(statement.strip())), "others")] += 1
+
+    def costs(*steps: Callable[[], object]) -> dict[str, float]:
+        asked.clear()
+        for step in steps:
+            step()
+        return {name: count / len(FEEDS) for name, count in asked.items()}
+
+    def reads(now: datetime) -> Iterator[Callable[[], object]]:
+        for feed in FEEDS:
+            yield partial(pipeline.stage, context, feed, WINDOW, now=now)
+        yield partial(pipeline.check, context, WINDOW, now=now)
+
+    sqlalchemy_event.listen(Engine, "before_cursor_execute", note)
+    try:
+        again = NOW + timedelta(days=1)
+        assert costs(*reads(NOW)) == {"count by minute": 1, "rows": 1}
+        first = costs(lambda: pipeline.reconcile(context, WINDOW, now=NOW))
+        assert first == {"count by minute": 1, "outside every day": 1}
+        assert costs(*reads(again)) == {"count by minute": 1, "rows": 1}
+        assert costs(lambda: pipeline.reconcile(context, WINDOW, now=again)) == first
+        assert costs(lambda: pipeline.reconcile(context, WINDOW, now=again + timedelta(hours=1))) == {
+            "count by minute": 1
+        }
+    finally:
+        sqlalchemy_event.remove(Engine, "before_cursor_execute", note)
+        ledger.close()
+
+
+@pytest.mark.parametrize("replica", KINDS, indirect=True)
+def test_rows_without_a_usable_time_are_counted_on_a_server(
+    replica: Connection, request: pytest.FixtureRequest
+) -> None:
+    url = (
+        make_url(request.getfixturevalue("postgres_url"))
+        if replica.conn_type == "postgres"
+        else f"mysql+pymysql://root@127.0.0.1:{request.getfixturevalue('maria').port}/his?charset=utf8mb4"
+    )
+    table = "v_card_use" if replica.conn_type == "postgres" else "V_CARD_USE"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for key, at in (("no time", "NULL"), ("in 9999", "'9999-12-31 00:00:00'"), ("today", "'2026-03-04 08:00:00'")):
+            values = f"('payment', '{key}', {at}, '010105', 0)"
+            connection.execute(
+                text(f"INSERT INTO {table} (feed, source_id, occurred_at, scene, voided) VALUES {values}")
+            )
+    try:
+        assert source(replica).untimed("payment", datetime(2026, 3, 4, 9)) == (2, "in 9999", "no time")  # noqa: DTZ001
+        assert source(replica).untimed("registration", datetime(2026, 3, 4, 9)) == (0, "", "")  # noqa: DTZ001
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DELETE FROM {table} WHERE source_id IN ('no time', 'in 9999', 'today')"))
+        engine.dispose()
