@@ -26,7 +26,7 @@ from card_usage.delivery import binding, deliverer
 from card_usage.delivery.progress import Progress
 from card_usage.delivery.result import Delivered
 from card_usage.errors import BadConnection, MissingSetting
-from card_usage.evidence.keep import keep_delivered
+from card_usage.evidence.keep import kept_meanwhile
 from card_usage.ledger.scope import Scope
 from card_usage.quality import check as gate
 from card_usage.quality import data_docs
@@ -145,19 +145,18 @@ def deliver(
     days = _whole_days(window)
     with context.ledger.read() as connection:
         scope = Scope(hospital.id, window.days[0], window.days[-1], withheld(connection, hospital.id, days))
-    delivered = deliverer.deliver(
-        context.ledger,
-        hospital,
-        scope,
-        connection=context.connection_of(hospital.platform.connection),
-        tables=context.tables,
-        siblings=_siblings(context),
-        until=until,
-        on_progress=on_progress,
-    )
-    folder, now = context.settings.evidence, SystemClock().now()
-    keep_delivered(context.ledger, hospital.id, scope.first, scope.last, folder, now=now)
-    return delivered
+    folder, clock = context.settings.evidence, SystemClock().now
+    with kept_meanwhile(context.ledger, hospital.id, scope.first, scope.last, folder, clock=clock):
+        return deliverer.deliver(
+            context.ledger,
+            hospital,
+            scope,
+            connection=context.connection_of(hospital.platform.connection),
+            tables=context.tables,
+            siblings=_siblings(context),
+            until=until,
+            on_progress=on_progress,
+        )
 
 
 def _siblings(context: Context) -> dict[str, str]:

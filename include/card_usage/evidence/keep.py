@@ -1,4 +1,4 @@
-"""Keep: the packs of days that are not sealed, made at the end of each delivery, for a ledger that is lost then.
+"""Keep: the packs of days that are not sealed, made by deliveries under way, for a ledger that is lost then.
 
 Such a pack has the form of a sealed one and a seal of its own, but is no link of the chain: `<day>.latest.tsv.gz`, one
 a day, replaced by the next. The seal of the day takes its place.
@@ -7,13 +7,16 @@ a day, replaced by the next. The seal of the day takes its place.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import and_, case, func, select
 
+from card_usage.errors import CardUsageError, LedgerError
 from card_usage.evidence.chain import GENESIS, Link, sealed
 from card_usage.evidence.pack import FORM, UNREADABLE, add_link, head, link_text, write
 from card_usage.ledger.database import Ledger
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 UNSEALED: Final = 0
 """Serial of a pack that is no link of the chain."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+KEEP_SECONDS: float = 600.0
+"""How often a delivery makes packs: one that is killed leaves out no more than that."""
 MOST_RENEWED: Final = 31
 """Days without a pack to rebuild from, of which one is made at a time."""
 
@@ -31,6 +36,39 @@ MOST_RENEWED: Final = 31
 def latest_path(folder: Path, hospital: str, day: date) -> Path:
     """Where the pack of a day lies that was made at the end of a delivery."""
     return folder / hospital / f"{day.isoformat()}.latest.tsv.gz"
+
+
+@contextmanager
+def kept_meanwhile(
+    ledger: Ledger, hospital: str, first: date, last: date, folder: Path, *, clock: Callable[[], datetime]
+) -> Iterator[None]:
+    """While the block delivers, make the packs of days that moved every ten minutes, and once more at its end, whatever
+    ended it. A ledger that is away then is not waited for."""
+
+    def keep() -> None:
+        try:
+            keep_delivered(ledger, hospital, first, last, folder, now=clock())
+        except CardUsageError as error:
+            log.warning("%s: no pack to rebuild the ledger from: %s", hospital, error)
+
+    def keep_on() -> None:
+        while not ended.wait(KEEP_SECONDS):
+            keep()
+
+    ended = threading.Event()
+    thread = threading.Thread(target=keep_on, name="evidence", daemon=True)
+    thread.start()
+    ledger_is_away = False
+    try:
+        yield
+    except LedgerError:
+        ledger_is_away = True
+        raise
+    finally:
+        ended.set()
+        thread.join()
+        if not ledger_is_away:
+            keep()
 
 
 def keep_delivered(

@@ -11,7 +11,6 @@ rows stand sealed behind every 5,000 lines (`#keys`). The last lines, outside of
 pack (`#link`), so that a pack can be trusted without the ledger, and, with a seal of its own, the platform that the
 hospital reported to (`#platform`), so that what went to a sandbox is not taken for reported. In packs of form 1, of
 version 0.2.0 and before, a line ends with the chain of attempts.
-The head names hospital and day, and the platform (host, appId, hospital id) that the events stood for when sealed.
 """
 
 from __future__ import annotations
@@ -287,8 +286,6 @@ def write(connection: Connection, keyring: Keyring, hospital: str, day: date, fo
 
         last = ""
         put(f"# {FORM} {hospital} {day.isoformat()}\n")
-        if (row := connection.execute(select(binding).where(binding.c.hospital == hospital)).one_or_none()) is not None:
-            put(f"# platform {row.host!a} {row.app_id!a} {row.platform_hospital!a}\n")
         for current in live(connection, hospital, day):
             put(f"{current.row.line[:-1]}\t{current.record.text}\n")
             events += 1

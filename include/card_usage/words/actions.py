@@ -9,10 +9,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "who.engineer": ("实施工程师", "data engineer"),
     "who.automatic": ("系统自动", "the pipeline itself"),
     # --- what to do about codes, and by class of event
-    "todo.code": ("在对照表 {table}.csv 中补上下列代码，再补报", "add the codes below to {table}.csv, then redeliver"),
+    "todo.code": (
+        "补报表单或 aliases apply 里填写下列代码的对照（{table}）",
+        "give the codes below their meaning ({table}): form of redelivery, or `aliases apply`",
+    ),
     "todo.code_of_days": (
-        "在对照表 {table}.csv 中补上日报所列代码，再补报",
-        "add the codes that the day's report lists to {table}.csv, then redeliver",
+        "补报表单或 aliases apply 里填写日报所列代码的对照（{table}）",
+        "give the codes that the day's report lists their meaning ({table}): form of redelivery, or `aliases apply`",
     ),
     "todo.rejected": ("对照应答代码更正后补报", "correct what the code says, then redeliver"),
     "todo.unconfirmed": ("在平台网站核对后决定是否补报", "look at the platform's website, then decide on redelivery"),

@@ -117,8 +117,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{count} decisions differ from the alias files and count before them: {examples}. Export them or undo them",
     ),
     "survey.codes.missing": (
-        "对照表 {table}.csv 缺 {count} 个代码，涉及 {rows} 条：{examples}。补上后这些数据自动放行",
-        "{table}.csv lacks {count} codes, {rows} rows: {examples}. Add them and the events are released",
+        "{table} 有 {count} 个代码没有对照，涉及 {rows} 条：{examples}。用 aliases apply 或补报表单填写即放行",
+        "{table}: {count} codes have no alias, {rows} rows: {examples}. `aliases apply` or the form releases them",
     ),
     "survey.rules.ok": (
         "抽查 {read} 条，{held} 条会因数据问题隔离（{share}）",

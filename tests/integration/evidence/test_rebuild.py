@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -180,6 +181,39 @@ def test_a_restored_backup_with_a_correction_in_the_his_doubles_nothing_that_its
             assert done.returncode == 1
             assert events["unconfirmed"] > 0
             assert doubled <= later
+
+
+SOON = "import sys, card_usage.evidence.keep as keep; keep.KEEP_SECONDS = 0.3; from card_usage.cli.main import main; "
+
+
+def test_a_ledger_that_is_lost_with_a_killed_delivery_knows_what_that_had_sent_until_its_last_packs(
+    tmp_path: Path, command_line: CommandLine
+) -> None:
+    with at_a_desk(tmp_path, command_line, "accepted") as desk:
+        desk.json("stage", *FIRST)
+        desk.json("platform", "calibrate", *FIRST[:2])
+        desk.sandbox.faults(latency_ms=300)
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{SOON}sys.exit(main())", "deliver", *FIRST],
+            env=desk.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        pack = latest_path(desk.home / "evidence", HOSPITAL, DAY)
+        deadline = time.monotonic() + 60
+        while not (pack.exists() and len(desk.sandbox.accepted()) > 20) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, "it is still under way"
+        process.kill()
+        process.wait(timeout=30)
+        desk.sandbox.calm()
+        correct(desk)
+        lose_the_ledger(desk)
+        assert rebuilt(desk)["events"]["restored"] > 0
+        desk.json("stage", *FIRST)
+        desk.json("platform", "calibrate", *FIRST[:2])
+        desk.json("deliver", *FIRST)
+        assert states(desk) == {"delivered": len(desk.sandbox.accepted())}, "none lost, none doubled"
 
 
 MIX = {"delivered": 40, "quarantined": 5, "voided": 4, "rejected": 3, "unconfirmed": 2, "unknown": 3, "ready": 2}

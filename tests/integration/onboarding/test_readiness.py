@@ -72,7 +72,7 @@ def test_a_sound_his_lacks_only_what_was_planted(clinic: Clinic, capsys: pytest.
     assert code == 1, "two departments have no alias"
     assert [one["check"] for one in found.values() if one["state"] == "missing"] == ["codes"]
     said = found["codes", None]["says"]
-    assert said.startswith("对照表 department.csv 缺 2 个代码")
+    assert said.startswith("department 有 2 个代码没有对照")
     assert "21010" in said
     assert "21020" in said
     assert {key for key, one in found.items() if one["state"] == "ok"} >= {
