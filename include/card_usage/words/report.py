@@ -175,8 +175,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "class.moved_here": ("改期到当日", "Moved to this day"),
     "class.moved_here.meaning": (
-        "台账登记在另一天，医院系统现在是当日",
-        "in the ledger under another day, in the HIS on this one",
+        "医院系统有当日的记录，台账登记在另一天：改期，或同一主键两天都有",
+        "in the HIS on this day, in the ledger under another: moved, or one key in two days",
     ),
     "class.platform_missing": ("平台缺少", "Missing at the platform"),
     "class.platform_missing.meaning": (
