@@ -26,6 +26,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
     "acceptance": {"acceptance": "try what the review before go-live asks of interfaces, and write its page"},
     "history": {"history": "days of the past: load them behind everything live, status of a load"},
     "approval": {"decide": "show what the quality gate withholds, and decide: the next delivery follows"},
+    "retention": {"purge": "delete what is past its time by the hospitals' files, or list it"},
     "holds": {
         "pause": "stop sending; a running delivery waits for resume",
         "drain": "finish what is under way, then end the running delivery",

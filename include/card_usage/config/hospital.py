@@ -229,6 +229,20 @@ class Upgrade(_Table):
     patients_a_batch: int = Field(default=50, ge=1, le=200)
 
 
+class Retention(_Table):
+    """How many days are kept what is no evidence, counted from the day of the events; None: for ever.
+
+    `quarantined_days`, `rejected_days`: the patient fields of such events; rows and counts stay. `reports_days`: report
+    files. `drop_folder_days`: statements that were imported or refused, counted from when they came; of several
+    hospitals the longest counts. See docs/production.md.
+    """
+
+    quarantined_days: int | None = Field(default=180, ge=30)
+    rejected_days: int | None = Field(default=180, ge=30)
+    reports_days: int | None = Field(default=None, ge=30)
+    drop_folder_days: int | None = Field(default=365, ge=30)
+
+
 class Hospital(_Table):
     """The file of one hospital."""
 
@@ -248,6 +262,14 @@ class Hospital(_Table):
     report: Report = Report()
     alerts: Alerts = Alerts()
     upgrade: Upgrade = Upgrade()
+    retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _keeps_what_it_looks_back_on(self) -> Hospital:
+        kept = (self.retention.quarantined_days, self.retention.rejected_days, self.retention.reports_days)
+        if any(days is not None and days <= self.his.look_back_days for days in kept):
+            raise ValueError(f"[retention] ends within look_back_days ({self.his.look_back_days})")
+        return self
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Hospital:

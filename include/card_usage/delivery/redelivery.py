@@ -78,4 +78,6 @@ def without_content(connection: Connection, scope: Scope, states: tuple[Undecide
 
 def _of(scope: Scope, states: tuple[Undecided, ...]) -> ColumnElement[bool]:
     days = event.c.day.between(scope.first, scope.last)
-    return and_(event.c.hospital == scope.hospital, days, event.c.status.in_(states))
+    # What lost its patient fields after its time (card_usage.retention) cannot be sent any more.
+    whole = event.c.sealed.is_not(None)
+    return and_(event.c.hospital == scope.hospital, days, event.c.status.in_(states), whole)

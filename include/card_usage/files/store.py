@@ -58,6 +58,10 @@ class Store:
         content: bytes = self._path(name).read_bytes()
         return content
 
+    def delete(self, name: str) -> None:
+        """Remove the file; one that is gone already is no error."""
+        self._path(name).unlink(missing_ok=True)
+
     def _path(self, name: str) -> Any:
         parts = PurePosixPath(name).parts
         leads_out = name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/"))

@@ -82,6 +82,11 @@ language = "zh"                   # zh | en
 # card_list_url = "https://..."   # 服务号健康卡列表页面，模板消息跳转到此 / where the message leads
 # patients_a_batch = 50
 
+# [retention]                     # 留存天数 / days that are kept (docs/production.md)
+# quarantined_days = 180          # 被隔离记录的患者字段 / patient fields of quarantined events
+# rejected_days = 180             # 被拒记录的患者字段 / of rejected ones
+# reports_days = 3650             # 报告文件，默认不清除 / report files, by default for ever
+
 [alerts]                          # 谁收到告警、何时（docs/alerts.md）/ who hears of trouble, and when
 report_by = "09:00"               # 日报应在此时前生成 / yesterday's report must be there by then
 quiet_from = "21:00"              # 夜间只提醒严重问题 / at night only what is critical

@@ -28,6 +28,7 @@ from card_usage.ledger.schema.hours import staged_hour
 from card_usage.ledger.schema.incidents import failed_run, incident, telling
 from card_usage.ledger.schema.outbox import WAITING, channel, outbox
 from card_usage.ledger.schema.profiles import window_profile
+from card_usage.ledger.schema.purges import purged
 from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.turns import replica_turn
@@ -67,6 +68,7 @@ __all__ = [
     "outbox",
     "platform_memory",
     "platform_move",
+    "purged",
     "quota_day",
     "reconciliation",
     "replica_turn",
