@@ -69,8 +69,8 @@ class SourceRow(NamedTuple):
     voided: int
 
     def __repr__(self) -> str:
-        """Only the row's own key: the rest may say who the patient is."""
-        return f"SourceRow(source_id={self.source_id!r}, ...)"
+        """Nothing of it: any column may say who the patient is, where the HIS has it in the wrong one."""
+        return "SourceRow(...)"
 
 
 class CardUse(NamedTuple):

@@ -116,6 +116,10 @@ def _planted(times: int) -> dict[str, list[Row]]:
         "unmapped": _quarantined("unmapped", "department.code", ["21010", "21020", None][: times + 1], 4),
         "unmapped_channel": _quarantined("unmapped_channel", "channel.code", [f"Q{n}" for n in range(9 + times)], 1),
         "lacking": _quarantined("lacking", "id_number.required", [None], many),
+        "misplaced": [
+            *_quarantined("misplaced", "department.patient", [None], 20 * times),
+            _event("misplaced", 99, "quarantined", reason="source_id.patient"),
+        ],
         "fewer": [
             *(
                 _window("fewer", feed, _DAY - timedelta(days=7 * n), 200)

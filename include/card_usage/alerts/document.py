@@ -32,7 +32,7 @@ def causes() -> str:
 def causes_zh() -> str:
     """Markdown: the same in Chinese."""
     zh = Words("zh")
-    parts = {"": "-", "day": "日期", "feed": "业务", "code": "代码", "mailbox": "地址"}
+    parts = {"": "-", "day": "日期", "feed": "业务", "code": "代码", "mailbox": "地址", "column": "列"}
     lines = [
         "| 原因 | 名称 | 谁来办 | 出现新的什么也算加重 | 消失多久算恢复 | 已有哪个就不再另报 |",
         "| --- | --- | --- | --- | --- | --- |",

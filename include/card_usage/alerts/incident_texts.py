@@ -96,6 +96,8 @@ def _facts(incident: Incident, words: Words) -> dict[str, str | int]:
         filled["span"] = span(int(facts["hours"]), words)
     if "feeds" in facts:
         filled["feeds"] = words("alerts.all_feeds") if facts.get("all") else _feeds(str(facts["feeds"]), words)
+    if "columns" in facts:
+        filled["columns"] = words.list(words(f"column.{column}") for column in str(facts["columns"]).split(","))
     if "days" in facts:
         filled["days"] = _days(str(facts["days"]), words)
     if "day" in facts:

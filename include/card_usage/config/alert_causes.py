@@ -228,6 +228,34 @@ _DECLARED: Final = (
         over=("缺失的内容已补齐", "what was missing is complete"),
     ),
     Cause(
+        name="patient_in_column",
+        owner="his",
+        part="column",
+        title=("列中有患者信息", "A column holds patient data"),
+        what=(
+            (
+                "{feeds}有 {count} 笔记录在不该有患者信息的列中出现了姓名、证件号、手机号或健康卡二维码"
+                "（{columns}）；内容已遮盖，记录已隔离，暂未上报"
+            ),
+            (
+                "{count} records of {feeds} have a name, an ID, mobile or QR text in a column that should hold none "
+                "({columns}); masked, set aside, not sent"
+            ),
+        ),
+        todo=(
+            (
+                "请信息科核对该业务 SQL 取数的列，改正后重跑当日，不要转发原值；确是代码、科室名称的，"
+                "在对照表中加一行；单号只是看起来像证件号的，在医院文件 [normalize] 中写 keys_by_shape = false"
+            ),
+            (
+                "check which columns the feed's SQL takes, mend it, run these days again; pass no value on. A real "
+                "code or department gets a line in code_aliases; keys that only look like ID numbers: "
+                "keys_by_shape = false under [normalize] in the hospital's file"
+            ),
+        ),
+        over=("列中已没有患者信息", "no column holds patient data any more"),
+    ),
+    Cause(
         name="volume_drop",
         owner="his",
         part="feed",

@@ -136,6 +136,8 @@ class Normalize(_Table):
     upgrade_15_digit_ids: bool = False
     # False: an unknown code in a field that is not sent (the department of a payment) does not quarantine the event.
     quarantine_every_unknown_code: bool = True
+    # False: the HIS's serial numbers look like ID or mobile numbers, so a record's key is not judged by its shape.
+    keys_by_shape: bool = True
 
 
 class Gate(_Table):

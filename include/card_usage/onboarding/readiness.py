@@ -32,6 +32,9 @@ from card_usage.source import freshness
 from card_usage.source.reader import Source
 from card_usage.source.replica import transport_of
 from card_usage.staging.drafts import Drafter
+from card_usage.standard.characters import source_key
+from card_usage.standard.misplaced import is_mobile
+from card_usage.standard.rules import MISPLACED
 from card_usage.windows import DAY, Window, day_window, local
 from card_usage.words.catalogue import Words
 
@@ -42,6 +45,10 @@ _EXAMPLES: Final = 8
 _CLOCKS_DIFFER: Final = timedelta(minutes=10)
 _ANOTHER_ZONE: Final = timedelta(minutes=50)
 _QUARANTINED_SHARE: Final = 0.02
+_FEW_KEYS: Final = 10
+_MOSTLY: Final = 0.5
+_SCATTERED: Final = 0.5
+"""Of a feed's keys, how many have to look like mobile numbers, and of those, how many different segments they have."""
 
 
 class CheckResult(NamedTuple):
@@ -92,16 +99,22 @@ class _RowsRead(NamedTuple):
 
 @dataclass(slots=True)
 class _Normalized:
-    """What normalizing the rows found: unmapped codes by table, and the first critical rule of other bad rows."""
+    """What normalizing the rows found: unmapped codes by table, the first critical rule of other bad rows, and columns
+    with patient data."""
 
     rows: int = 0
+    of_feed: Counter[str] = field(default_factory=Counter)
     quarantined: int = 0
     unmapped: dict[str, Counter[str]] = field(default_factory=dict)
     rules: Counter[str] = field(default_factory=Counter)
+    misplaced: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by feed and column that holds patient data."""
 
-    def add(self, findings: Sequence[Finding]) -> None:
+    def add(self, feed: str, findings: Sequence[Finding]) -> None:
         """Count the findings of one row."""
         self.rows += 1
+        self.of_feed[feed] += 1
+        self.misplaced.update((feed, found.field) for found in findings if found in MISPLACED.values())
         for finding in findings:
             if finding.table and finding.code:
                 self.unmapped.setdefault(finding.table, Counter())[finding.code] += 1
@@ -285,7 +298,7 @@ class _Checks:
         normalized = _Normalized()
         for feed in feeds:
             try:
-                self._normalize(feed, normalized)
+                yield from self._normalize(feed, normalized)
             except SourceDrift as drift:
                 yield self._drift(feed, drift)
         with self._context.ledger.read() as connection:
@@ -297,6 +310,11 @@ class _Checks:
             ]
             more = " ..." if len(differing) > _EXAMPLES else ""
             yield self._result("codes.conflict.warn", count=len(differing), examples="; ".join(named) + more)
+        for (feed, column), rows in sorted(normalized.misplaced.items()):
+            column_name = self._words(f"column.{column}")
+            yield self._result("misplaced.missing", feed, column=column_name, rows=rows, read=normalized.of_feed[feed])
+        if normalized.rows and not normalized.misplaced:
+            yield self._result("misplaced.ok")
         for table, rows_by_code in sorted(normalized.unmapped.items()):
             examples = ", ".join(f"{code} ({rows:,})" for code, rows in rows_by_code.most_common(_EXAMPLES))
             more = " ..." if len(rows_by_code) > _EXAMPLES else ""
@@ -307,13 +325,23 @@ class _Checks:
         if normalized.rows:
             yield self._rules(normalized)
 
-    def _normalize(self, feed: str, into: _Normalized) -> None:
+    def _normalize(self, feed: str, into: _Normalized) -> Iterator[CheckResult]:
+        """Normalize a feed's rows; a result if their keys look like mobile numbers, which no single key can tell."""
+        rows, mobiles, segments = 0, 0, set[str]()
         context = self._context
         drafter = Drafter(self._hospital, feed, context.tables, context.aliases, context.settings.keyring)
         for batch in self._source.rows(feed, self._window.start, self._window.end):
             for row in batch:
+                rows += 1
+                if is_mobile(key := source_key(row.source_id)):
+                    mobiles += 1
+                    segments.add(key[-11:-4])
                 if not row.voided:
-                    into.add(drafter.draft(row, self._window).findings)
+                    into.add(feed, drafter.draft(row, self._window).findings)
+        # Serial numbers share their first digits, people's numbers do not.
+        scattered = len(segments) >= mobiles * _SCATTERED
+        if self._hospital.normalize.keys_by_shape and scattered and mobiles >= max(_FEW_KEYS, rows * _MOSTLY):
+            yield self._result("misplaced.mobiles.warn", feed, rows=mobiles, read=rows)
 
     def _rules(self, normalized: _Normalized) -> CheckResult:
         read, quarantined = normalized.rows, normalized.quarantined

@@ -108,7 +108,7 @@ def compare_feed(
     with ledger.write() as connection:
         source_checksums.save(connection, hospital, feed, day, marker.marks(), now=now)
     absent = {"late_in_source": found.late, "moved_here": found.moved, "refunds_not_staged": found.taken_back}
-    event_marks.save_absent(of_day, absent)
+    event_marks.save_absent(of_day, absent, found.masked)
     even = [tally for tally in tallies if tally.minute is not None and tally.minute not in minutes]
     newly_vanished = sum(not row.vanished for row in found.only_ledger)
     return Compared(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Connection, and_, delete, insert, update
@@ -17,6 +18,7 @@ from card_usage.reconciliation.records import BATCH, CONTENT_CHANGES, SOURCE_ID,
 from card_usage.staging import unchanged_hours
 from card_usage.staging.changes import VOIDABLE
 from card_usage.staging.intake import void
+from card_usage.standard.misplaced import shown_key
 from card_usage.windows import HOUR
 
 MOST_LISTED: Final = 10_000
@@ -57,12 +59,18 @@ def _mark(connection: Connection, column: str, events: Sequence[int], value: dat
         connection.execute(update(event).where(of_batch).values({column: value}))
 
 
-def save_absent(of_day: FeedOfDay, keys: Mapping[str, Sequence[str]]) -> None:
-    """Replace what is listed of the day: keys of the HIS by the class that they count in."""
+def save_absent(
+    of_day: FeedOfDay, keys: Mapping[str, Sequence[str]], masked: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Replace what is listed of the day: keys of the HIS by the class that they count in.
+
+    A key that may be patient data is listed masked; `masked`: those that the ledger masks.
+    """
     hospital, feed, day = of_day.hospital, of_day.feed, of_day.day
     common = {"hospital": hospital, "feed": feed, "day": day, "found_at": of_day.now}
     rows = [
-        common | {"kind": kind, "source_id": source_id[:SOURCE_ID]}
+        common
+        | {"kind": kind, "source_id": (masked.get(source_id) or shown_key(hospital, feed, source_id))[:SOURCE_ID]}
         for kind, source_ids in keys.items()
         for source_id in sorted(source_ids)[:MOST_LISTED]
     ]

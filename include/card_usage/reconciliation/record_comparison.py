@@ -30,6 +30,7 @@ from card_usage.reconciliation.records import (
 from card_usage.staging.changes import compare, stored_events
 from card_usage.staging.drafts import Draft
 from card_usage.standard.characters import source_key
+from card_usage.standard.misplaced import MASK, masked_key
 
 
 def compare_records(of_day: FeedOfDay, windows: Sequence[Part], minutes: frozenset[int]) -> Found:
@@ -40,7 +41,7 @@ def compare_records(of_day: FeedOfDay, windows: Sequence[Part], minutes: frozens
         found.only_ledger += rows.without_time()
         for part in windows:
             _compare_window(of_day, part, rows.until(part.window.end), found)
-    _match_across_windows(found)
+    _match_across_windows(of_day, found)
     _place_unknown(of_day, found)
     _refund_repeated(of_day, found)
     return found
@@ -103,6 +104,8 @@ def _compare_window(of_day: FeedOfDay, part: Part, rows: dict[str, LedgerRow], f
         found.records += 1
         found.voided += is_voided
         row = rows.pop(source_id[:SOURCE_ID], None)
+        if row is None and rows:
+            row = rows.pop(_masked(of_day, source_id), None)
         if row is None:
             found.only_his[source_id] = is_voided
             if draft is not None:
@@ -113,6 +116,11 @@ def _compare_window(of_day: FeedOfDay, part: Part, rows: dict[str, LedgerRow], f
             changes.append(ContentChange(change, row.id, row.at))
     found.only_ledger += rows.values()
     mark_contents(of_day, changes + _changes_at_other_times(of_day.ledger, unmatched))
+
+
+def _masked(of_day: FeedOfDay, source_id: str) -> str:
+    """The key as the ledger has it if it is patient data."""
+    return masked_key(event_key(of_day.hospital, of_day.feed, source_id))
 
 
 def _source_records(of_day: FeedOfDay, part: Part) -> Iterator[tuple[str, bool, Draft | None]]:
@@ -142,9 +150,11 @@ def _changes_at_other_times(ledger: Ledger, drafts: Sequence[Draft]) -> list[Con
     return changes
 
 
-def _match_across_windows(found: Found) -> None:
+def _match_across_windows(of_day: FeedOfDay, found: Found) -> None:
     """Match what one side had in one window and the other side in another."""
     shortened = {source_id[:SOURCE_ID]: source_id for source_id in found.only_his}
+    if any(row.source_id.startswith(MASK) for row in found.only_ledger):
+        shortened |= {_masked(of_day, source_id): source_id for source_id in found.only_his}
     still_alone: list[LedgerRow] = []
     for row in found.only_ledger:
         source_id = shortened.pop(row.source_id, None)

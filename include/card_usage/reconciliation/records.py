@@ -13,6 +13,7 @@ from card_usage.ledger.database import Ledger
 from card_usage.source.tallies import MinuteTally, SourceKey
 from card_usage.staging.changes import Change, StoredEvent, compare
 from card_usage.staging.drafts import Draft
+from card_usage.standard.misplaced import MASK
 from card_usage.windows import Window
 
 BATCH: Final = 5_000
@@ -97,6 +98,7 @@ class Found:
     `only_his`: keys, and whether refunded; of these `late` are nowhere in the ledger, `moved` stand there under another
     day, and `elsewhere` says that some stand there under a minute that was not compared, or have come only now.
     `seen`, `refunded_keys`: keys that came; `refunded_again`: keys of which a later copy alone is refunded.
+    `masked`: by key of the HIS, what the ledger has instead of one that is patient data.
     `taken_back`: keys whose refund the HIS took back before they were sent; `unrefunded`: the same after it.
     """
 
@@ -114,9 +116,12 @@ class Found:
     seen: KeySet = field(default_factory=KeySet)
     refunded_keys: KeySet = field(default_factory=KeySet)
     refunded_again: set[str] = field(default_factory=set)
+    masked: dict[str, str] = field(default_factory=dict)
 
     def matched(self, row: LedgerRow, source_id: str, is_voided: bool) -> None:
         """A record that both sides have: what its marks have to become."""
+        if row.source_id.startswith(MASK):
+            self.masked[source_id] = row.source_id
         if row.vanished:
             self.reappeared.append(row.id)
         if is_voided and not row.voided:

@@ -7,6 +7,8 @@ from typing import Any
 
 from card_usage.events import SourceRow
 from card_usage.source.feeds import Feed
+from card_usage.standard.misplaced import said_key
+from card_usage.standard.normalize import occurred_at
 from card_usage.windows import local
 
 
@@ -28,7 +30,9 @@ class StreamPosition:
     def __str__(self) -> str:
         if self.last is None:
             return f"the start of the window, {self._start}"
-        return f"{self.last.occurred_at}, key {self.last.source_id}"
+        # A column may hold what belongs into another one: what does not look like a time or a key is not said.
+        at = self.last.occurred_at if occurred_at(self.last.occurred_at) else "a row without a readable time"
+        return f"{at}, key {said_key(self.last)}"
 
     def edge(self) -> str | datetime:
         """Where to ask from: the window's start, or the last instant (its whole second: drivers round the rest)."""

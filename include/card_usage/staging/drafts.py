@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import date, datetime
 from functools import lru_cache, partial
 from itertools import combinations
@@ -22,12 +22,13 @@ from card_usage.events import (
     event_key,
     maker,
 )
-from card_usage.standard import rule_check
+from card_usage.standard import misplaced, rule_check
 from card_usage.standard.aliases import Aliases
 from card_usage.standard.characters import source_key
-from card_usage.standard.code_tables import CodeTable
-from card_usage.standard.normalize import Codes, Normalizer
+from card_usage.standard.code_tables import CodeTable, fold
+from card_usage.standard.normalize import Codes, Normalizer, as_text
 from card_usage.standard.payload import Form, template
+from card_usage.standard.rules import MISPLACED
 from card_usage.windows import Window
 
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
@@ -68,10 +69,18 @@ class _Sent(NamedTuple):
     qr: bool
 
 
+class _Suspect(NamedTuple):
+    """A local code or name that nobody knows: it may be a patient's. `shaped`: its looks alone say so."""
+
+    finding: Finding
+    text: str
+    shaped: bool
+
+
 class _CodeGroup(NamedTuple):
     """What rows with the same codes have in common: the standard codes, a quick test whether the rules find nothing,
-    what is sent, the codes by field as the digest has them, the fields that must be sent, and the template of the body
-    of their calls (standard/payload.py) as JSON."""
+    what is sent, the codes by field as the digest has them, the fields that must be sent, the template of the body
+    of their calls (standard/payload.py) as JSON, and the texts among them that may be patient data."""
 
     codes: Codes
     department_name: str | None
@@ -80,6 +89,7 @@ class _CodeGroup(NamedTuple):
     values: Mapping[str, str | None]
     required: frozenset[str]
     body: str
+    suspects: tuple[_Suspect, ...]
 
 
 class Drafter:
@@ -95,6 +105,8 @@ class Drafter:
         self._hospital = hospital
         self._feed = feed
         self._keyring = keyring
+        self._tables, self._aliases = tables, aliases
+        self._keys_by_shape = hospital.normalize.keys_by_shape
         self._profile = hospital.platform.profile
         self._format = hospital.platform.department_format
         self._form = Form.of(hospital.platform, tables)
@@ -115,11 +127,24 @@ class Drafter:
         group = self._groups.get(row[2:8]) or self._look_up(row)
         use, unreadable = self._normalizer.with_codes(row, group.codes)
         moment = use.occurred_at
+        source_id = source_key(row.source_id)
+        key = event_key(self._hospital.id, self._feed, source_id)
+        department_name = group.department_name
+        patient: tuple[Finding, ...] = ()
+        if group.suspects:
+            patient = _misplaced(group.suspects, use)
+            if MISPLACED["department"] in patient:
+                department_name = None
+        if misplaced.in_key(source_id, use, judge_shape=self._keys_by_shape):
+            patient = (*patient, MISPLACED["source_id"])
+            source_id = misplaced.masked_key(key)
+        elif self._keys_by_shape and misplaced.may_name(source_id):
+            source_id = misplaced.masked_key(key)
         findings: tuple[Finding, ...] = ()
         status: Literal["ready", "quarantined", "voided"] = "ready"
         if row.voided:
             status = "voided"
-        elif moment is None or not window.start <= moment < window.end or not group.passes_all(use):
+        elif patient or moment is None or not window.start <= moment < window.end or not group.passes_all(use):
             findings = rule_check.check(
                 use,
                 profile=self._profile,
@@ -130,10 +155,11 @@ class Drafter:
                 every_code=self._hospital.normalize.quarantine_every_unknown_code,
                 also_send=self._form.also_send,
             )
+            if patient:
+                fields = {finding.field for finding in patient}
+                findings = (*patient, *(finding for finding in findings if finding.field not in fields))
             if any(finding.severity == "critical" for finding in findings):
                 status = "quarantined"
-        source_id = source_key(row.source_id)
-        key = event_key(self._hospital.id, self._feed, source_id)
         digest = self._keyring.digest(_content(use, group.sent, findings))
         return _new_draft(
             (
@@ -141,7 +167,7 @@ class Drafter:
                 source_id[:_SOURCE_ID],
                 moment.date() if moment else window.day,
                 use,
-                group.department_name,
+                department_name,
                 status,
                 digest,
                 findings,
@@ -152,7 +178,11 @@ class Drafter:
         )
 
     def _was(self, use: CardUse, group: _CodeGroup, findings: tuple[Finding, ...], digest: str) -> bool:
-        """Whether the digest covers the same content, with other optional fields sent than now."""
+        """Whether the digest covers the same content, with other optional fields sent than now.
+
+        What was sent before anybody noticed patient data in another column has not changed for that.
+        """
+        findings = tuple(finding for finding in findings if finding not in MISPLACED.values())
         return self._covers(use, group.required, group.values, findings, digest)
 
     def _covers(
@@ -229,10 +259,27 @@ class Drafter:
             values,
             required,
             _encode(template(self._form, use, department_name)),
+            tuple(self._suspects(row)),
         )
         if self._normalizer.is_cached(row):
             self._groups[row[2:8]] = group
         return group
+
+    def _suspects(self, row: SourceRow) -> Iterator[_Suspect]:
+        """Codes and names that stand in no table and no alias, for a person has said what those are."""
+        local = {table: [getattr(row, table)] for table in CODE_TABLES}
+        local["department"].append(row.department_name)
+        for table, values in local.items():
+            known = self._tables[table]
+            for text in map(fold, map(as_text, filter(None, values))):
+                if text not in self._aliases[table] and text not in known and text not in known.by_name:
+                    yield _Suspect(MISPLACED[table], text, misplaced.by_shape(text))
+
+
+def _misplaced(suspects: Iterable[_Suspect], use: CardUse) -> tuple[Finding, ...]:
+    """What is found of columns that hold patient data, this row's patient or another: one finding a column."""
+    found = [suspect.finding for suspect in suspects if suspect.shaped or misplaced.in_text(suspect.text, use)]
+    return tuple(dict.fromkeys(found))
 
 
 def _sent(fields: Set[str], values: Mapping[str, str | None]) -> _Sent:

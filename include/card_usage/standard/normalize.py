@@ -135,7 +135,7 @@ def name(value: object) -> str | None:
     Characters that few systems know (private use, new ones) stay. A space between Chinese characters (张　三) is
     typesetting and goes; between other words one stays. Names of test patients (测试, test01) are absent.
     """
-    text = _text(value)
+    text = as_text(value)
     if not text:
         return None
     if not text.isalpha():
@@ -155,11 +155,11 @@ def name(value: object) -> str | None:
 
 def department_name(value: object) -> str | None:
     """The HIS's own name of a department, folded like a code; None for placeholders. Sent as "his_name" (rules.py)."""
-    text = fold(_text(value))
+    text = fold(as_text(value))
     return None if _is_empty(text) else text
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """Text of whatever the driver gave; bytes are the Chinese code page of old databases."""
     if isinstance(value, str):
         return value
@@ -174,7 +174,7 @@ def _compact(value: object) -> str | None:
     """Folded text with no space left in it; None if it says nothing or repeats one character."""
     if value is None:
         return None
-    text = _text(value)
+    text = as_text(value)
     if not _COMPACT.fullmatch(text):
         while (tighter := "".join(fold(text).split())) != text:
             text = tighter
@@ -259,7 +259,7 @@ class Normalizer:
             department_name=department_name(local_department),
             unmapped=tuple(unmapped),
         )
-        if len(self._codes_of) < _CACHED_CODES and sum(len(_text(value)) for value in local) <= 8 * _LONGEST_CODE:
+        if len(self._codes_of) < _CACHED_CODES and sum(len(as_text(value)) for value in local) <= 8 * _LONGEST_CODE:
             self._codes_of[local] = codes
         return codes
 
@@ -270,7 +270,7 @@ class Normalizer:
         return code
 
     def _look_up(self, table: str, value: object, label: object) -> _Resolved:
-        local_code, local_name = fold(_text(value)), fold(_text(label))
+        local_code, local_name = fold(as_text(value)), fold(as_text(label))
         code = self._tables[table].standard(self._aliases[table], local_code, local_name)
         present = [text for text in (local_code, local_name) if not _is_empty(text)]
         finding = BY_ID[f"{table}.code"].finding(present[0][:_LONGEST_CODE]) if present and code is None else None

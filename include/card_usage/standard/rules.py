@@ -24,7 +24,7 @@ from card_usage.interfaces.messages import (
 from card_usage.standard import contradictions, id_numbers
 from card_usage.standard.characters import is_rare
 
-Kind = Literal["required", "code", "format", "length", "window"]
+Kind = Literal["required", "code", "format", "length", "window", "patient"]
 Severity = Literal["critical", "warning", "info"]
 DepartmentFormat = Literal["code", "name", "his_name"]
 
@@ -96,6 +96,22 @@ def _required(
 
 def _code(field: str, zh: str, en: str, section: str) -> Rule:
     return Rule(id=f"{field}.code", field=field, kind="code", severity="critical", zh=zh, en=en, section=section)
+
+
+def _patient(field: str, zh: str, en: str) -> Rule:
+    return Rule(
+        id=f"{field}.patient",
+        field=field,
+        kind="patient",
+        severity="critical",
+        zh=f"{zh}中有患者信息（姓名、证件号、手机号或健康卡二维码），已遮盖",
+        en=f"patient data (a name, an ID, mobile or QR text) in {en}; masked",
+        section=OURS,
+        to_do=(
+            "请信息科核对该业务 SQL 取数的列（是否错列），改正后重跑当日；若确是代码或名称，在对照表中加一行",
+            "check which column the feed's SQL takes it from, mend it and run the day again; a real code gets an alias",
+        ),
+    )
 
 
 def _length(field: str, limit: int, zh: str, en: str, to_do: tuple[str, str]) -> Rule:
@@ -278,9 +294,33 @@ RULES: Final[tuple[Rule, ...]] = (
         "the QR code's text",
         ("核对二维码文本是否混入其他内容", "check what else was written into the QR text"),
     ),
+    _patient("scene", "用卡环节", "the scene"),
+    _patient("department", "科室代码或名称", "the department's code or name"),
+    _patient("card_type", "证件类型代码", "the card type"),
+    _patient("channel", "渠道代码", "the channel"),
+    _patient("cost_type", "费别代码", "the cost type"),
+    Rule(
+        id="source_id.patient",
+        field="source_id",
+        kind="patient",
+        severity="critical",
+        zh="HIS 单号本身是患者信息（姓名、证件号或健康卡二维码），已遮盖",
+        en="the record's own key in the HIS is patient data (a name, an ID or QR text); masked",
+        section=OURS,
+        to_do=(
+            "请改用不含患者信息的流水号作单号；若确是流水号，在医院文件 [normalize] 中写 keys_by_shape = false",
+            (
+                "take a serial number as the key in the feed's SQL; if it is one that only looks like an ID number, "
+                "write keys_by_shape = false under [normalize] in the hospital's file"
+            ),
+        ),
+    ),
 )
 
 BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}
+
+MISPLACED: Final[Mapping[str, Finding]] = {rule.field: rule.finding() for rule in RULES if rule.kind == "patient"}
+"""Column -> the finding that it holds patient data: looked for apart (misplaced.py), and first among an event's."""
 
 BORN_LATER: Final = BY_ID["id_number.birth"].finding()
 """The one finding about two fields: it is looked for apart (rule_check.py)."""
@@ -297,7 +337,7 @@ def markdown() -> str:
             "`critical`：隔离，不上报；`warning`：照常上报并列入报告；`info`：仅供参考。规则要求的字段必报；"
             "`also_send` 列出的字段知道就报，缺失不影响上报。不上报的字段不检查，但未对照的代码一律隔离，"
             "除非医院文件写明 `quarantine_every_unknown_code = false`（此时规则不要求的字段只记为 `info`）。"
-            "一个字段只给出一条发现：缺失、代码未对照、内容不合规则，依次取一。"
+            "一个字段只给出一条发现：列中有患者信息、缺失、代码未对照、内容不合规则，依次取一。"
         ),
         "",
         (
@@ -305,13 +345,14 @@ def markdown() -> str:
             "requires is sent, and the fields of `also_send` where they are known; an event may lack these. A field "
             "that is not sent is not judged, but an unmapped code is quarantined even there, unless the hospital's "
             "file says `quarantine_every_unknown_code = false` (`info` then where no rule requires the field). One "
-            "finding a field: absent, else unmapped, else the first rule that it breaks."
+            "finding a field: patient data in a column that should hold none, else absent, else unmapped, else "
+            "the first rule that it breaks."
         ),
         "",
     ]
-    for field, wire in FIELDS.items():
+    for field, wire in {**FIELDS, "source_id": ""}.items():
         lines += [
-            f"## {field} (`{wire}`)",
+            f"## {field} (`{wire}`)" if wire else f"## {field} (不上报 not sent)",
             "",
             "| 规则 Rule | 级别 Severity | 条件 When | 说明 | Meaning | 文档 Section |",
             "|---|---|---|---|---|---|",

@@ -128,6 +128,30 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "抽查 {read} 条，{held} 条会因数据问题隔离（{share}）：{causes}",
         "of {read} rows, {held} would be quarantined for their data ({share}): {causes}",
     ),
+    "survey.misplaced.ok": (
+        "抽查的行中，代码、科室名称和单号里没有发现患者信息",
+        "no patient data was found in codes, names of departments and keys of the rows read",
+    ),
+    "survey.misplaced.missing": (
+        (
+            "{column}中有患者信息（姓名、证件号、手机号或健康卡二维码），抽查 {read} 行中有 {rows} 行："
+            "请核对 SQL 取数的列，这些记录会被隔离"
+        ),
+        (
+            "{column}: patient data (a name, an ID, mobile or QR text) in {rows} of {read} rows: check which column "
+            "the feed's SQL takes; such records are quarantined"
+        ),
+    ),
+    "survey.misplaced.mobiles.warn": (
+        (
+            "抽查 {read} 行，其中 {rows} 行的 HIS 单号看起来是手机号：若是，请改用流水号作单号；"
+            "若不是，在 [normalize] 中写 keys_by_shape = false"
+        ),
+        (
+            "{rows} of {read} keys look like mobile numbers: if they are, take a serial number as the key; if not, "
+            "write keys_by_shape = false under [normalize]"
+        ),
+    ),
     "survey.freshness.ok": ("副本已同步到 {upto}（{probe}）", "the replica has followed up to {upto} ({probe})"),
     "survey.freshness.warn": (
         "无法证明副本已过 {end}（探测 {probe} 读到 {upto}）。若长期如此，请检查数据同步或心跳作业",

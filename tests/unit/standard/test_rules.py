@@ -95,7 +95,7 @@ def test_rule_ids_are_unique_and_speak_of_their_field():
     assert len(BY_ID) == len(RULES)
     for rule in RULES:
         assert rule.id.split(".")[0] == {"occurred_at": "time"}.get(rule.field, rule.field)
-    assert {rule.field for rule in RULES} == set(FIELDS)
+    assert {rule.field for rule in RULES} == {*FIELDS, "source_id"}
 
 
 def test_every_rule_speaks_both_languages_and_cites_the_document_or_says_that_it_is_ours():

@@ -1,4 +1,4 @@
-"""Quarantine: codes without an alias, and required fields that are often missing."""
+"""Quarantine: codes without an alias, required fields that are often missing, patient data in other columns."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from card_usage.alerts.incidents import Condition, listed_days
 from card_usage.alerts.situation import MOST_NAMED, QUARANTINED, Situation, speaks_of_quarantine
 from card_usage.ledger.counts import CODE_RULES
 from card_usage.ledger.schema import event, finding
+from card_usage.standard.rules import MISPLACED
 
 LEAST_MISSING: Final = 20
 """Events without a field, of one feed and day, below which a share is not judged."""
+_PATIENT_RULES: Final = tuple(found.rule for found in MISPLACED.values())
 CHECKED_WITHIN: Final = timedelta(minutes=30)
 """After its staging a window is checked; until then nobody knows whether the gate will speak of it."""
 
@@ -149,4 +151,28 @@ def _missing_fields(situation: Situation) -> list[_Missing]:
     return [_Missing._make(row) for row in situation.connection.execute(query)]
 
 
-DETECTORS = (_unmapped_code, _missing_field)
+def _patient_in_column(situation: Situation) -> Iterator[Condition]:
+    """One condition a hospital: which feeds and columns, and how many records; never what they say."""
+    groups = (event.c.reason, event.c.feed)
+    query = (
+        select(*groups, func.count(), func.min(event.c.staged_at))
+        .where(situation.is_quarantined, event.c.reason.in_(_PATIENT_RULES))
+        .group_by(*groups)
+        .order_by(*groups)
+    )
+    places = [(rule, feed, events, since) for rule, feed, events, since in situation.connection.execute(query)]
+    if not places:
+        return
+    columns = dict.fromkeys(rule.partition(".")[0] for rule, _, _, _ in places)
+    yield Condition(
+        cause="patient_in_column",
+        severity="critical",
+        count=sum(events for _, _, events, _ in places),
+        since=min(since for _, _, _, since in places),
+        parts=tuple(f"{feed}.{rule.partition('.')[0]}" for rule, feed, _, _ in places),
+        facts={"feeds": ",".join(sorted({feed for _, feed, _, _ in places})), "columns": ",".join(columns)},
+        sample=situation.sample(and_(QUARANTINED, event.c.reason.in_(_PATIENT_RULES)), newest_first=True),
+    )
+
+
+DETECTORS = (_unmapped_code, _missing_field, _patient_in_column)
