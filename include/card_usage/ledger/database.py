@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ def create_ledger_engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError):
         raise BadLedgerUrl(problem="not readable") from None
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        in_place = _FileInPlace(Path(parsed.database))
+        path = Path(parsed.database)
+        _make_private(path)
+        in_place = _FileInPlace(path)
         event.listen(engine, "begin", in_place.check)  # before the transaction, and before its lock
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "connect", in_place.remember)
@@ -127,6 +129,21 @@ def create_ledger_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """The file of a ledger, which only its user may read, whatever the umask; a folder that has to be made for it, too.
+    SQLite gives its -wal and -shm the rights of the file."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what keeps it from being opened is told by whoever opens it
+        for folder in missing:
+            folder.chmod(0o700)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if file.exists() and not file.is_symlink() and file.stat().st_uid == os.geteuid():
+                file.chmod(file.stat().st_mode & 0o700)
 
 
 class _FileInPlace:
@@ -184,7 +201,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin by itself; _begin_sqlite does
     # 8 MiB of cache: eight times as much made nothing faster, for the system keeps the file's pages too, and every
     # connection grew to that.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8192"):
+    # secure_delete: what is erased is overwritten in the file, not merely left out of it.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8192", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
