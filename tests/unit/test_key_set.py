@@ -1,3 +1,5 @@
+"""Tests of the set of keys that staging and reconciliation remember: what it says, and what it costs."""
+
 from __future__ import annotations
 
 import tracemalloc
