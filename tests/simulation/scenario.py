@@ -205,6 +205,7 @@ class Scenario:
             case 4 if living:
                 world.loop.stalled[random.choice(living)] = self.loop.time() + random.uniform(0.1, 6)
                 self.seen["stalls"] += 1
+                self.platform.paused_since.clear()  # one that stalls during a pause learns of it when it can, see below
             case 5:
                 self._his_changes()
             case 6:

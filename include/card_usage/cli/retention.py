@@ -35,7 +35,7 @@ def _purge(invocation: Invocation) -> Result:
 
 def add_commands(commands: Commands) -> None:
     """Add `purge`."""
-    description = "delete what is past its time by [retention] of the hospitals' files; rows and counts stay"
+    description = "delete what is past its time by the hospitals' files, or list it"
     command = add_command(commands, "purge", _purge, description)
     command.add_argument("--hospital", metavar="ID", help="one hospital (default: all, and the drop folder)")
     what = command.add_mutually_exclusive_group()

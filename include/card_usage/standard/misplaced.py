@@ -44,9 +44,9 @@ def masked_key(key: str) -> str:
 def shown_key(hospital: str, feed: str, source_id: str) -> str:
     """A HIS key as a list may show it that was read without its row: masked if it may name somebody.
 
-    Without the row nobody can compare: so any character beyond ASCII counts, for a name is one.
+    Without the row nobody can compare: so two letters beyond ASCII in a row count, for a name has no fewer.
     """
-    if may_name(source_id) or not source_id.isascii():
+    if may_name(source_id) or _has_word_beyond_ascii(source_id):
         return masked_key(event_key(hospital, feed, source_id))
     return source_id
 
@@ -55,9 +55,15 @@ def said_key(row: SourceRow) -> str:
     """A row's own key as a log may say it; "(masked)" if it may name its patient or another one."""
     text = source_key(row.source_id)
     own = (as_text(value).strip().casefold() for value in (row.id_number, row.name, row.qr_code_text))
-    if may_name(text) or not text.isascii() or any(len(value) > 3 and value in text.casefold() for value in own):
+    folded = text.casefold()
+    if may_name(text) or _has_word_beyond_ascii(text) or any(len(value) > 3 and value in folded for value in own):
         return "(masked)"
     return text
+
+
+def _has_word_beyond_ascii(text: str) -> bool:
+    """Whether two letters of another alphabet follow each other, whatever space is between them."""
+    return any(len(run) > 1 and not run.isascii() for run in _LETTERS.findall("".join(text.split())))
 
 
 def may_name(text: str) -> bool:

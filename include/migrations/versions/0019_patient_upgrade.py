@@ -49,7 +49,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["batch"], ["upgrade_batch.id"], name=op.f("fk_upgrade_patient_batch_upgrade_batch")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_upgrade_patient")),
-        sa.UniqueConstraint("hospital", "key", name=op.f("uq_upgrade_patient_hospital")),
+        sa.UniqueConstraint("hospital", "key", name=op.f("uq_upgrade_patient_hospital_key")),
     )
     op.create_index("ix_upgrade_patient_state", "upgrade_patient", ["hospital", "state"])
     op.create_index("ix_upgrade_patient_batch", "upgrade_patient", ["batch"])
