@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from card_usage.config.settings import PageSettings, Settings
     from card_usage.context import Context
 
+
+_Settings = TypeVar("_Settings", "Settings", "PageSettings")
 
 PATIENCE: Final = timedelta(minutes=10)
 """How long a task waits for a query slot while it occupies a worker; then it fails and is retried later."""
@@ -43,29 +45,26 @@ def open_context(
 
 def settings() -> Settings:
     """CARD_USAGE_*; a reports URL is opened with Airflow's object storage and the connection that the URL names."""
-    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.config.settings import Settings
-    from card_usage.plain_text import make_log_lines_visible
 
-    make_log_lines_visible()
-    trust_own_authorities()
-    from_environment = Settings.from_environment(os.environ)
-    if not isinstance(from_environment.reports, str):
-        return from_environment
-    from airflow.sdk import ObjectStoragePath
-
-    return replace(from_environment, reports=ObjectStoragePath(from_environment.reports))
+    return _with_object_storage(Settings.from_environment)
 
 
 def page_settings() -> PageSettings:
     """The same for pages: without a key."""
-    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.config.settings import PageSettings
+
+    return _with_object_storage(PageSettings.from_environment)
+
+
+def _with_object_storage(read: Callable[[Mapping[str, str]], _Settings]) -> _Settings:
+    """What both have: log lines without control characters, a hospital's own authorities, reports in object storage."""
+    from card_usage.config.outgoing import trust_own_authorities
     from card_usage.plain_text import make_log_lines_visible
 
     make_log_lines_visible()
     trust_own_authorities()
-    from_environment = PageSettings.from_environment(os.environ)
+    from_environment = read(os.environ)
     if not isinstance(from_environment.reports, str):
         return from_environment
     from airflow.sdk import ObjectStoragePath

@@ -30,16 +30,14 @@ from card_usage.interfaces.messages import (
     OcrInfo,
     PatientToRegister,
     RegisterBatchHealthCard,
-    RegisterHealthCard,
     ReportHisData,
 )
 from card_usage.interfaces.table import INTERFACES
 from card_usage.open_platform.advice import advice
 from card_usage.open_platform.client import Gate, OpenPlatform
 from card_usage.open_platform.flow_steps import FLOWS
-from card_usage.open_platform.flows import Person, Story, run_flow
+from card_usage.open_platform.flows import Person, Story, register_by_page, run_flow
 from card_usage.open_platform.qr_texts import card_id
-from card_usage.open_platform.redirects import WECHAT_CODE, returned, user_code_url
 from card_usage.open_platform.sandbox_surroundings import SandboxSurroundings, made_up_person
 from card_usage.open_platform.session import LedgerGate
 from card_usage.open_platform.validation import problems
@@ -339,33 +337,11 @@ class Review:
     async def _register(self, person: Person) -> str:
         """The QR text of a new card."""
         user = f"review-{uuid4().hex[:8]}"
-        way_back = await self._around.visit(user_code_url(self._around.back, pages=self._around.pages), user)
-        request = RegisterHealthCard(
-            wechat_code=returned(way_back, WECHAT_CODE),
-            name=person.name,
-            gender=person.gender,
-            nation=person.nation,
-            birthday=person.birthday,
-            id_number=person.id_number,
-            id_type="01",
-            phone1=person.phone,
-        )
-        return (await self._platform.call(request)).result().qr_code_text
+        return (await register_by_page(self._platform, self._around, person, user)).qr_code_text
 
     def _item(self, person: Person, code: str, at: int) -> PatientToRegister:
-        return PatientToRegister(
-            wechat_code=code,
-            name=person.name,
-            gender=person.gender,
-            nation=person.nation,
-            birthday=person.birthday,
-            id_number=person.id_number,
-            id_type="01",
-            phone1=person.phone,
-            patid=f"P{at}",
-            open_id=f"review-{uuid4().hex[:12]}",
-            wechat_url=self._around.back,
-        )
+        open_id = f"review-{uuid4().hex[:12]}"
+        return person.in_batch(code, patid=f"P{at}", open_id=open_id, wechat_url=self._around.back)
 
     def _use(self, number: int) -> ReportHisData:
         """A card use that no other one equals."""

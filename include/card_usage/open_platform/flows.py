@@ -54,6 +54,35 @@ class Person:
     phone: str = field(repr=False)
     nation: str = field(default="汉族", repr=False)
 
+    def registration(self, wechat_code: str) -> RegisterHealthCard:
+        """The request for a card of his own (3.2.2)."""
+        return RegisterHealthCard(
+            wechat_code=wechat_code,
+            name=self.name,
+            gender=self.gender,
+            nation=self.nation,
+            birthday=self.birthday,
+            id_number=self.id_number,
+            id_type="01",
+            phone1=self.phone,
+        )
+
+    def in_batch(self, wechat_code: str, *, patid: str, open_id: str, wechat_url: str) -> PatientToRegister:
+        """The same as one patient of a batch (3.2.9)."""
+        return PatientToRegister(
+            wechat_code=wechat_code,
+            name=self.name,
+            gender=self.gender,
+            nation=self.nation,
+            birthday=self.birthday,
+            id_number=self.id_number,
+            id_type="01",
+            phone1=self.phone,
+            patid=patid,
+            open_id=open_id,
+            wechat_url=wechat_url,
+        )
+
 
 class Surroundings(Protocol):
     """What is not the platform's interfaces: the user with WeChat, the platform's pages, the HIS. `pages`: where the
@@ -126,26 +155,9 @@ async def _new_card(story: Story, person: Person) -> None:
             phone=person.phone,
         )
     story.step(flow)
-    registered = (
-        await platform.call(
-            RegisterHealthCard(
-                wechat_code=wechat_code,
-                name=person.name,
-                gender=person.gender,
-                nation=person.nation,
-                birthday=person.birthday,
-                id_number=person.id_number,
-                id_type="01",
-                phone1=person.phone,
-            )
-        )
-    ).result()
+    registered = (await platform.call(person.registration(wechat_code))).result()
     story.step(flow)
-    patid = await around.patid_of(person)
-    story.step(flow)
-    bound = (await platform.call(BindCardRelation(patid=patid, qr_code_text=registered.qr_code_text))).result()
-    story.expect(bound.result, "the card was not bound")
-    story.step(flow)
+    patid = await _bound(story, flow, person, registered.qr_code_text)
     card = await _chosen(story, "user-new")
     story.expect(card.patid == patid, "the card does not come with the hospital's id that was bound")
     story.step(flow)
@@ -156,18 +168,14 @@ async def _new_card(story: Story, person: Person) -> None:
 async def _known_card(story: Story, person: Person) -> None:
     """2.4: a user who has a card from elsewhere makes it this hospital's with one touch."""
     flow, platform, around = FLOWS["known-card"], story.platform, story.around
-    await _registered_elsewhere(story, person, "user-known")
+    await register_by_page(platform, around, person, "user-known")
     way_back = await around.visit(card_list_url(around.back, pages=around.pages), "user-known")
     health_code = returned(way_back, HEALTH_CODE)
     story.step(flow)
     card = (await platform.call(GetHealthCardByHealthCode(health_code=health_code))).result().card
     story.expect(card.id_number == person.id_number, "another person's card came")
     story.step(flow)
-    patid = await around.patid_of(person)
-    story.step(flow)
-    bound = (await platform.call(BindCardRelation(patid=patid, qr_code_text=card.qr_code_text))).result()
-    story.expect(bound.result, "the card was not bound")
-    story.step(flow)
+    patid = await _bound(story, flow, person, card.qr_code_text)
     seen = await _chosen(story, "user-known")
     story.expect(seen.patid == patid, "the card does not come with the hospital's id that was bound")
     story.step(flow)
@@ -177,19 +185,8 @@ async def _batch(story: Story, person: Person) -> None:
     """2.5: patients of the hospital get cards all at once; each activates his own from a message or a menu."""
     flow, platform, around = FLOWS["batch"], story.platform, story.around
     open_id = f"open-{person.id_number[-6:]}"
-    item = PatientToRegister(
-        wechat_code=await around.offline_wechat_code(),
-        name=person.name,
-        gender=person.gender,
-        nation=person.nation,
-        birthday=person.birthday,
-        id_number=person.id_number,
-        id_type="01",
-        phone1=person.phone,
-        patid=await around.patid_of(person),
-        open_id=open_id,
-        wechat_url=around.back,
-    )
+    wechat_code, patid = await around.offline_wechat_code(), await around.patid_of(person)
+    item = person.in_batch(wechat_code, patid=patid, open_id=open_id, wechat_url=around.back)
     story.step(flow)
     done = await platform.register(RegisterBatchHealthCard(health_card_items=(item,)))
     story.expect(done.answered is not None, "the patient was not sent")
@@ -210,7 +207,7 @@ async def _batch(story: Story, person: Person) -> None:
 async def _card_package(story: Story, person: Person) -> None:
     """2.6: a user takes the card into the WeChat card package."""
     flow, platform, around = FLOWS["card-package"], story.platform, story.around
-    card = await _registered_elsewhere(story, person, "user-package")
+    card = await register_by_page(platform, around, person, "user-package")
     story.step(flow)
     asked = GetOrderIdByOutAppId(app_id=story.app_id, qr_code_text=card.qr_code_text)
     order = (await platform.call(asked)).result()
@@ -222,7 +219,7 @@ async def _card_package(story: Story, person: Person) -> None:
 async def _scan(story: Story, person: Person) -> None:
     """Scan to treat, with a static QR text (3.2.4) and with a dynamic one (3.2.11)."""
     flow, platform = FLOWS["scan"], story.platform
-    card = _card_of(await _registered_elsewhere(story, person, "user-scan"))
+    card = _card_of(await register_by_page(platform, story.around, person, "user-scan"))
     static = f"{card}:1"
     story.step(flow)
     holder = (await platform.call(GetHealthCardByQrCode(qr_code_text=static))).result().card
@@ -261,21 +258,20 @@ async def _scan(story: Story, person: Person) -> None:
     story.step(flow)
 
 
-async def _registered_elsewhere(story: Story, person: Person, user: str) -> RegisteredCard:
-    """A user who has a card already: made by the same interface."""
-    around = story.around
+async def register_by_page(platform: OpenPlatform, around: Surroundings, person: Person, user: str) -> RegisteredCard:
+    """The user's wechatCode comes from the platform's page, and the person gets a card by it."""
     way_back = await around.visit(user_code_url(around.back, pages=around.pages), user)
-    request = RegisterHealthCard(
-        wechat_code=returned(way_back, WECHAT_CODE),
-        name=person.name,
-        gender=person.gender,
-        nation=person.nation,
-        birthday=person.birthday,
-        id_number=person.id_number,
-        id_type="01",
-        phone1=person.phone,
-    )
-    return (await story.platform.call(request)).result()
+    return (await platform.call(person.registration(returned(way_back, WECHAT_CODE)))).result()
+
+
+async def _bound(story: Story, flow: Flow, person: Person, qr_code_text: str) -> str:
+    """Two steps: the HIS knows the person, and the card is bound to its id, which is given back."""
+    patid = await story.around.patid_of(person)
+    story.step(flow)
+    bound = (await story.platform.call(BindCardRelation(patid=patid, qr_code_text=qr_code_text))).result()
+    story.expect(bound.result, "the card was not bound")
+    story.step(flow)
+    return patid
 
 
 async def _chosen(story: Story, user: str) -> Card:

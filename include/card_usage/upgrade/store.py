@@ -132,14 +132,20 @@ def next_batch(
     return _loaded(connection, keyring, opened.id, opened.request_id)
 
 
-def _new_batch(
-    connection: Connection, keyring: Keyring, hospital: str, chosen: Sequence[int], request_id: str, now: datetime
-) -> Batch:
-    made = connection.execute(
+def _opened(connection: Connection, hospital: str, request_id: str, now: datetime) -> int:
+    """The id of a new batch without patients, which stands before it is sent."""
+    statement = (
         insert(upgrade_batch)
         .values(hospital=hospital, request_id=request_id, state="open", made_at=now)
         .returning(upgrade_batch.c.id)
-    ).scalar_one()
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def _new_batch(
+    connection: Connection, keyring: Keyring, hospital: str, chosen: Sequence[int], request_id: str, now: datetime
+) -> Batch:
+    made = _opened(connection, hospital, request_id, now)
     connection.execute(
         update(upgrade_patient)
         .where(upgrade_patient.c.id.in_(chosen))
@@ -227,11 +233,7 @@ def split(connection: Connection, batch: Batch, request_ids: Sequence[str], now:
     keys = list(batch.patients)
     half = (len(keys) + 1) // 2
     for part, request_id in zip((keys[:half], keys[half:]), request_ids, strict=True):
-        made = connection.execute(
-            insert(upgrade_batch)
-            .values(hospital=hospital, request_id=request_id, state="open", made_at=now)
-            .returning(upgrade_batch.c.id)
-        ).scalar_one()
+        made = _opened(connection, hospital, request_id, now)
         connection.execute(
             update(upgrade_patient)
             .where(upgrade_patient.c.batch == batch.id, upgrade_patient.c.key.in_(part))
