@@ -18,6 +18,7 @@ import platform_sandbox
 import pytest
 from card_usage import pipeline
 from card_usage.alerts import incident_store
+from card_usage.alerts.incidents import Incident
 from card_usage.alerts.sweep import Team, sweep
 from card_usage.code_mapping import workbench
 from card_usage.code_mapping.workbook import workbook
@@ -45,11 +46,13 @@ from card_usage.reconciliation.statement_import import import_files
 from card_usage.report.mail import mail
 from card_usage.report.publish import publish_days, publish_fleet, publish_month_of
 from card_usage.standard.aliases import Choice
+from card_usage.standard.rules import MISPLACED
 from card_usage.windows import Window, day_window, instant
 from card_usage.words.catalogue import Words
 from openpyxl import load_workbook
 from receivers import mailbox, webhook
-from sqlalchemy import update
+from sqlalchemy import select, update
+from wrong_columns import MOBILE, wrong_sql
 
 DAY = date(2026, 3, 2)
 
@@ -57,7 +60,7 @@ DAY = date(2026, 3, 2)
 @pytest.fixture
 def secrets(tmp_path: Path) -> frozenset[str]:
     """Identity numbers, QR texts and longer names of everybody in the HIS."""
-    demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY], uses_per_day=400, seed=4)
+    demo_his.create(f"sqlite:///{tmp_path}/his.db", [DAY], uses_per_day=600, seed=4)
     with sqlite3.connect(tmp_path / "his.db") as his:
         people = his.execute("select hzxm, sfzh from SF_BRXXK").fetchall()
         codes = [code for (code,) in his.execute("select qrCodeText from xt_brxx") if code]
@@ -66,6 +69,16 @@ def secrets(tmp_path: Path) -> frozenset[str]:
     assert len(names) > 50
     assert len(numbers) > 100
     return frozenset(names | numbers | set(codes))
+
+
+@pytest.fixture(params=["the feeds as they are", "every patient field in every column"])
+def misplaced(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether each patient field stands in each other column of some rows of every feed."""
+    if request.param == "the feeds as they are":
+        return False
+    wrong_sql(tmp_path / "own", "winning")
+    monkeypatch.setenv("CARD_USAGE_FILES", str(tmp_path / "own"))
+    return True
 
 
 def assert_clean(content: bytes, secrets: frozenset[str], where: str) -> None:
@@ -145,12 +158,15 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
 
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
+    misplaced: bool,
     tmp_path: Path,
     sandbox: platform_sandbox.RunningSandbox,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    if misplaced:
+        secrets |= {MOBILE}
     window, now = day_window(DAY), datetime.now(UTC)
     said: list[object] = []
     with opened(tmp_path, sandbox, Keyring.new_key("t")) as context:
@@ -212,6 +228,14 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
             left = connection.exec_driver_sql(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
             ).scalar_one()
+        if misplaced:
+            with context.ledger.read() as connection:
+                reasons = {*connection.scalars(select(event.c.reason).where(event.c.reason.like("%.patient")))}
+            assert reasons == {one.rule for one in MISPLACED.values()}
+            assert {"patient_in_column"} <= {one.cause for one in said if isinstance(one, Incident)}
+            assert {one.feed for one in found if (one.check, one.state) == ("misplaced", "missing")} == {
+                *context.hospital.his.feeds
+            }
     assert left == 0
     assert packs
     assert_clean(b"".join(packs), secrets, "evidence")
