@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters, ends of lines, and marks that turn the direction of text around."""
 _FORMULA: Final = re.compile(r"'*\s*[=+\-@＝＋－＠\t\r\n]")
 _MARKS: Final = str.maketrans("[]<>*`#|\\~&", "［］＜＞＊｀＃｜＼～＆")
+_PLACES: Final = 6
 _SCHEME: Final = re.compile(r"(?<=\w)://")
 _DOMAIN: Final = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})")
 
@@ -48,6 +51,13 @@ def without_markup(text: str) -> str:
     Addresses of mail and names of files stay as they are; of text that may be anybody's they are `unlinked` first.
     """
     return _SCHEME.sub("：／／", text).translate(_MARKS)
+
+
+def raised_at(error: BaseException) -> str:
+    """An unexpected exception for a log: its class and the last places in the code, never its text, which may quote
+    what it stumbled over."""
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
+    return f"{type(error).__name__} at {' > '.join(places[-_PLACES:])}"
 
 
 def make_log_lines_visible() -> None:

@@ -36,12 +36,19 @@ def convert(declared: str, value: Any, style: int | None, safe: int, refuse: Ref
         told = _written(moment, style, refuse) if moment else str(value)
         return told[: kind.size] if kind.size > 0 else told
     try:
-        return float(value) if kind.name in {"float", "real", "decimal", "money"} else int(value)
+        if kind.name in {"float", "real", "decimal", "money"}:
+            return float(value)
+        number = int(value)
     except ValueError:
         if safe:
             return None
         words = f"Conversion failed when converting the varchar value '{value}' to data type {kind.name}."
         raise refuse(245, 16, words) from None
+    if kind.name == "int" and not -(2**31) <= number < 2**31:
+        if safe:
+            return None
+        raise refuse(248, 16, f"The conversion of the varchar value '{value}' overflowed an int column.")
+    return number
 
 
 def _is_moment(text: str) -> bool:

@@ -19,6 +19,7 @@ from card_usage.files.delimited import SHORTENED, dict_reader, read_text
 from card_usage.ledger.code_decisions import LONGEST_LOCAL
 from card_usage.standard.aliases import Choice
 from card_usage.standard.code_tables import CodeTable, fold
+from card_usage.standard.misplaced import quoted
 from card_usage.words.catalogue import LANGUAGES, Language, Words
 
 COLUMNS: Final = ("table", "local", "standard", "note")
@@ -33,7 +34,7 @@ class BadCell(NamedTuple):
     problem: str
 
     def __str__(self) -> str:
-        content = f" '{self.content}'" if self.content else ""
+        content = f" {quoted(self.content)}" if self.content else ""
         return f"{self.where}{content}: {self.problem}"
 
 

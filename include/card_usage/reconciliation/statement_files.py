@@ -32,6 +32,7 @@ from card_usage.files.shipped import SHIPPED
 from card_usage.reconciliation.statement_match import FIELDS, Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.standard.code_tables import CodeTable, fold, load_tables
+from card_usage.standard.misplaced import quoted
 
 LAYOUTS: Final = SHIPPED / "statement_layouts"
 ENDINGS: Final = (".csv", ".xlsx")
@@ -342,13 +343,13 @@ class Reader:
         ids = self._by_platform_id.get(said) or self._without_zeros(said)
         if options.hospital is not None:
             if options.hospital not in ids:
-                raise _wrong(path, line, "hospital", f"'{said[:40]}' is not {options.hospital}")
+                raise _wrong(path, line, "hospital", f"{quoted(said)} is not {options.hospital}")
             return options.hospital
         if len(ids) != 1:
             problem = "no hospital's file has this platform id" if not ids else f"{', '.join(ids)} share it: --hospital"
             if not ids and self._broken_hospitals:
                 problem += f" (the files of {', '.join(self._broken_hospitals)} cannot be read)"
-            raise _wrong(path, line, "hospital", f"'{said[:40]}': {problem}")
+            raise _wrong(path, line, "hospital", f"{quoted(said)}: {problem}")
         return ids[0]
 
     def _without_zeros(self, said: str) -> list[str]:
@@ -367,7 +368,7 @@ class Reader:
                 continue
             match = _HOUR.fullmatch(text)
             if not match or int(match[1]) > 23:
-                raise _wrong(path, line, "hour", f"'{text[:40]}' is no hour of a day")
+                raise _wrong(path, line, "hour", f"{_figure(text)} is no hour of a day")
             bucket["hour"] = int(match[1])
         return Bucket(**bucket)
 
@@ -384,7 +385,7 @@ class Reader:
             alike = [code for code in table.codes if code.isdigit() and code.lstrip("0") == text.lstrip("0")]
             if len(alike) == 1:
                 return alike[0]
-        raise _wrong(path, line, field, f"'{text[:40]}' is neither a code nor a name of the standard table")
+        raise _wrong(path, line, field, f"{quoted(text)} is neither a code nor a name of the standard table")
 
 
 def _content(path: Path) -> tuple[bytes, datetime]:
@@ -422,7 +423,7 @@ def _day(path: Path, line: int, said: Any, book: ConfinedWorkbook | None) -> dat
         except ValueError:
             pass
     remedy = ": write it as 2026-11-01" if text.isascii() and text[:1].isdigit() else ""
-    raise _wrong(path, line, "day", f"'{text[:40]}' is no day{remedy}")
+    raise _wrong(path, line, "day", f"{_figure(text)} is no day{remedy}")
 
 
 def _uses(path: Path, line: int, said: Any) -> int:
@@ -430,8 +431,15 @@ def _uses(path: Path, line: int, said: Any) -> int:
     if SHORTENED.fullmatch(text):
         raise _shortened(path, line, "uses", text)
     if not re.fullmatch(r"\d{1,9}", text):
-        raise _wrong(path, line, "uses", f"'{_plain(said)[:40]}' is no count")
+        raise _wrong(path, line, "uses", f"{_figure(_plain(said))} is no count")
     return int(text)
+
+
+def _figure(text: str) -> str:
+    """What stands where a number belongs: quoted if it has one or is one word of ASCII, else it may be a name."""
+    if any(letter.isdigit() for letter in text) or (text.isascii() and " " not in text):
+        return quoted(text)
+    return f"a text of {len(text)} characters"
 
 
 def _shortened(path: Path, line: int, field: str, text: str) -> StatementError:

@@ -15,6 +15,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.errors import StatementError
 from card_usage.files.delimited import shown_name
 from card_usage.ledger.database import Ledger
+from card_usage.plain_text import raised_at
 from card_usage.reconciliation import statement_store, watermark
 from card_usage.reconciliation.reconcile import weigh_statement
 from card_usage.reconciliation.statement_files import ENDINGS, ImportOptions, Reader
@@ -86,7 +87,7 @@ def _stored(
     try:
         return _store(ledger, hospitals, statements, now=now)
     except (DataError, IntegrityError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        log.exception("%s cannot be stored", shown_name(path))
+        log.error("%s cannot be stored: %s", shown_name(path), raised_at(error))
         raise _problem(path, f"cannot be stored ({type(error).__name__}): {_SUPPORT}") from None
 
 
@@ -141,7 +142,7 @@ def _read(reader: Reader, path: Path, options: ImportOptions, now: datetime) -> 
     except StatementError:
         raise
     except Exception as error:
-        log.exception("%s cannot be read", shown_name(path))
+        log.error("%s cannot be read: %s", shown_name(path), raised_at(error))
         raise _problem(path, f"cannot be read ({type(error).__name__}): {_SUPPORT}") from None
 
 

@@ -24,9 +24,9 @@ from card_usage.events import (
 )
 from card_usage.standard import misplaced, rule_check
 from card_usage.standard.aliases import Aliases
-from card_usage.standard.characters import source_key
+from card_usage.standard.characters import as_text, source_key
 from card_usage.standard.code_tables import CodeTable, fold
-from card_usage.standard.normalize import Codes, Normalizer, as_text
+from card_usage.standard.normalize import Codes, Normalizer
 from card_usage.standard.payload import Form, template
 from card_usage.standard.rules import MISPLACED
 from card_usage.windows import Window

@@ -20,6 +20,7 @@ from card_usage.files.atomic import write_atomically
 from card_usage.files.delimited import SHORTENED, dict_reader, read_text
 from card_usage.plain_text import harmless
 from card_usage.standard.code_tables import CodeTable, fold
+from card_usage.standard.misplaced import quoted
 from card_usage.standard.table_files import refuse, require, table_rows
 
 Aliases = Mapping[str, Mapping[str, str]]
@@ -52,9 +53,9 @@ def _load_aliases(path: Path, table: CodeTable) -> Mapping[str, str]:
         if standard not in table:
             padded = [code for code in table.codes if standard and code.lstrip("0") == standard.lstrip("0")]
             hint = f"'{padded[0]}' perhaps" if padded else "take a code"
-            problem = f"'{standard}' is no standard code" if standard else f"'{local}' leads nowhere"
+            problem = f"{quoted(standard)} is no standard code" if standard else f"{quoted(local)} leads nowhere"
             refuse(path, line, "standard", problem, f"{hint}, from code_tables/{table.table}.csv")
-        duplicate = f"'{local}' is already on line {lines.get(local)}"
+        duplicate = f"{quoted(local)} is already on line {lines.get(local)}"
         require(local not in aliases, path, line, "local", duplicate, "keep one of the two rows")
         aliases[local], lines[local] = standard, line
     return aliases

@@ -26,6 +26,17 @@ _DROPPED: Final = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *_INVISIBLE, 
 _SPACED: Final = _DROPPED | dict.fromkeys(_SPACES, " ")
 
 
+def as_text(value: object) -> str:
+    """Text of whatever the driver gave; bytes are the Chinese code page of old databases."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("gb18030", "replace")
+    return str(value)
+
+
 def compatible(text: str) -> str:
     """NFKC as of Unicode 3.2."""
     return ucd_3_2_0.normalize("NFKC", text)

@@ -13,9 +13,9 @@ import re
 from typing import Final
 
 from card_usage.events import CardUse, SourceRow, event_key
+from card_usage.plain_text import visible
 from card_usage.standard import id_numbers
-from card_usage.standard.characters import source_key
-from card_usage.standard.normalize import as_text
+from card_usage.standard.characters import as_text, source_key
 
 _PROVINCE: Final = "1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91"
 _RESIDENT_ID: Final = re.compile(rf"(?=((?:{_PROVINCE})\d{{15}}[\dXx]))", re.ASCII)
@@ -31,6 +31,7 @@ _SHORTEST_LATIN: Final = 6
 _LONG_NUMBER: Final = 15
 _SHORTEST_DOCUMENT: Final = 8
 _SHORTEST_CARD: Final = 16
+_QUOTED: Final = 40
 
 MASK: Final = "masked-"
 """How a masked key begins; the event's own key follows."""
@@ -71,6 +72,13 @@ def may_name(text: str) -> bool:
     return len(text) > 10 and (
         bool(_ids(text)) or _MOBILE.search(text) is not None or _QR_TEXT.search(text) is not None
     )
+
+
+def quoted(text: str) -> str:
+    """A cell of somebody's file for an error line: in quotes and cut short, or described if it may name a patient."""
+    if may_name(text):
+        return f"a text of {len(text)} characters that may be a patient's number"
+    return f"'{visible(text[:_QUOTED])}'"
 
 
 def is_mobile(text: str) -> bool:

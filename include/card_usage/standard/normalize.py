@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from card_usage.events import CardUse, Finding, SourceRow, maker
 from card_usage.standard import id_numbers
 from card_usage.standard.aliases import Aliases
-from card_usage.standard.characters import has_letter, says_something, spaced
+from card_usage.standard.characters import as_text, has_letter, says_something, spaced
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import local
@@ -157,17 +157,6 @@ def department_name(value: object) -> str | None:
     """The HIS's own name of a department, folded like a code; None for placeholders. Sent as "his_name" (rules.py)."""
     text = fold(as_text(value))
     return None if _is_empty(text) else text
-
-
-def as_text(value: object) -> str:
-    """Text of whatever the driver gave; bytes are the Chinese code page of old databases."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.decode("gb18030", "replace")
-    return str(value)
 
 
 def _compact(value: object) -> str | None:

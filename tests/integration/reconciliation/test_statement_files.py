@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import ledgers
@@ -188,6 +190,45 @@ def test_an_error_names_file_line_and_field_nothing_of_that_file_is_imported_and
     assert [one.file for one in taken.imported] == ["good.csv"]
     with embedded.read() as connection:
         assert connection.scalars(select(statement.c.file)).all() == ["good.csv"]
+
+
+@pytest.mark.parametrize("field", ["hospital", "day", "hour", "scene", "channel", "uses"])
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_an_error_never_quotes_a_patients_number_that_stands_in_a_cell(
+    embedded: Ledger, reader: Reader, tmp_path: Path, field: str, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = "110101199003078515"
+    make = workbook if ending == "xlsx" else written
+    for cell in (number, f"张小三 {number}"):
+        path = make(tmp_path / f"s.{ending}", [HEAD, changed(**{field: cell})])
+        (problem,) = import_files(embedded, reader, BY_ID, [path], ImportOptions(), now=NOW).refused
+        assert problem.details["field"] == field
+        told = "".join(format_exception(problem)) + str(problem.details) + caplog.text
+        assert "may be a patient's number" in told
+        assert number not in told
+
+
+@pytest.mark.parametrize("field", ["day", "hour", "uses"])
+def test_an_error_quotes_no_words_that_stand_where_a_number_belongs(reader: Reader, tmp_path: Path, field: str) -> None:
+    for name in ("张小三", "Zhang Xiaosan"):
+        path = written(tmp_path / "s.csv", [HEAD, changed(**{field: name})])
+        with pytest.raises(StatementError, match=f"a text of {len(name)} characters") as raised:
+            reader.read(path, ImportOptions(), now=NOW)
+        assert name not in str(raised.value)
+
+
+def test_what_nobody_thought_of_is_logged_by_its_place_and_never_by_its_words(
+    embedded: Ledger, reader: Reader, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise ValueError("invalid literal for int() with base 10: '张小三'")
+
+    monkeypatch.setattr(Reader, "_bucket", stumble)
+    path = written(tmp_path / "s.csv", [HEAD, ROW])
+    (problem,) = import_files(embedded, reader, BY_ID, [path], ImportOptions(), now=NOW).refused
+    assert "cannot be read (ValueError)" in str(problem)
+    assert re.search(r"s\.csv cannot be read: ValueError at .*statement_files\.py:\d+", caplog.text)
+    assert "张小三" not in caplog.text + str(problem)
 
 
 @pytest.mark.parametrize(

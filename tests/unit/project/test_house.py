@@ -92,6 +92,19 @@ def test_types_are_strict_in_all_that_runs(place: str) -> None:
     assert re.match(hooks["mypy"]["files"], f"{place}/some.py")
 
 
+def test_no_traceback_goes_to_a_log() -> None:
+    """Its last line is the text of an exception that nobody thought of, and that quotes what it stumbled over."""
+    told = re.compile(r"\.exception\(|exc_info|format_exc|print_exc|stack_info")
+    found = [
+        f"{path}: {line.strip()}"
+        for place in ("include/card_usage", "plugins", "dags")
+        for path in sorted((ROOT / place).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if told.search(line)
+    ]
+    assert found == []
+
+
 def test_every_python_file_opens_with_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(ROOT))

@@ -36,6 +36,13 @@ def test_a_patients_own_values_are_noticed_in_a_text_and_in_a_key(text: str) -> 
     assert misplaced.in_key(text, USE, judge_shape=False)
 
 
+def test_a_cell_is_quoted_in_an_error_unless_a_patients_number_may_stand_in_it() -> None:
+    assert misplaced.quoted("0301 内科") == "'0301 内科'"
+    assert misplaced.quoted("x\x1b" * 40) == "'" + "x\\u001b" * 20 + "'"
+    for text in (NUMBER, f"内科{NUMBER}", "13800138000", QR, "x" * 50 + NUMBER):
+        assert misplaced.quoted(text) == f"a text of {len(text)} characters that may be a patient's number"
+
+
 @pytest.mark.parametrize("text", [NUMBER, f"no {NUMBER}.", "13800138000", "+86 138-0013-8000", "电话13800138000", QR])
 def test_somebody_elses_values_are_noticed_in_a_text_by_their_shape(text: str) -> None:
     assert misplaced.by_shape(text)
