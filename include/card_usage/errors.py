@@ -519,3 +519,12 @@ class EvidenceBroken(CardUsageError):
         "{hospital}, {day}: {count} sealed rows were changed in a way that leaves no trace of its own (first: {row}); "
         "find out who changed the ledger, see `python -m card_usage evidence verify`"
     )
+
+
+class Unforeseen(CardUsageError):
+    """An exception that no part of the program expected. Its own text stays behind: it may quote a patient's value."""
+
+    message_template = (
+        "an unforeseen error: {error}; nothing is lost: run it again, and if it comes back send this line to the "
+        "maintainers of this software"
+    )

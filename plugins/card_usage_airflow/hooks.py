@@ -33,7 +33,7 @@ class HealthCardHook(BaseHook):
         """Calls that return when they are answered. Raises the errors of settings, hospital, connection and ledger."""
         from card_usage.open_platform.blocking import blocking
 
-        with open_context(self.hospital_id) as context:
+        with open_context(self.hospital_id, guarded=False) as context:
             connection = context.connection_of(context.hospital.platform.connection)
             with blocking(context.ledger, context.hospital, connection=connection, tables=context.tables) as platform:
                 yield platform

@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-from card_usage.errors import MissingSetting
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from card_usage.errors import CardUsageError, MissingSetting, Unforeseen
+from card_usage.plain_text import raised_at
 
 if TYPE_CHECKING:
     from card_usage.config.connections import Connection
@@ -28,10 +29,16 @@ PATIENCE: Final = timedelta(minutes=10)
 
 @contextmanager
 def open_context(
-    hospital_id: str, *, patience: timedelta = PATIENCE, resolve: Callable[[str], Connection] | None = None
+    hospital_id: str,
+    *,
+    patience: timedelta = PATIENCE,
+    resolve: Callable[[str], Connection] | None = None,
+    guarded: bool = True,
 ) -> Iterator[Context]:
     """The hospital's context, closed at the end of the block. Raises the errors of settings, hospital and ledger.
 
+    What nobody foresaw leaves the block as Unforeseen: Airflow writes an exception's text into the task's log, and a
+    library's text may quote what it stumbled over. Not `guarded`: it leaves as it is, for a block that is not ours.
     `resolve`: how to look up a connection; None: as a task does.
     """
     # Imported here: DAG files import this module, and parsing them must not load database drivers.
@@ -39,8 +46,15 @@ def open_context(
 
     for verbose in ("alembic", "great_expectations"):
         logging.getLogger(verbose).setLevel(logging.WARNING)
-    with Context.open(hospital_id, settings(), resolve or connection_of, patience=patience) as context:
-        yield context
+    try:
+        with Context.open(hospital_id, settings(), resolve or connection_of, patience=patience) as context:
+            yield context
+    except (CardUsageError, AirflowException, OSError):
+        raise
+    except Exception as error:
+        if not guarded:
+            raise
+        raise Unforeseen(error=raised_at(error)) from None
 
 
 def settings() -> Settings:

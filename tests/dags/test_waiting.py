@@ -9,20 +9,22 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from traceback import format_exception
 from types import SimpleNamespace
 from typing import Any
 
 import demo_his
 import ledgers
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from card_usage.errors import SourceDrift
+from card_usage.errors import MissingSetting, SourceDrift
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
 from card_usage.staging.coverage import open_window, record_window
 from card_usage.windows import HOUR, Window, day_window, instant
 from card_usage_airflow import sensors, triggers
+from card_usage_airflow.hooks import HealthCardHook
 from card_usage_airflow.look_back import windows_of_run
 from card_usage_airflow.readiness import check_readiness
 from card_usage_airflow.sensors import ReplicaPassed
@@ -219,6 +221,28 @@ def test_windows_that_never_closed_are_worked_on_again_by_every_scheduled_run_un
         with ledger.write() as connection:
             record_window(connection, start=old.start, end=old.end, status="closed", **named)
         assert [str(one) for one in windows_of_run(opened, context())] == ["2026-11-23", "2026-11-22"]
+
+
+def test_an_exception_that_nobody_foresaw_leaves_a_task_without_its_text_and_others_as_they_are(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(error: Exception) -> BaseException:
+        try:
+            with open_context("clinic"):
+                raise error
+        except Exception as left:
+            return left
+
+    told = "".join(format_exception(stumble(ValueError("invalid literal for int() with base 10: '张小三'"))))
+    assert "Unforeseen" in told
+    assert re.search(r"ValueError at .*test_waiting\.py:\d+", told)
+    assert "张小三" not in told
+    missing = MissingSetting(setting="X", purpose="y")
+    for known in (AirflowSkipException("nothing to do"), missing, FileNotFoundError(2, "no", "x.csv")):
+        assert stumble(known) is known
+    monkeypatch.setenv("AIRFLOW_CONN_DEMO_PLATFORM", "http://app:secret@127.0.0.1:9")
+    with pytest.raises(ValueError, match="theirs"), HealthCardHook("clinic").platform():
+        raise ValueError("theirs")
 
 
 async def test_what_airflow_keeps_of_a_waiting_task_says_nothing_of_a_patient(

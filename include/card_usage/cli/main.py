@@ -4,8 +4,9 @@
 
 Exit code 0: everything due was settled. 1: it was not, and the output says what is left. 2: it could not be tried, and
 one line says what to do. 130 and 143: interrupted (Ctrl-C, SIGTERM); a delivery has finished what was under way after a
-SIGTERM. Results go to standard output, progress and messages to standard error. The commands are in the other files of
-this package (verbs.py lists them); `add_commands` of each adds them to the parser.
+SIGTERM. Results go to standard output, progress and messages to standard error; what nobody foresaw is told by its
+place in the code, for its text may quote a value. The commands are in the other files of this package (verbs.py
+lists them); `add_commands` of each adds them to the parser.
 
 Installed as `card_usage` too. Completion in bash: eval "$(register-python-argcomplete card_usage)".
 """
@@ -29,8 +30,8 @@ import argcomplete
 
 from card_usage.cli.command import CommandStopped, Invocation, Result
 from card_usage.cli.verbs import add_verbs
-from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight
-from card_usage.plain_text import make_log_lines_visible, visible
+from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight, Unforeseen
+from card_usage.plain_text import make_log_lines_visible, raised_at, visible
 from card_usage.terminal import print_anything
 
 PROGRAM = "card_usage"
@@ -57,9 +58,11 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         return _failed(str(error))
     except OSError as error:
         if error.filename is None:
-            raise
+            return _failed(str(Unforeseen(error=raised_at(error))))
         kind = NoRight if error.errno in (EACCES, EPERM, EROFS) else FileUnusable
         return _failed(str(kind(path=error.filename, reason=error.strerror or type(error).__name__)))
+    except Exception as error:
+        return _failed(str(Unforeseen(error=raised_at(error))))
     except KeyboardInterrupt:
         _failed("interrupted; nothing is lost, run the same command again")
         return 130

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import ledgers
 import pytest
+from card_usage import pipeline
+from card_usage.cli.main import main
 from card_usage.errors import LedgerNotWritable
 from card_usage.ledger.database import _unusable
 from desk import DAY, SPAN, Desk, one_line, opened
@@ -316,3 +318,17 @@ def test_every_program_prints_in_a_terminal_of_another_encoding(tmp_path: Path, 
     said = (done.stdout + done.stderr).decode("gbk")
     assert "\\U00020bb7" in said
     assert "Traceback" not in said
+
+
+def test_what_nobody_foresaw_is_one_line_that_names_its_place_and_quotes_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ValueError("invalid literal for int() with base 10: '张小三'")
+
+    monkeypatch.setattr(pipeline, "stage", stumble)
+    assert main(["stage", *SPAN], desk.environment) == 2
+    told = "".join(capsys.readouterr())
+    assert re.search(r"^card_usage: an unforeseen error: ValueError at .*\.py:\d+; nothing is lost: .*$", told, re.M)
+    assert "Traceback" not in told
+    assert "张小三" not in told
