@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
-from card_usage_airflow import run_notes
+from card_usage_airflow import run_names, run_notes
 from card_usage_airflow.timetable import LocalIntervals
 from card_usage_airflow.web_app import PREFIX, Pages
 
 
 class CardUsagePlugin(AirflowPlugin):
-    """The timetable, so that the scheduler can read DAGs that use it; notes on runs; pages behind the login."""
+    """The timetable, so that the scheduler can read DAGs that use it; runs' names and notes; pages behind the login."""
 
     name = "card_usage"
     timetables = [LocalIntervals]  # noqa: RUF012 - as Airflow's base class declares it; the others likewise
@@ -30,3 +30,8 @@ class CardUsagePlugin(AirflowPlugin):
             "url_route": "card-usage-of-run",
         },
     ]
+
+    @classmethod
+    def on_load(cls, *args: object, **kwargs: object) -> None:
+        """Airflow's hook: the plugin is loaded, in each process that makes runs."""
+        run_names.install()

@@ -9,16 +9,18 @@ from airflow._shared.timezones.timezone import parse_timezone
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
-from card_usage.windows import HOUR, day_window, local, window_between
+from card_usage.windows import local, window_between
 from pendulum import DateTime, FixedTimezone, Timezone
+
+from card_usage_airflow.run_names import run_id
 
 
 class LocalIntervals(CronDataIntervalTimetable):
     """Data intervals of a cron expression in its own time zone; each run starts at the end of its interval.
 
-    Runs of the scheduler and of backfills are named by the local day that they report, `scheduled__2026-11-23` (hours:
-    `2026-11-23T05`, shorter: `2026-11-23T05:10`); Airflow's own name would be the end of that day in UTC. A plain cron
-    string as schedule would give empty intervals. Stored DAG versions name this class by its path: do not move it.
+    Runs are named by the local day that they report (run_names); Airflow's own name would be the end of that day in
+    UTC. A plain cron string as schedule would give empty intervals. Stored DAG versions name this class by its path: do
+    not move it.
 
     `last`: the last local day that the scheduler and backfills make runs of. With a DAG's end_date, runs that somebody
     triggers later for a past day would never start: Airflow compares it with the moment of the trigger.
@@ -56,9 +58,6 @@ class LocalIntervals(CronDataIntervalTimetable):
     def generate_run_id(
         self, *, run_type: DagRunType, run_after: DateTime, data_interval: DataInterval | None, **extra: Any
     ) -> str:
-        if data_interval is None or run_type not in (DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB):
-            return super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
-        window = window_between(data_interval.start, data_interval.end)
-        whole_hours = window.end - window.start >= HOUR
-        shape = "%Y-%m-%d" if window == day_window(window.day) else "%Y-%m-%dT%H" if whole_hours else "%Y-%m-%dT%H:%M"
-        return run_type.generate_run_id(suffix=f"{window.start:{shape}}")
+        """Names the local day or hour; without an interval the last complete one before the run, as its tasks take."""
+        interval = data_interval or self.infer_manual_data_interval(run_after=run_after)
+        return run_id(run_type, window_between(interval.start, interval.end), run_after)

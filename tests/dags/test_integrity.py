@@ -143,9 +143,10 @@ def test_intervals_are_whole_local_days_or_hours_without_a_gap(cadence: str, len
 @pytest.mark.parametrize(("cadence", "name"), [("daily", "2026-11-23"), ("hourly", "2026-11-23T00")])
 def test_a_run_is_named_for_its_local_time(cadence: str, name: str) -> None:
     (interval,) = intervals(cadence, datetime(2026, 11, 23, tzinfo=ZONE), 1)
-    for kind in (DagRunType.SCHEDULED, DagRunType.BACKFILL_JOB):
-        made = timetable(cadence).generate_run_id(run_type=kind, run_after=interval.end, data_interval=interval)
-        assert made == f"{kind.value}__{name}"
+    made = timetable(cadence).generate_run_id(
+        run_type=DagRunType.SCHEDULED, run_after=interval.end, data_interval=interval
+    )
+    assert made == f"scheduled__{name}"
 
 
 def test_runs_by_hand_of_one_day_do_not_share_a_name() -> None:

@@ -10,7 +10,7 @@ import re
 import sqlite3
 import urllib.request
 from collections import Counter
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,6 +58,7 @@ def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> N
     # Unpausing makes the scheduled run of yesterday by itself.
     fleet.until(lambda: fleet.runs(DEMO), "the scheduler has made a run")
     (run_id,) = fleet.runs(DEMO)
+    assert run_id == f"scheduled__{fleet.days[-1]}"
     assert fleet.finished(DEMO, {run_id})[run_id]["state"] == "success"
     assert ledger_days(fleet) == {fleet.days[-1]: expected_states(fleet, fleet.days[-1])}
     steps = {"wait", "stage", "check", "deliver", "reconcile", "publish"}
@@ -120,9 +121,23 @@ def page_of(fleet: Any, path: str) -> str:
 
 def test_the_same_day_again_sends_nothing(fleet: Any) -> None:
     calls = fleet.calls()
-    _, state = fleet.triggered(DEMO, day=fleet.days[-1].isoformat())
+    run_id, state = fleet.triggered(DEMO, day=fleet.days[-1].isoformat())
+    assert run_id.startswith(f"manual__{fleet.days[-1]}__")
     assert state == "success"
     assert fleet.calls() == calls
+
+
+def test_runs_by_hand_are_named_by_their_day_however_they_are_started(fleet: Any) -> None:
+    before, day = set(fleet.runs(DEMO)), fleet.days[-1]
+    # As the form sends it: with the present as the logical date, and with the day chosen or left empty.
+    for conf in ({"day": day.isoformat()}, {"day": None}):
+        now = datetime.now(UTC).isoformat()
+        fleet.airflow.ask(f"/dags/{DEMO}/dagRuns", {"logical_date": now, "conf": conf})
+    fleet.airflow.run("dags", "trigger", DEMO, "--conf", json.dumps({"day": day.isoformat()}))
+    made = set(fleet.runs(DEMO)) - before
+    assert len(made) == 3
+    assert {run["state"] for run in fleet.finished(DEMO, made).values()} == {"success"}
+    assert {run_id.rpartition("__")[0] for run_id in made} == {f"manual__{day}"}
 
 
 def test_a_backfill_of_three_dates_is_exactly_those_three_local_days(fleet: Any) -> None:
@@ -131,7 +146,7 @@ def test_a_backfill_of_three_dates_is_exactly_those_three_local_days(fleet: Any)
     fleet.airflow.run("backfill", "create", "--dag-id", DEMO, "--from-date", f"{first}", "--to-date", f"{last}")
     fleet.until(lambda: len(set(fleet.runs(DEMO)) - before) >= 3, "three runs of the backfill")
     made = set(fleet.runs(DEMO)) - before
-    assert len(made) == 3
+    assert made == {f"backfill__{day}" for day in fleet.days[:3]}
     assert {run["state"] for run in fleet.finished(DEMO, made).values()} == {"success"}
     assert ledger_days(fleet) == {day: expected_states(fleet, day) for day in fleet.days}
     with fleet.ledger.read() as connection:
