@@ -3,8 +3,8 @@
 A generated part stands between `<!-- begin package.module:function -->` and `<!-- end -->`: the function takes nothing
 and returns Markdown. The picture of the layers is drawn from the import contract, and what charts declare is written
 into the published schemas of the reports. Also checked: relative links lead to files that exist, `make X` names a
-target, `python -m P verb` names a package and a verb that it has, and a Chinese document has the headings, code,
-commands and links of its English one.
+target, `python -m P verb` names a package and a verb that it has, a Chinese document has the headings, code, commands
+and links of its English one, and leads to Chinese ones where they exist.
 """
 
 from __future__ import annotations
@@ -107,9 +107,22 @@ def shape(text: str) -> Shape:
 
 
 def translation_faults(path: Path, text: str) -> Iterator[str]:
-    """One line for each way in which a Chinese document differs from the English one beside it, if there is one."""
+    """One line for each way in which a Chinese document differs from the English one beside it, if there is one, and
+    for each link of it to an English document that exists in Chinese."""
     original = path.with_name(path.name.replace(CHINESE, ".md"))
-    if not path.name.endswith(CHINESE) or not original.exists():
+    if not path.name.endswith(CHINESE):
+        return
+    for match in LINK.finditer(text):
+        target = path.parent / (match[1] or match[2]).partition("#")[0]
+        chinese = target.with_name(target.name.replace(".md", CHINESE))
+        if (
+            target.suffix == ".md"
+            and chinese != target
+            and chinese.is_file()
+            and target.resolve() != original.resolve()
+        ):
+            yield f"leads to {target.name}, which exists in Chinese: {chinese.name}"
+    if not original.exists():
         return
     ours, theirs = shape(text), shape(original.read_text(encoding="utf-8"))
     if ours.headings != theirs.headings:

@@ -80,10 +80,28 @@ def test_a_translation_that_differs_from_its_original_is_found(tmp_path: Path, o
     assert fault in found
 
 
-def test_what_an_operator_needs_is_there_in_chinese() -> None:
-    """quality.md is Chinese itself, with a line of English after each part."""
-    for name in ("README", "docs/deployment", "docs/production", "docs/alerts", "docs/report", "docs/reconciliation"):
-        assert (docs.ROOT / f"{name}.zh-CN.md").exists(), name
+def test_a_chinese_document_that_leads_to_an_english_one_with_a_translation_is_found(tmp_path: Path) -> None:
+    for name in ("a.md", "c.md", "c.zh-CN.md", "only.md"):
+        (tmp_path / name).write_text("# A\n", encoding="utf-8")
+    alone = tmp_path / "b.zh-CN.md"
+    assert list(docs.translation_faults(alone, "[甲](c.zh-CN.md) [乙](only.md#x) [丙](https://example.org/c.md)")) == []
+    (found,) = docs.translation_faults(alone, "[甲](c.md#d)")
+    assert "c.zh-CN.md" in found
+
+
+OPERATORS_NEED = ("README", *(f"docs/{name}" for name in ("deployment", "production", "alerts", "report")))
+
+
+@pytest.mark.parametrize("name", [*OPERATORS_NEED, "docs/reconciliation", "docs/quality"])
+def test_what_an_operator_needs_is_there_in_both_languages(name: str) -> None:
+    """Each has a pair, and neither is the other's language: most of a Chinese page is, little of an English one."""
+
+    def chinese_share(path: Path) -> float:
+        letters = [letter for letter in path.read_text(encoding="utf-8") if letter.isalpha()]
+        return sum("\u4e00" <= letter <= "\u9fff" for letter in letters) / len(letters)
+
+    assert chinese_share(docs.ROOT / f"{name}.zh-CN.md") > 0.25
+    assert chinese_share(docs.ROOT / f"{name}.md") < 0.2
 
 
 def test_the_front_page_has_the_same_figures_in_both_languages() -> None:
