@@ -8,9 +8,8 @@ import base64
 from pathlib import Path
 from random import SystemRandom
 
-import httpx
-
 from card_usage.cli.command import Result
+from card_usage.config.http_clients import async_client
 from card_usage.context import Context
 from card_usage.errors import CallRefused, FlowBroken, RedirectRefused
 from card_usage.open_platform.client import OpenPlatform
@@ -38,7 +37,7 @@ async def _run(context: Context, args: argparse.Namespace, words: Words, lines: 
     picture = base64.b64encode(Path(args.picture).read_bytes()).decode() if args.picture else ""
     async with (
         opened_gate(context.ledger, context.hospital, connection=connection, tables=context.tables) as opened,
-        httpx.AsyncClient(trust_env=False, timeout=settings.call_timeout_seconds) as http,
+        async_client(connection.base_url(), seconds=settings.call_timeout_seconds) as http,
     ):
         caller, gate = opened
         platform = OpenPlatform(

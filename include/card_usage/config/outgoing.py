@@ -8,16 +8,18 @@ of a hospital's own authorities, which are trusted beside the public ones.
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import socket
 import ssl
 import tempfile
+from base64 import b64encode
 from collections.abc import Mapping, MutableMapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import certifi
 
@@ -150,18 +152,32 @@ def certificate_problem(error: BaseException) -> str | None:
     return None
 
 
-def whose_certificate(host: str, port: int, *, seconds: float = 3.0) -> str:
-    """Whose certificate a server shows and who issued it, '' if it shows none now. It is looked at, not trusted."""
+def whose_certificate(host: str, port: int, *, proxy: str | None = None, seconds: float = 3.0) -> str:
+    """Whose certificate a server shows and who issued it, '' if it shows none now. It is looked at, not trusted, and
+    nothing is asked of the server. `proxy`: by which it is reached, as `proxy_for` gives it."""
     looking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     looking.check_hostname, looking.verify_mode = False, ssl.CERT_NONE
     try:
         with (
-            socket.create_connection((host, port), seconds) as plain,
+            _tunnel(proxy, host, port, seconds) if proxy else socket.create_connection((host, port), seconds) as plain,
             looking.wrap_socket(plain, server_hostname=host) as wrapped,
         ):
             return describe_certificate(wrapped.getpeercert(binary_form=True) or b"")
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return ""
+
+
+def _tunnel(proxy: str, host: str, port: int, seconds: float) -> socket.socket:
+    """A connection to the server by a proxy of http://. Raises OSError, also for a proxy of https://."""
+    parts = urlsplit(proxy)
+    if parts.scheme != "http":
+        raise OSError("a certificate is not looked at by a proxy that is reached by TLS itself")
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+    headers = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
+    by = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=seconds)
+    by.set_tunnel(host, port, headers)
+    by.connect()
+    return by.sock
 
 
 def describe_certificate(shown_as: bytes) -> str:
@@ -181,8 +197,8 @@ def describe_certificate(shown_as: bytes) -> str:
     )
 
 
-def refused_certificate(problem: str, host: str, port: int) -> str:
+def refused_certificate(problem: str, host: str, port: int, *, proxy: str | None = None) -> str:
     """Whose certificate was not accepted, why, and what to do."""
-    whose = whose_certificate(host, port) or "it does not show it again"
+    whose = whose_certificate(host, port, proxy=proxy) or "it does not show it again"
     remedy = "an authority of your own belongs into CARD_USAGE_CA"
     return f"{problem} ({host}:{port}; {whose}); {remedy}"

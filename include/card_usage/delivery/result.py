@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from card_usage.config.outgoing import CERTIFICATE, refused_certificate
+from card_usage.config.outgoing import CERTIFICATE, proxy_for, refused_certificate
 from card_usage.delivery.stopping import Stop, StopReason
 from card_usage.errors import (
     DeliveryInterrupted,
@@ -104,5 +104,6 @@ class Delivered:
         """The answers, or whose certificate was not accepted and why."""
         if not detail.startswith(CERTIFICATE):
             return self.answers_text
-        address = urlsplit(self.platform if "://" in self.platform else f"https://{self.platform}")
-        return refused_certificate(detail, address.hostname or "", address.port or 443)
+        url = self.platform if "://" in self.platform else f"https://{self.platform}"
+        address = urlsplit(url)
+        return refused_certificate(detail, address.hostname or "", address.port or 443, proxy=proxy_for(url))

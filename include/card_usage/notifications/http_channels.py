@@ -6,7 +6,6 @@ Redirects are not followed: where they lead was named by nobody, and a page that
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from apprise import NotifyFormat, NotifyType
 from apprise.exception import AppriseException
 from apprise.plugins.custom_json import NotifyJSON
 
-from card_usage.config.outgoing import certificate_problem, proxy_for, refused_certificate
+from card_usage.config.http_clients import client, refusal
 from card_usage.errors import BadProxy
 
 TIMEOUT: Final = 10.0
@@ -30,19 +29,15 @@ def post(
 ) -> httpx.Response:
     """Post to a channel's address by the proxy that the environment names. Raises NotPosted."""
     try:
-        with httpx.Client(
-            proxy=proxy_for(str(url)), trust_env=False, verify=ssl.create_default_context(), timeout=TIMEOUT
-        ) as client:
+        with client(str(url), seconds=TIMEOUT) as opened:
             named = {"Content-Type": "application/json", **(headers or {})}
-            return client.post(
+            return opened.post(
                 url, content=content, headers=named, auth=auth or httpx.USE_CLIENT_DEFAULT, follow_redirects=False
             )
     except BadProxy as problem:
         raise NotPosted(str(problem)) from None
     except httpx.HTTPError as error:
-        if (problem_of := certificate_problem(error)) is not None:
-            raise NotPosted(refused_certificate(problem_of, url.host, url.port or 443)) from None
-        raise NotPosted(type(error).__name__) from None
+        raise NotPosted(refusal(error, str(url)) or type(error).__name__) from None
 
 
 class Webhook(NotifyJSON):

@@ -21,6 +21,7 @@ import httpx
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from card_usage.config.connections import Connection
+from card_usage.config.http_clients import async_client
 from card_usage.context import Context
 from card_usage.errors import CallRefused, FlowBroken, NoRehearsal, RedirectRefused, RequestRefused
 from card_usage.onboarding.acceptance_items import TIMEOUT, Item, Review
@@ -63,7 +64,7 @@ async def _accept(context: Context, own: Connection | None, calls: int, reports:
     connection = context.connection_of(context.hospital.platform.connection)
     url = connection.base_url()
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=10, base_url=url) as http,
+        async_client(url, seconds=10) as http,
         _restored(http, context.hospital.id),
         opened_gate(context.ledger, context.hospital, connection=connection, tables=context.tables) as (caller, gate),
     ):

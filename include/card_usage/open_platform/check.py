@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+import httpx
 from sqlalchemy import Connection as LedgerConnection
 
 from card_usage.clock import SystemClock
 from card_usage.config.connections import Connection
+from card_usage.config.http_clients import async_client, failure, refusal
+from card_usage.config.outgoing import proxy_for
 from card_usage.config.platform_address import is_gateway, is_refused
 from card_usage.context import Context
 from card_usage.delivery import quota
@@ -29,7 +31,7 @@ from card_usage.interfaces.table import INTERFACES
 from card_usage.open_platform.advice import advice
 from card_usage.open_platform.client import Answered, OpenPlatform
 from card_usage.open_platform.session import LedgerGate, opened_gate
-from card_usage.platform.client import Platform
+from card_usage.platform.client import REPORT_PATH, Platform
 from card_usage.platform.outcome import MERE_STATUS, UNAVAILABLE, Answer, Reply, meanings
 from card_usage.words.catalogue import Words
 
@@ -37,6 +39,8 @@ State = Literal["ok", "warn", "missing"]
 _NOBODYS: Final = "0" * 32
 _CERTIFICATE_DAYS: Final = 21
 _NOT_ALLOWED: Final = 20000
+BY_A_PROXY: Final = frozenset({407, 502, 503, 504})
+"""What a proxy of plain http answers itself when it does not let us through or the platform does not answer it."""
 
 
 class Look(NamedTuple):
@@ -96,26 +100,26 @@ class _Checks:
 
     async def _address(self) -> AsyncIterator[Look]:
         """Whether the address answers, and with which certificate."""
-        parts = urlsplit(self._url)
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        tls = ssl.create_default_context() if secure else None
+        host, seconds = urlsplit(self._url).hostname, self._settings.call_timeout_seconds
         try:
-            async with asyncio.timeout(self._settings.call_timeout_seconds):
-                _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
-        except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or "TLS"
-            yield self._look("tls.missing", reason=reason)
+            async with (
+                asyncio.timeout(seconds),
+                async_client(self._url, seconds=seconds) as http,
+                http.stream("HEAD", REPORT_PATH) as response,
+            ):
+                tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+                answered = response.status_code
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if (reason := await asyncio.to_thread(refusal, error, self._url)) is not None:
+                yield self._look("tls.missing", reason=reason)
+            else:
+                yield self._look("reach.missing", host=host, reason=failure(error))
             return
-        except (OSError, TimeoutError) as error:
-            reason = "timeout" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
-            yield self._look("reach.missing", host=parts.hostname, reason=reason)
+        if tls is None and answered in BY_A_PROXY and proxy_for(self._url):
+            yield self._look("reach.missing", host=host, reason=f"proxy: HTTP {answered}")
             return
-        yield self._look("reach.ok", host=parts.hostname)
-        yield self._certificate(writer.get_extra_info("ssl_object"))
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+        yield self._look("reach.ok", host=host)
+        yield self._certificate(tls)
 
     def _certificate(self, tls: ssl.SSLObject | None) -> Look:
         if tls is None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
@@ -28,6 +27,7 @@ import httpx
 from aiohttp.http import SERVER_SOFTWARE
 from httpx_aiohttp import AiohttpTransport
 
+from card_usage.config.http_clients import trusted
 from card_usage.config.outgoing import certificate_problem, proxy_for
 from card_usage.interfaces.messages import GetAppToken, ReportHisData
 from card_usage.interfaces.table import INTERFACES
@@ -121,7 +121,7 @@ class Platform:
         self.listener: Callable[[str, _Common, str, _Req, int, bytes | Unreadable], None] | None = None
 
     async def __aenter__(self) -> Self:
-        tls = ssl.create_default_context()
+        tls = trusted()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
