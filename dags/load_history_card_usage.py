@@ -59,7 +59,8 @@ from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
 from card_usage_airflow.history import load_part, parts_of
 from card_usage_airflow.notifiers import run_failed, run_succeeded
-from card_usage_airflow.runs import window_from
+from card_usage_airflow.runs import who_triggered, window_from
+from card_usage_airflow.steps import record_begun
 from card_usage_airflow.task_context import open_context
 
 HOSPITALS = list(hospital_files.ids())
@@ -67,12 +68,13 @@ HOSPITALS = list(hospital_files.ids())
 
 # Airflow hands `params` to each task from the run's context; whoever wires the tasks together leaves it out.
 @task
-def months(params: Any = None) -> list[str]:
+def months(params: Any = None, dag_run: Any = None) -> list[str]:
     """The range cut into months, the first to be loaded first."""
     first, last = date.fromisoformat(params["from"]), date.fromisoformat(params["to"])
     if last < first:
         raise AirflowFailException(f"'to' ({last}) is before 'from' ({first}): trigger again with the days in order")
     with open_context(params["hospital"]) as context:
+        record_begun(context, "history load", who_triggered(dag_run), f"{first}..{last}")
         return [str(part) for part in parts_of(context, first, last, params["order"])]
 
 

@@ -74,6 +74,7 @@ from card_usage_airflow.steps import (
     preview_window,
     publish_window,
     reconcile_window,
+    record_begun,
     resume,
     show_gaps,
     stage_window,
@@ -147,12 +148,14 @@ def check(params: Any = None) -> dict[str, str]:
 
 
 @task(max_active_tis_per_dag=1)
-def deliver(params: Any = None) -> dict[str, object]:
+def deliver(params: Any = None, dag_run: Any = None) -> dict[str, object]:
     """Everything that is due in these days."""
     with open_context(params["hospital"]) as context:
-        resume(context)
+        by = who_triggered(dag_run)
+        record_begun(context, "redeliver", by, str(asked_for(params)))
+        resume(context, by)
         if params["refused"]:
-            make_refused_due(context, asked_for(params))
+            make_refused_due(context, asked_for(params), by)
         return deliver_window(context, asked_for(params))
 
 

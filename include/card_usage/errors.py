@@ -55,6 +55,7 @@
     |-- ChannelRefused           a notification channel refused a message; it stays in the outbox
     |-- StatementError           a statement of the platform cannot be imported
     |-- PackUnusable             a pack of evidence cannot rebuild a ledger
+    |-- DecisionStands           a decision that can no longer be changed
     |-- EvidenceBroken           sealed days and the ledger do not agree
     |-- CheckBroken              the quality check itself failed to run
     `-- GateStopped              the quality gate blocks the whole window
@@ -510,6 +511,15 @@ class PackUnusable(CardUsageError):
     """A pack of evidence cannot be used to rebuild a ledger."""
 
     message_template = "{pack}: {problem}; {remedy}"
+
+
+class DecisionStands(CardUsageError):
+    """Somebody wants to change a decision under which events have left."""
+
+    message_template = (
+        "{hospital}, {window}: {count} events have left under the decision, so it stands: what was sent cannot be "
+        "called back. `python -m card_usage pause` holds the rest"
+    )
 
 
 class EvidenceBroken(CardUsageError):

@@ -83,6 +83,7 @@ class Approval(HITLOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Record the answer, unless the window was checked again since and found worse."""
+        from card_usage.ledger.decisions import Actor
         from card_usage.quality.approval import record_decision, verdicts_of
 
         if event.get("mended"):
@@ -90,18 +91,22 @@ class Approval(HITLOperator):
         answer = super().execute_complete(context, event)
         decision = self.decisions[answer["chosen_options"][0]]
         user = answer["responded_by_user"]
-        by = self.by_deadline if event.get("timedout") or user is None else str(user["name"] or user["id"])
+        # What the session authenticated; nobody's: the default of the hospital's file.
+        nobody = event.get("timedout") or user is None
+        by = Actor(self.by_deadline, "file") if nobody else Actor(str(user["name"] or user["id"]), "form")
         with open_context(self.hospital_id) as opened:
             verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
             asked = [verdict for verdict in verdicts if verdict.awaits_decision and verdict.asked_at is not None]
             decided = [
-                verdict for verdict in asked if record_decision(opened.ledger, verdict, decision, by=by, now=present())
+                verdict for verdict in asked if record_decision(opened.ledger, verdict, decision, by, now=present())
             ]
         if not decided:
-            self.log.warning("%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by)
+            self.log.warning(
+                "%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by.name
+            )
             return {"window": self.window, "decision": None, "by": None}
-        self.log.info("%s: %s by %s", self.window, decision, by)
-        return {"window": self.window, "decision": decision, "by": by}
+        self.log.info("%s: %s by %s", self.window, decision, by.name)
+        return {"window": self.window, "decision": decision, "by": by.name}
 
     def _decided_elsewhere(self) -> dict[str, str | None]:
         """What somebody decided by command line or in another run's form, or that there is nothing to decide."""

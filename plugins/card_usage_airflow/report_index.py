@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MOST_DAYS: Final = 62
+MOST_VIEWINGS: Final = 500
 _FIRST: Final = ("html", "xlsx", "json", "mail.html")
 
 Files = list[dict[str, str]]
@@ -58,6 +59,21 @@ def run_page(names: Iterable[str], prefix: str) -> str:
             entry["name"] = words.known("file_kind", entry["kind"])
     listed = [{"when": folder, "files": _in_order(files)} for folder, files in places.items()]
     return _rendered(words, prefix, whole=[], hospitals=[], verdict=None, names=listed)
+
+
+def viewings_page(prefix: str) -> str:
+    """The page that lists who opened what. Raises the errors of settings and ledger."""
+    from card_usage.ledger.database import viewed
+    from card_usage.ledger.viewings import viewings
+    from card_usage.plain_text import visible
+    from card_usage.windows import local
+    from card_usage.words.catalogue import Words
+
+    settings = task_context.page_settings()
+    with viewed(settings.ledger_url) as connection:
+        found = viewings(connection, most=MOST_VIEWINGS)
+    rows = [(f"{local(one.at):%Y-%m-%d %H:%M:%S}", visible(one.viewer), visible(one.path), one.status) for one in found]
+    return str(_template("viewings.html.jinja").render(w=Words(settings.language), prefix=prefix, rows=rows))
 
 
 def _entries(connection: Connection, hospital: str, words: Words) -> list[dict[str, Any]]:
@@ -104,6 +120,10 @@ def _verdict(store: Store, files: Files) -> Mapping[str, str] | None:
 
 
 def _rendered(words: Words, prefix: str, **fields: Any) -> str:
+    return str(_template("report_index.html.jinja").render(w=words, prefix=prefix, **fields))
+
+
+def _template(name: str) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -113,4 +133,4 @@ def _rendered(words: Words, prefix: str, **fields: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report_index.html.jinja").render(w=words, prefix=prefix, **fields)
+    return environment.get_template(name)

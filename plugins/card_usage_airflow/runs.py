@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from card_usage.windows import DAY, HOUR, Window, day_window, day_windows, local, recount_days, window_between
+
+if TYPE_CHECKING:
+    from card_usage.ledger.decisions import Actor
 
 
 def present() -> datetime:
@@ -60,6 +63,8 @@ def last_days(context: Mapping[str, Any], days: int) -> tuple[Window, ...]:
     return tuple(day_windows(today - timedelta(days=days), today - timedelta(days=1)))
 
 
-def who_triggered(dag_run: Any) -> str:
-    """The user who triggered a run; 'Airflow' for one that nobody did."""
-    return getattr(dag_run, "triggering_user_name", None) or "Airflow"
+def who_triggered(dag_run: Any) -> Actor:
+    """The user of the session that triggered a run, as Airflow authenticated it; 'Airflow' for one that nobody did."""
+    from card_usage.ledger.decisions import Actor
+
+    return Actor(getattr(dag_run, "triggering_user_name", None) or "Airflow", "form")

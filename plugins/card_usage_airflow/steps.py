@@ -14,6 +14,7 @@ from card_usage_airflow.web_app import WRITTEN
 
 if TYPE_CHECKING:
     from card_usage.context import Context
+    from card_usage.ledger.decisions import Actor
     from card_usage.quality.verdicts import StoredVerdict, Verdict
     from card_usage.windows import Window
 
@@ -86,7 +87,7 @@ def show_gaps(context: Context, window: Window, aliases: list[str]) -> None:
     log.info("mending would release: %s", planned.result.summary())
 
 
-def mend_window(context: Context, window: Window, aliases: list[str], *, replace: bool, by: str) -> dict[str, object]:
+def mend_window(context: Context, window: Window, aliases: list[str], *, replace: bool, by: Actor) -> dict[str, object]:
     """Decide these aliases in the ledger and validate quarantined events again, from there; returns counts. Safe to
     repeat.
 
@@ -101,7 +102,7 @@ def mend_window(context: Context, window: Window, aliases: list[str], *, replace
         workbench.demand_no_conflicts(planned, "look at them, and tick `replace` in the form to change them")
     written, result = workbench.carry_out(context, window, choices, by=by, now=present())
     for choice in written:
-        log.info("%s decided: %s '%s' is %s", by, choice.table, choice.local, choice.standard)
+        log.info("%s decided: %s '%s' is %s", by.name, choice.table, choice.local, choice.standard)
     log.info("mended: %s", result.summary())
     return result.summary()
 
@@ -132,16 +133,16 @@ def withholds_all(context: Context, window: Window) -> bool:
     return any(part and not part.feeds and part.start <= window.start and window.end <= part.end for part in parts)
 
 
-def make_refused_due(context: Context, window: Window) -> None:
+def make_refused_due(context: Context, window: Window, by: Actor) -> None:
     """Make the events of the window's days that the platform refused due again, under new request ids."""
     from card_usage import pipeline
-    from card_usage.delivery.redelivery import send_again
+    from card_usage.delivery.redelivery import decide_again
     from card_usage.ledger.scope import Scope
 
     pipeline.bind_platform(context, now=present())
     scope = Scope(context.hospital.id, window.days[0], window.days[-1])
-    with context.ledger.write() as connection:
-        log.info("refused events made due again: %d", send_again(connection, scope, ("rejected",)))
+    moved = decide_again(context.ledger, scope, ("rejected",), by, now=present())
+    log.info("refused events made due again: %d", moved)
 
 
 def deliver_window(context: Context, window: Window) -> dict[str, object]:
@@ -224,10 +225,25 @@ def record_written(names: list[str]) -> None:
         task_context["outlet_events"][REPORTS].extra = {"files": [*written]}
 
 
-def resume(context: Context) -> None:
-    """Lift the hold `misconfigured`: whoever triggers the DAG by hand has corrected the cause."""
-    from card_usage.ledger import holds
+def record_begun(context: Context, verb: str, by: Actor, subject: str) -> None:
+    """Record that somebody has begun something by a form."""
+    from card_usage.ledger.decisions import record
 
     with context.ledger.write() as connection:
-        if holds.lift(connection, hospital=context.hospital.id, kinds=("misconfigured",)):
+        keyring, hospital = context.ledger.keyring, context.hospital.id
+        record(connection, keyring, verb=verb, hospital=hospital, actor=by, now=present(), subject=subject)
+
+
+def resume(context: Context, by: Actor) -> None:
+    """Lift the hold `misconfigured`: whoever triggers the DAG by hand has corrected the cause."""
+    from card_usage.ledger import holds
+    from card_usage.ledger.decisions import record
+
+    hospital, now = context.hospital.id, present()
+    with context.ledger.write() as connection:
+        old = holds.kinds_of(connection, hospital, now)
+        if holds.lift(connection, hospital=hospital, kinds=("misconfigured",)):
+            new = holds.kinds_of(connection, hospital, now)
+            keyring = context.ledger.keyring
+            record(connection, keyring, verb="resume", hospital=hospital, actor=by, now=now, old=old, new=new)
             log.info("the hold 'misconfigured' is lifted")

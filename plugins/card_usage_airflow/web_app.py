@@ -52,15 +52,45 @@ def application() -> Any:
     """The FastAPI application: the index of reports, a run's files, and the files themselves."""
     from airflow.api_fastapi.core_api.security import get_user
     from card_usage.errors import BadStorePath, CardUsageError
-    from fastapi import Depends, FastAPI, HTTPException, Response
+    from fastapi import Depends, FastAPI, HTTPException, Request, Response
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
 
     from card_usage_airflow import task_context
-    from card_usage_airflow.report_index import index_page, run_page
+    from card_usage_airflow.report_index import index_page, run_page, viewings_page
 
     app = FastAPI(title="card usage", docs_url=None, redoc_url=None, openapi_url=None)
 
+    def viewer(request: Request, user: Any = Depends(get_user)) -> Any:  # noqa: B008 - as FastAPI declares dependencies
+        request.state.viewer = user
+        return user
+
+    @app.middleware("http")
+    async def record(request: Request, call_next: Any) -> Any:
+        """Record what an authenticated user asked for and was answered, before it is answered."""
+        answer = await call_next(request)
+        user = getattr(request.state, "viewer", None)
+        if user is None:
+            return answer
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        try:
+            await run_in_threadpool(_record_viewing, user, path, answer.status_code)
+        except CardUsageError as problem:
+            return JSONResponse({"detail": f"not shown, for it cannot be recorded: {problem}"}, 503)
+        return answer
+
+    @app.get("/viewings")
+    def viewed_by(user: Any = Depends(viewer)) -> Response:  # noqa: B008
+        if not may_audit(user):
+            raise HTTPException(403, "who viewed what is for auditors: it needs the right to Airflow's audit log")
+        try:
+            html = viewings_page(PREFIX)
+        except CardUsageError as problem:
+            raise HTTPException(503, str(problem)) from None
+        return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
+
     @app.get("/")
-    def everything(user: Any = Depends(get_user)) -> Response:  # noqa: B008 - as FastAPI declares dependencies
+    def everything(user: Any = Depends(viewer)) -> Response:  # noqa: B008
         try:
             html = index_page(lambda hospital_id: may_see(user, hospital_id), PREFIX)
         except CardUsageError as problem:
@@ -68,7 +98,7 @@ def application() -> Any:
         return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
 
     @app.get("/runs/{dag_id}/{run_id}")
-    def run(dag_id: str, run_id: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
+    def run(dag_id: str, run_id: str, user: Any = Depends(viewer)) -> Response:  # noqa: B008
         if not may_see_dag(user, dag_id):
             raise HTTPException(403, "this DAG is not yours to see")
         try:
@@ -78,7 +108,7 @@ def application() -> Any:
         return Response(html, media_type=_TYPES[".html"], headers=_HEADERS)
 
     @app.get("/files/{name:path}")
-    def file(name: str, user: Any = Depends(get_user)) -> Response:  # noqa: B008
+    def file(name: str, user: Any = Depends(viewer)) -> Response:  # noqa: B008
         hospital_id = name.partition("/")[0]
         try:
             store = task_context.page_settings().store
@@ -108,6 +138,25 @@ def may_see(user: Any, hospital_id: str) -> bool:
     return may_see_dag(
         user, f"report_card_usage__{hospital_id}" if hospital_id in hospital_files.ids() else "reconcile_card_usage"
     )
+
+
+def may_audit(user: Any) -> bool:
+    """Whether Airflow lets the user read its audit log: of all, so of the views of every hospital."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+
+    return bool(get_auth_manager().is_authorized_dag(method="GET", user=user, access_entity=DagAccessEntity.AUDIT_LOG))
+
+
+def _record_viewing(user: Any, path: str, status: int) -> None:
+    from datetime import UTC, datetime
+
+    from card_usage.ledger.viewings import Viewing, note
+
+    from card_usage_airflow import task_context
+
+    who = str(user.get_name() or user.get_id()) if hasattr(user, "get_name") else str(user)
+    note(task_context.page_settings().ledger_url, Viewing(who, path, status, datetime.now(UTC)))
 
 
 def may_see_dag(user: Any, dag_id: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from card_usage.ledger.code_decisions import standing
+from card_usage.ledger.decisions import Actor
 from card_usage.ledger.schema import event, verdict
 from card_usage.quality.approval import record_decision, verdicts_of
 from card_usage.windows import day_window
@@ -172,7 +173,7 @@ def test_a_form_closes_by_itself_once_somebody_has_decided_elsewhere(fleet: Any)
     fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {"deferred"}, "the form is there", 240)
     ready, calls = of_held(fleet), fleet.calls()
     (given,) = verdicts_of(fleet.ledger, "held_hospital", day_window(day))
-    assert record_decision(fleet.ledger, given, "released", by="at the desk", now=datetime.now(UTC))
+    assert record_decision(fleet.ledger, given, "released", Actor("at the desk", "cli"), now=datetime.now(UTC))
     assert fleet.finished(DAG, {run_id})[run_id]["state"] == "success"
     states = fleet.states(DAG, run_id)
     assert (states["approve"], states["deliver_approved"]) == ({"success"}, {"success"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from getpass import getuser
 from typing import Any
 
 from card_usage.cli.arguments import day_arguments
@@ -29,14 +28,14 @@ def _decide(invocation: Invocation) -> Result:
     unchanged = 0
     with invocation.context() as context:
         words = Words(context.hospital.report.language)
-        by = (args.by or getuser())[:64]
+        actor = invocation.actor
         for stored in verdicts_of(context.ledger, context.hospital.id, invocation.window):
             if stored.level not in WITHHOLDING:
                 continue
             if args.decision and record_decision(
-                context.ledger, stored, args.decision, by=by, now=invocation.now, anew=args.anew
+                context.ledger, stored, args.decision, actor, now=invocation.now, anew=args.anew, reason=args.reason
             ):
-                stored = replace(stored, decision=args.decision, decided_by=by)
+                stored = replace(stored, decision=args.decision, decided_by=actor.label)
             unchanged += args.decision not in (None, stored.decision)
             rows.append(withheld_window(stored, context.hospital, words))
         if not rows:
@@ -68,5 +67,6 @@ def add_commands(commands: Commands) -> None:
     for decision in DECISIONS:
         flag, description = _FLAGS[decision]
         decisions.add_argument(flag, dest="decision", action="store_const", const=decision, help=description)
-    decide.add_argument("--by", default="", metavar="NAME", help="who decides, if not the user of this system")
-    decide.add_argument("--anew", action="store_true", help="change a decision that was made before")
+    decide.add_argument("--by", default="", metavar="NAME", help="for whom: a note beside the user of this system")
+    decide.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever sees it")
+    decide.add_argument("--anew", action="store_true", help="change a decision under which nothing has left yet")

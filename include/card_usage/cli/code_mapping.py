@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from getpass import getuser
 from pathlib import Path
 from typing import Final
 
@@ -86,9 +85,8 @@ def _apply(invocation: Invocation) -> Result:
             proposal = Proposal(tuple(choice for choice in proposal.choices if choice not in kept), proposal.problems)
             output["not_replaced"] = f"{len(kept)} codes already mean something else: add --replace to change them"
         if args.yes:
-            by = args.by or getuser()
             written, result = workbench.carry_out(
-                context, invocation.window, proposal.choices, by=by, now=invocation.now
+                context, invocation.window, proposal.choices, by=invocation.actor, now=invocation.now
             )
             codes = [f"{choice.table}:{choice.local}={choice.standard}" for choice in written]
             output["decided"] = codes or "nothing: they mean that already"
@@ -103,7 +101,7 @@ def _apply(invocation: Invocation) -> Result:
     return Result(output=output)
 
 
-_BY: Final = "who decides, if not the user of this system"
+_BY: Final = "for whom: a note beside the user of this system"
 _UNDONE: Final = (
     "their alias files count again, if these have a line. What was sent stays sent and delivered; what was not sent is "
     "judged again when its days are staged again"
@@ -120,7 +118,7 @@ def _undo(invocation: Invocation) -> Result:
     """Take decisions back."""
     args = invocation.args
     with invocation.context() as context:
-        undone, unknown = workbench.take_back(context, args.code, by=args.by or getuser(), now=invocation.now)
+        undone, unknown = workbench.take_back(context, args.code, by=invocation.actor, now=invocation.now)
     output: Output = {"undone": [":".join(code) for code in undone] or "nothing"}
     if undone:
         output["then"] = _UNDONE

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from card_usage.config.settings import Settings
     from card_usage.context import Context
     from card_usage.ledger.database import Ledger
+    from card_usage.ledger.decisions import Actor
 
 Output = dict[str, Any]
 """Heading -> counts, a table's rows, or a text."""
@@ -52,6 +53,19 @@ class Invocation:
     settings: Settings
     connection_of: Callable[[str], Connection]
     now: datetime
+    _begun: list[str] = field(default_factory=list)
+
+    @property
+    def verb(self) -> str:
+        """The verb with its second word, if it has one: 'pause', 'aliases apply'."""
+        return " ".join(filter(None, (self.args.command, getattr(self.args, "what", None))))
+
+    @property
+    def actor(self) -> Actor:
+        """The operating system's user, with --by as a note where the verb has it."""
+        from card_usage.ledger.decisions import system_user
+
+        return system_user(getattr(self.args, "by", None) or "")
 
     @property
     def window(self) -> Window:
@@ -64,6 +78,7 @@ class Invocation:
         from card_usage.context import Context
 
         with Context.open(self.args.hospital, self.settings, self.connection_of) as context:
+            self._begin(context.ledger, context.hospital.id)
             yield context
 
     @contextmanager
@@ -73,9 +88,35 @@ class Invocation:
 
         ledger = open_ledger(self.settings.ledger_url, self.settings.keyring)
         try:
+            self._begin(ledger, getattr(self.args, "hospital", None) or "*")
             yield ledger
         finally:
             ledger.close()
+
+    def _begin(self, ledger: Ledger, hospital: str) -> None:
+        """Record that somebody has begun this verb, unless it changes nothing (a dry run, too) or records decisions."""
+        from card_usage.cli.verbs import DECIDING, LOOKING
+
+        dry_run = getattr(self.args, "yes", True) is False or any(
+            getattr(self.args, name, False) for name in ("dry_run", "recorded")
+        )
+        if self._begun or dry_run or self.verb in LOOKING or self.verb in DECIDING:
+            return
+        from card_usage.ledger.decisions import record
+
+        days = [str(day) for name in ("first", "last") if (day := getattr(self.args, name, None)) is not None]
+        what = getattr(self.args, "name", "")
+        with ledger.write() as connection:
+            record(
+                connection,
+                ledger.keyring,
+                verb=self.verb,
+                hospital=hospital,
+                actor=self.actor,
+                now=self.now,
+                subject="..".join(days) or what,
+            )
+        self._begun.append(self.verb)
 
 
 Handler = Callable[[Invocation], Result]

@@ -65,7 +65,15 @@ def _verify(invocation: Invocation) -> Result:
     args, settings = invocation.args, invocation.settings
     hospital = load_hospital(settings.hospitals, args.hospital).id
     with invocation.ledger() as ledger:
-        verified = seal.verify(ledger, hospital, settings.evidence, first=args.first, last=args.last, head=args.head)
+        verified = seal.verify(
+            ledger,
+            hospital,
+            settings.evidence,
+            first=args.first,
+            last=args.last,
+            head=args.head,
+            reports=settings.store,
+        )
         with ledger.read() as connection:
             moved = [move.summary() for move in moves(connection, hospital)]
     output: Output = {"evidence": verified.summary()}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from getpass import getuser
-
 from card_usage.cli.command import Commands, Invocation, Result, add_command
 from card_usage.config.hospital import load_hospital
-from card_usage.ledger import holds
+from card_usage.ledger import decisions, holds
 
 _DESCRIPTIONS = {
     "pause": "stop sending; a running delivery waits for resume",
@@ -18,12 +16,27 @@ _DESCRIPTIONS = {
 def _hold(invocation: Invocation) -> Result:
     args = invocation.args
     hospital = holds.EVERYONE if args.all else load_hospital(invocation.settings.hospitals, args.hospital).id
+    actor, now = invocation.actor, invocation.now
     with invocation.ledger() as ledger, ledger.write() as connection:
+        old = holds.kinds_of(connection, hospital, now)
         if args.command == "resume":
-            return Result(text=f"{hospital}: {holds.lift(connection, hospital=hospital)} holds lifted")
-        reason = (args.reason or f"{args.command} from the command line")[:200]
-        holds.place(connection, hospital=hospital, kind=args.command, reason=reason, by=getuser(), now=invocation.now)
-    return Result(text=f"{hospital}: {args.command} is set; a running delivery follows within 5 seconds")
+            text = f"{hospital}: {holds.lift(connection, hospital=hospital)} holds lifted"
+        else:
+            reason = (args.reason or f"{args.command} from the command line")[:200]
+            holds.place(connection, hospital=hospital, kind=args.command, reason=reason, by=actor.name, now=now)
+            text = f"{hospital}: {args.command} is set; a running delivery follows within 5 seconds"
+        decisions.record(
+            connection,
+            ledger.keyring,
+            verb=args.command,
+            hospital=hospital,
+            actor=actor,
+            now=now,
+            old=old,
+            new=holds.kinds_of(connection, hospital, now),
+            reason=args.reason,
+        )
+    return Result(text=text)
 
 
 def add_commands(commands: Commands) -> None:

@@ -12,7 +12,7 @@ from card_usage.cli.arguments import day_arguments
 from card_usage.cli.command import Commands, CommandStopped, Invocation, Output, Result, add_command
 from card_usage.cli.progress import delivery_bar, rows_bar
 from card_usage.context import Context
-from card_usage.delivery.redelivery import Undecided, send_again, undecided, without_content
+from card_usage.delivery.redelivery import Undecided, decide_again, undecided, without_content
 from card_usage.errors import CardUsageError, DeliveryInterrupted, PlatformError
 from card_usage.ledger.scope import Scope
 from card_usage.preview import preview
@@ -139,8 +139,9 @@ def _redeliver(invocation: Invocation) -> Result:
         if not args.yes:
             return Result(output=output | {"sent": "nothing: add --yes to send these again under new request ids"})
         pipeline.bind_platform(context, now=invocation.now)
-        with context.ledger.write() as connection:
-            output["made due"] = send_again(connection, scope, states)
+        actor, now = invocation.actor, invocation.now
+        output["made due"] = decide_again(context.ledger, scope, states, actor, now=now, reason=args.reason)
+        with context.ledger.read() as connection:
             if lost := without_content(connection, scope, states):
                 output["not sent"] = f"{lost} of a rebuilt ledger have no content: stage their days first"
         delivered = _deliver(context, window, invocation.now)
@@ -155,6 +156,7 @@ def add_commands(commands: Commands) -> None:
     description = "send refused events again under new request ids, after a count"
     redeliver = add_command(commands, "redeliver", _redeliver, description, days)
     redeliver.add_argument("--yes", action="store_true", help="really do it; without it only a count is shown")
+    redeliver.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever sees it")
     redeliver.add_argument(
         "--unconfirmed", action="store_true", help="unconfirmed ones too: the platform may have them already"
     )

@@ -3,14 +3,13 @@ another address, `platform forget` that a hospital's events had gone to a rehear
 
 from __future__ import annotations
 
-from getpass import getuser
-
 from card_usage.cli.arguments import hospital_arguments
 from card_usage.cli.command import Commands, Invocation, Result, add_command, add_group
 from card_usage.cli.platform_calls import add_calls
 from card_usage.config.hospital import Hospital, load_hospital, load_valid_hospitals
 from card_usage.delivery.binding import Origin, Target, arrived_at, bound, delivered, forget, move
 from card_usage.delivery.calibration import Calibrated, calibrate
+from card_usage.ledger.decisions import record
 from card_usage.platform.outcome import Memory
 
 _MEANINGS = {
@@ -63,8 +62,19 @@ def _move(invocation: Invocation) -> Result:
             row: dict[str, object] = {"hospital": hospital.id, "from": str(before.target), "to": str(target)}
             if args.yes:
                 with ledger.write() as connection:
-                    by, now = getuser(), invocation.now
-                    move(connection, hospital.id, target, reason=args.reason[:200], by=by, now=now)
+                    actor, now = invocation.actor, invocation.now
+                    move(connection, hospital.id, target, reason=args.reason[:200], by=actor.name, now=now)
+                    record(
+                        connection,
+                        ledger.keyring,
+                        verb=invocation.verb,
+                        hospital=hospital.id,
+                        actor=actor,
+                        now=now,
+                        old=str(before.target),
+                        new=str(target),
+                        reason=args.reason,
+                    )
             listed.append(row | {"delivered": events})
     if not listed:
         return Result(output={"move": "nothing to move: what the connections name is what the events went to"})
@@ -110,7 +120,19 @@ def _forget(invocation: Invocation) -> Result:
             return Result(settled=False, output={"would forget": row, "nothing forgotten": _BEFORE_FORGET})
         with context.ledger.write() as connection:
             reason = (args.reason or "rehearsal")[:200]
-            forget(connection, hospital.id, target, reason=reason, by=getuser(), now=invocation.now)
+            actor, now = invocation.actor, invocation.now
+            forget(connection, hospital.id, target, reason=reason, by=actor.name, now=now)
+            record(
+                connection,
+                context.ledger.keyring,
+                verb=invocation.verb,
+                hospital=hospital.id,
+                actor=actor,
+                now=now,
+                old=f"{before.target}, {events} delivered",
+                new=str(target),
+                reason=reason,
+            )
     return Result(output={"forgotten": row, "next": "stage and deliver its days again: they go to the platform now"})
 
 

@@ -57,9 +57,28 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "platform": "the platform: check, call any interface, explain a signature; calibrate, move, forget a rehearsal"
     },
     "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
+    "decisions": {"decisions": "who did what: every act and decision, the newest first"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
 }
 """File -> its verbs -> help, in the order in which `--help` lists them."""
+
+LOOKING: Final = frozenset(
+    {
+        *("preview", "quality", "aliases propose", "aliases list", "verified", "differences", "evidence verify"),
+        *("corrections", "incidents", "usage", "hospital check", "history status", "decisions"),
+        *("platform check", "platform sign", "rehearse", "acceptance", "alerts test"),
+    }
+)
+"""Verbs that change nothing of the ledger and the platform. Every other one that opens the ledger leaves a row in table
+`decision` when it begins (`Invocation`), so that a new verb does, too."""
+DECIDING: Final = frozenset(
+    {
+        *("decide", "pause", "drain", "resume", "redeliver", "aliases apply", "aliases undo"),
+        *("platform move", "platform forget"),
+    }
+)
+"""Verbs that decide: they leave their rows in the transaction that decides, with what held before and after; a dry run
+leaves none."""
 
 
 def add_verbs(commands: Commands, named: frozenset[str]) -> None:

@@ -26,6 +26,7 @@ from card_usage.config.settings import Settings
 from card_usage.context import Context
 from card_usage.errors import CodesTaken
 from card_usage.ledger import code_decisions, counts
+from card_usage.ledger.decisions import Actor, record
 from card_usage.notifications.attachments import File
 from card_usage.standard.aliases import AliasChange, Choice, alias_changes, with_choices, write_aliases
 from card_usage.standard.code_tables import fold, load_tables
@@ -217,7 +218,7 @@ def plan(context: Context, window: Window, choices: Sequence[Choice], *, now: da
 
 
 def carry_out(
-    context: Context, window: Window, choices: Sequence[Choice], *, by: str, now: datetime
+    context: Context, window: Window, choices: Sequence[Choice], *, by: Actor, now: datetime
 ) -> tuple[list[Choice], ReleaseResult]:
     """Write the choices into the ledger, then release what they release; returns those that changed what a code means.
 
@@ -227,8 +228,22 @@ def carry_out(
     seen, files = context.aliases, context.alias_files
     with context.ledger.write() as connection:
         written = code_decisions.decide(
-            connection, context.hospital.id, choices, files=files, seen=seen, by=by, now=now
+            connection, context.hospital.id, choices, files=files, seen=seen, by=by.label, now=now
         )
+        for choice in written:
+            local = fold(choice.local)
+            record(
+                connection,
+                context.ledger.keyring,
+                verb="aliases apply",
+                hospital=context.hospital.id,
+                actor=by,
+                now=now,
+                subject=f"{choice.table}:{local}",
+                old=seen[choice.table].get(local),
+                new=choice.standard,
+                reason=choice.note,
+            )
     return written, _release(context, window, context.aliases_now(), now=now, write=True)
 
 
@@ -240,11 +255,26 @@ def demand_no_conflicts(planned: Plan, remedy: str) -> None:
 
 
 def take_back(
-    context: Context, codes: Sequence[tuple[str, str]], *, by: str, now: datetime
+    context: Context, codes: Sequence[tuple[str, str]], *, by: Actor, now: datetime
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Take decisions back: those that stood, and codes (table, local) about which none does."""
     with context.ledger.write() as connection:
-        undone = code_decisions.undo(connection, context.hospital.id, codes, by=by, now=now)
+        before = {
+            (one.table, one.local): one.standard for one in code_decisions.standing(connection, context.hospital.id)
+        }
+        undone = code_decisions.undo(connection, context.hospital.id, codes, by=by.label, now=now)
+        for table, local in undone:
+            record(
+                connection,
+                context.ledger.keyring,
+                verb="aliases undo",
+                hospital=context.hospital.id,
+                actor=by,
+                now=now,
+                subject=f"{table}:{local}",
+                old=before.get((table, fold(local))),
+                new=context.alias_files[table].get(fold(local)),
+            )
     return undone, [code for code in codes if code not in undone]
 
 

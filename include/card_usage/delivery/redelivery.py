@@ -8,11 +8,14 @@ content was lost with a ledger stays where it is until its day is staged again.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from card_usage.events import request_id
+from card_usage.ledger.database import Ledger
+from card_usage.ledger.decisions import Actor, record
 from card_usage.ledger.schema import UNDECIDED, event
 from card_usage.ledger.scope import Scope
 
@@ -41,6 +44,29 @@ def undecided(connection: Connection, scope: Scope, states: tuple[Undecided, ...
     """How many events of the scope wait for a decision, by state and the platform's last result code."""
     query = select(event.c.status, event.c.result_code).where(_of(scope, states))
     return Counter((status, code) for status, code in connection.execute(query))
+
+
+def decide_again(
+    ledger: Ledger, scope: Scope, states: tuple[Undecided, ...], actor: Actor, *, now: datetime, reason: str = ""
+) -> int:
+    """`send_again` as the decision of a person, which is recorded with it; returns how many events are due again."""
+    with ledger.write() as connection:
+        counted = undecided(connection, scope, states)
+        moved = send_again(connection, scope, states)
+        if moved:
+            record(
+                connection,
+                ledger.keyring,
+                verb="redeliver",
+                hospital=scope.hospital,
+                actor=actor,
+                now=now,
+                subject=f"{scope.first}..{scope.last}",
+                old=", ".join(f"{state} {code}: {count}" for (state, code), count in sorted(counted.items(), key=str)),
+                new=f"ready: {moved}",
+                reason=reason,
+            )
+    return moved
 
 
 def standing_unconfirmed(connection: Connection, scope: Scope) -> int:

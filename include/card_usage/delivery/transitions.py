@@ -32,6 +32,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from card_usage.events import request_id
 from card_usage.ledger.bulk import few_sizes, insert_many
+from card_usage.ledger.macs import CALL, made
 from card_usage.ledger.schema import IN_FLIGHT, OPEN, SETTLED_STATES, attempt, event
 from card_usage.ledger.scope import BACKFILL, LIVE, Scope
 from card_usage.platform.outcome import Answer, Reply
@@ -219,17 +220,7 @@ def untimely(connection: Connection, claimed: Iterable[Claimed]) -> dict[int, in
     return {event_id: count for event_id, count in connection.execute(_UNTIMELY, {"ids": few_sizes(connection, ids)})}
 
 
-_ATTEMPT = (
-    "event_id",
-    "request_id",
-    "deliverer",
-    "at",
-    "answer",
-    "http_status",
-    "result_code",
-    "detail",
-    "status",
-)
+_ATTEMPT = ("event_id", "deliverer", *CALL, "mac")
 
 
 # What a deliverer claimed, of these events; found by their ids, so the state is no clause that an index goes by.
@@ -294,16 +285,20 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
     if renewed:
         connection.execute(_RENEW_ID, renewed)
     rows = [
-        (
+        _call(
+            connection,
             outcome.claimed.id,
-            outcome.claimed.request_id,
+            outcome.claimed.key,
             worker,
-            call.at,
-            call.reply.answer.value,
-            call.reply.http_status,
-            call.reply.result_code,
-            call.reply.detail or None,
-            call.status,
+            (
+                outcome.claimed.request_id,
+                call.at,
+                call.reply.answer.value,
+                call.reply.http_status,
+                call.reply.result_code,
+                call.reply.detail or None,
+                call.status,
+            ),
         )
         for outcome in settled
         if outcome.claimed.id in moved
@@ -311,6 +306,11 @@ def settle(connection: Connection, settled: Sequence[Settled], *, worker: int, n
     ]
     insert_many(connection, attempt, _ATTEMPT, rows)
     return moved
+
+
+def _call(connection: Connection, event_id: int, key: str, worker: int, call: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of `_ATTEMPT` with its MAC; `call`: values of `macs.CALL`."""
+    return (event_id, worker, *call, made(connection, "call", key, *call))
 
 
 _RELEASE: Final = update(event).where(_CLAIMED_OF_THESE).values(status=bindparam("before"), claimed_by=None)
@@ -331,7 +331,7 @@ _RECOVER: Final = (
     update(event)
     .where(IN_FLIGHT, event.c.claimed_by == bindparam("worker"), event.c.id.not_in(bindparam("kept", expanding=True)))
     .values(status="unknown", claimed_by=None, due_at=None, attempts=event.c.attempts + 1)
-    .returning(event.c.id, event.c.request_id)
+    .returning(event.c.id, event.c.key, event.c.request_id)
 )
 
 
@@ -342,7 +342,14 @@ def recover(connection: Connection, worker: int, *, now: datetime, detail: str, 
     """
     lost = connection.execute(_RECOVER, {"worker": worker, "kept": list(keep)}).all()
     calls = [
-        (row.id, row.request_id, worker, now, Answer.NO_ANSWER.value, None, None, detail, "unknown") for row in lost
+        _call(
+            connection,
+            row.id,
+            row.key,
+            worker,
+            (row.request_id, now, Answer.NO_ANSWER.value, None, None, detail, "unknown"),
+        )
+        for row in lost
     ]
     insert_many(connection, attempt, _ATTEMPT, calls)
     return len(lost)

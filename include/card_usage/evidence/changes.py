@@ -24,6 +24,12 @@ class Change(NamedTuple):
 BROKEN: Final = (
     "row is gone",
     "row has no trace of its coming",
+    "row was not written by us",
+    "call was not written by us",
+    "figure was not written by us",
+    "sums do not agree",
+    "report is gone",
+    "report was replaced",
     "calls were changed",
     "state changed without a call",
     "content changed without staging",
@@ -43,6 +49,8 @@ def judge(day: date, sealed: Row | None, now: Live | None, sealed_at: datetime) 
     if now is None:
         return None if sealed is None else Change(day, sealed.key, "row is gone")
     row = now.row
+    if now.forged is not None:
+        return Change(day, row.key, now.forged)
     staged_later = now.staged_at > sealed_at
     unproved = row.state == "delivered" and not now.proved
     if sealed is None:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -32,6 +32,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, select
 
 from card_usage.config.keyring import Keyring, Sealed
+from card_usage.ledger.macs import CALL, CONTENT, Checked
 from card_usage.ledger.schema import attempt, binding, event, platform_move
 
 FORM: Final = "card-usage-evidence/2"
@@ -125,6 +126,8 @@ class Live(NamedTuple):
     chains: tuple[str, ...]
     called_at: tuple[datetime, ...]
     proved: bool
+    forged: str | None = None
+    """What of it has not the MAC of what the product writes."""
 
 
 def hashed(*parts: object) -> str:
@@ -159,8 +162,8 @@ def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
     """Every event of a day with its calls, by key; a stream, whatever the size of the day."""
     marks = ("vanished_at", "voided_at", "changed_at")
     named = ("key", "request_id", "generation", "status", *marks, "staged_at", *_CONTENT, *_PLAIN)
-    columns = [event.c[name] for name in named]
-    calls = [attempt.c[name].label(f"call_{name}") for name in (*_CALL, "detail")]
+    columns = [event.c[name] for name in (*named, "mac")]
+    calls = [attempt.c[name].label(f"call_{name}") for name in (*_CALL, "detail", "mac")]
     query = (
         select(*columns, attempt.c.id.label("call_id"), *calls)
         .select_from(event.outerjoin(attempt, attempt.c.event_id == event.c.id))
@@ -168,10 +171,11 @@ def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
         .order_by(event.c.key, attempt.c.id)
     )
     options = {"stream_results": True, "max_row_buffer": BATCH}
+    checked = Checked(connection)
     with closing(connection.execute(query, execution_options=options)) as result:
         rows = (row for part in result.partitions(BATCH) for row in part)
         for key, group in groupby(rows, lambda row: row.key):
-            yield _live(str(key), list(group))
+            yield _live(str(key), list(group), checked, day)
 
 
 def chained(chain: str, call: Call) -> str:
@@ -180,8 +184,12 @@ def chained(chain: str, call: Call) -> str:
     return hashed(chain, call.request_id, at, call.answer, call.http_status, call.result_code, call.status)[:32]
 
 
-def _live(key: str, rows: list[Any]) -> Live:
+def _live(key: str, rows: list[Any], checked: Checked, day: date) -> Live:
     event_row = rows[0]
+    content_row = [getattr(event_row, name) if name != "day" else day for name in CONTENT]
+    forged = None
+    if not checked.is_ours(event_row.mac, event_row.staged_at, day, "event", content_row):
+        forged = "row was not written by us"
     chain, proved = "", False
     chains: list[str] = []
     called_at: list[datetime] = []
@@ -198,6 +206,9 @@ def _live(key: str, rows: list[Any]) -> Live:
             row.call_detail,
             row.call_status,
         )
+        values = [getattr(row, f"call_{name}") for name in CALL]
+        if not checked.is_ours(row.call_mac, row.call_at, day, "call", [key, *values]):
+            forged = forged or "call was not written by us"
         chain = chained(chain, call)
         chains.append(chain)
         called_at.append(row.call_at)
@@ -227,6 +238,7 @@ def _live(key: str, rows: list[Any]) -> Live:
         tuple(chains),
         tuple(called_at),
         proved,
+        forged,
     )
 
 
@@ -263,14 +275,19 @@ class Written(NamedTuple):
     events: int
     attempts: int
     platform: ReportedTo | None
+    forged: tuple[tuple[str, str], ...] = ()
+    """Keys of events that the product did not write, and how that shows; the pack has them all the same."""
 
 
-def write(connection: Connection, keyring: Keyring, hospital: str, day: date, folder: Path) -> Written:
-    """The pack of a day as a file that has no name of its own and no link yet."""
+def write(
+    connection: Connection, keyring: Keyring, hospital: str, day: date, folder: Path, figures: Iterable[str] = ()
+) -> Written:
+    """The pack of a day as a file that has no name of its own and no link yet. `figures`: lines behind its first."""
     (folder / hospital).mkdir(parents=True, exist_ok=True)
     path = folder / hospital / f".{day.isoformat()}.{uuid4().hex}.tmp"
     digest, events, attempts = hashlib.sha256(), 0, 0
     source_ids: list[str] = []
+    forged: list[tuple[str, str]] = []
     # Without a time in its head, and with a name of its own, the same lines give the same bytes.
     with path.open("wb") as raw, gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0, compresslevel=3) as file:
 
@@ -286,10 +303,14 @@ def write(connection: Connection, keyring: Keyring, hospital: str, day: date, fo
 
         last = ""
         put(f"# {FORM} {hospital} {day.isoformat()}\n")
+        for line in figures:
+            put(line)
         for current in live(connection, hospital, day):
             put(f"{current.row.line[:-1]}\t{current.record.text}\n")
             events += 1
             attempts += current.row.attempts
+            if current.forged is not None:
+                forged.append((current.row.key, current.forged))
             source_ids.append(current.source_id)
             last = current.row.key
             if len(source_ids) == BATCH:
@@ -298,7 +319,7 @@ def write(connection: Connection, keyring: Keyring, hospital: str, day: date, fo
             put_keys(f"{hospital} {day} {last}")
     with path.open("rb") as made:
         os.fsync(made.fileno())
-    return Written(path, digest.hexdigest(), events, attempts, reported_to(connection, hospital))
+    return Written(path, digest.hexdigest(), events, attempts, reported_to(connection, hospital), tuple(forged))
 
 
 class ReportedTo(NamedTuple):

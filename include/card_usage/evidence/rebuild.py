@@ -42,6 +42,7 @@ from card_usage.evidence.pack import (
 )
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.macs import CALL, mac_events_again, made
 from card_usage.ledger.schema import CONTENT_LOST, attempt, binding, event, evidence, finding
 from card_usage.ledger.upsert import insert_into
 from card_usage.staging import unchanged_hours
@@ -368,14 +369,19 @@ def _insert(connection: Connection, hospital: str, day: date, new: Sequence[Kept
     insert_many(connection, event, names, [tuple(row[name] for name in names) for row in rows])
     ids = select(event.c.key, event.c.id).where(among(connection, event.c.key, [kept.row.key for kept in new]))
     of_key = {key: event_id for key, event_id in connection.execute(ids)}
-    _insert_calls(connection, [(of_key[kept.row.key], kept.record.calls) for kept in new])
+    mac_events_again(connection, of_key.values())
+    _insert_calls(connection, [(of_key[kept.row.key], kept.row.key, kept.record.calls) for kept in new])
 
 
-_CALL: Final = ("event_id", "request_id", "at", "answer", "http_status", "result_code", "detail", "status")
+_CALL: Final = ("event_id", *CALL, "mac")
 
 
-def _insert_calls(connection: Connection, calls_of: Iterable[tuple[int, Sequence[Call]]]) -> None:
-    rows = [(event_id, call.request_id, instant(call.at), *call[2:]) for event_id, calls in calls_of for call in calls]
+def _insert_calls(connection: Connection, calls_of: Iterable[tuple[int, str, Sequence[Call]]]) -> None:
+    rows = []
+    for event_id, key, calls in calls_of:
+        for call in calls:
+            values = (call.request_id, instant(call.at), *call[2:])
+            rows.append((event_id, *values, made(connection, "call", key, *values)))
     insert_many(connection, attempt, _CALL, rows)
 
 
@@ -392,7 +398,9 @@ def _bring_up(connection: Connection, hospital: str, day: date, later: Sequence[
             **_brought_up(stored.row, kept, now),
         }
         connection.execute(update(event).where(event.c.id == stored.row.id).values(**values))
-    _insert_calls(connection, [(stored.row.id, kept.record.calls[len(stored.chains) :]) for stored, kept in later])
+    mac_events_again(connection, (stored.row.id for stored, _ in later))
+    added = [(stored.row.id, kept.row.key, kept.record.calls[len(stored.chains) :]) for stored, kept in later]
+    _insert_calls(connection, added)
     of_id = [{"of_id": stored.row.id} for stored, _ in later]
     connection.execute(delete(finding).where(finding.c.event_id == bindparam("of_id")), of_id)
     for feed in {stored.row.feed for stored, _ in later}:

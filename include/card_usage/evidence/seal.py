@@ -22,12 +22,14 @@ from sqlalchemy import Connection, func, select
 
 from card_usage.context import Context
 from card_usage.errors import EvidenceBroken
+from card_usage.evidence import anchors, figures
 from card_usage.evidence.chain import GENESIS, Link, append, links, problems
 from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
 from card_usage.evidence.keep import keep_missing, latest_path
 from card_usage.evidence.pack import write
+from card_usage.ledger import decisions
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import event, reconciliation
+from card_usage.ledger.schema import event, reconciliation, verified
 from card_usage.reconciliation import watermark
 from card_usage.windows import day_windows, local
 
@@ -50,7 +52,7 @@ def seal_days(context: Context, *, now: datetime, most_days: int = MOST_DAYS) ->
     """
     ledger, hospital = context.ledger, context.hospital
     with ledger.read() as connection:
-        verified = watermark.verified_days(connection, hospital)
+        days_verified = watermark.verified_days(connection, hospital)
         sealed = {link.day: link for link in links(connection, hospital.id)}
         worked_on = _worked_on(connection, hospital.id)
         moved = [
@@ -59,7 +61,7 @@ def seal_days(context: Context, *, now: datetime, most_days: int = MOST_DAYS) ->
             if (local(now).date() - day <= WATCHED or (day in worked_on and worked_on[day] > link.at))
             and touched_since(connection, hospital.id, day, link.at)
         ]
-    windows = [] if verified is None else day_windows(*verified)
+    windows = [] if days_verified is None else day_windows(*days_verified)
     unsealed = [window.day for window in windows if window.day not in sealed][:most_days]
     made: list[Link] = []
     broken: EvidenceBroken | None = None
@@ -98,7 +100,11 @@ def seal_day(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: dat
             if not kinds:
                 return None
             reason = ", ".join(f"{how}: {count}" for how, count in sorted(kinds.items()))
-        written = write(connection, ledger.keyring, hospital, day, folder)
+        written = write(connection, ledger.keyring, hospital, day, folder, figures.lines(connection, hospital, day))
+    if written.forged:
+        written.path.unlink()
+        key, how = written.forged[0]
+        raise EvidenceBroken(hospital=hospital, day=day, count=len(written.forged), row=f"{key}, {how}")
     link = append(ledger, hospital, day, folder, written, before, reason, now)
     latest_path(folder, hospital, day).unlink(missing_ok=True)  # what it has stands in the sealed one
     return link
@@ -148,16 +154,22 @@ def verify(
     first: date | None = None,
     last: date | None = None,
     head: str | None = None,
+    reports: figures.Files | None = None,
 ) -> Verified:
     """Check the whole chain, and the rows of the days from `first` to `last` (all, if not said) against their packs.
 
-    `head`: one that was noted elsewhere; it must be a link of this chain.
+    `head`: one that was noted elsewhere; it must be a link of this chain, as must every one that the reports of all
+    hospitals say (`reports`: where they lie; the reports themselves are checked then, too).
     """
     with ledger.read() as connection:
         chain = links(connection, hospital)
         broken_links = list(problems(ledger.keyring, chain))
         if head is not None and head not in {link.link for link in chain}:
             broken_links.append(f"the head {head} is no link of this chain: the chain is not the one it was taken from")
+        broken_links += _unlinked(connection, hospital, chain)
+        if reports is not None:
+            broken_links += anchors.problems(connection, hospital, chain, reports)
+        broken_links += decisions.problems(connection, ledger.keyring)
         newest = {link.day: link for link in chain}
         wanted = [
             link for day, link in sorted(newest.items()) if (not first or day >= first) and (not last or day <= last)
@@ -165,6 +177,11 @@ def verify(
         broken: list[Change] = []
         grown: list[Change] = []
         counts: dict[str, int] = {}
+        of_figures = figures.problems(connection, hospital, (link.day for link in wanted), reports)
+        for change in of_figures:
+            counts[change.how] = counts.get(change.how, 0) + 1
+            if len(broken) < MOST_NAMED:
+                broken.append(change)
         for link in wanted:
             for number, change in enumerate(changes(connection, folder, link)):
                 counts[change.how] = counts.get(change.how, 0) + 1
@@ -180,6 +197,14 @@ def verify(
         grown=tuple(grown),
         counts=counts,
     )
+
+
+def _unlinked(connection: Connection, hospital: str, chain: list[Link]) -> list[str]:
+    """That there is no link, though days are verified."""
+    if chain:
+        return []
+    through = connection.scalar(select(func.max(verified.c.through)).where(verified.c.hospital == hospital))
+    return [] if through is None else [f"there is no link, though days are verified through {through}: it was emptied"]
 
 
 def _worked_on(connection: Connection, hospital: str) -> dict[date, datetime]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from card_usage.errors import (
     WrongKey,
 )
 from card_usage.files.shipped import SHIPPED
+from card_usage.ledger.macs import KEYRING, begin
 from card_usage.ledger.schema import meta
 
 REST_SECONDS = 1.0
@@ -46,6 +48,7 @@ class Ledger:
     def write(self) -> Iterator[Connection]:
         """One transaction. On SQLite it takes the write lock at its start, so it never fails half way on a lock."""
         with self.engine.begin() as connection:
+            connection.info[KEYRING] = self.keyring
             yield connection
 
     @contextmanager
@@ -55,6 +58,7 @@ class Ledger:
         if self.dialect == "postgresql":
             options["isolation_level"] = "REPEATABLE READ"
         with self.engine.connect().execution_options(**options) as connection:
+            connection.info[KEYRING] = self.keyring
             yield connection
 
     @property
@@ -78,7 +82,7 @@ def viewed(url: str) -> Iterator[Connection]:
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             yield connection
     except DBAPIError as error:
-        raise _unusable(engine.url, error) from None
+        raise unusable(engine.url, error) from None
     finally:
         engine.dispose()
 
@@ -97,7 +101,7 @@ def _opened(url: str) -> Engine:
             current = MigrationContext.configure(connection).get_current_revision()
     except DBAPIError as error:
         engine.dispose()
-        raise _unusable(engine.url, error) from None
+        raise unusable(engine.url, error) from None
     if current != head_revision():
         engine.dispose()
         raise LedgerBehind(found=current or "empty", wanted=head_revision())
@@ -244,13 +248,13 @@ def migrate(url: str) -> str:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        raise _unusable(engine.url, error) from None
+        raise unusable(engine.url, error) from None
     finally:
         engine.dispose()
     return head_revision()
 
 
-def _unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
+def unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
     """What keeps the ledger from being opened; SQLite's result codes tell a missing right from the rest."""
     code = getattr(error.orig, "sqlite_errorname", "")
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
@@ -261,13 +265,16 @@ def _unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
 def _check_founding_key(ledger: Ledger) -> None:
     """By digests of another founding key every event would seem to have changed in the HIS: refuse to work."""
     with ledger.read() as connection:
-        known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
-    if known is None:
+        settings = {name: setting for name, setting in connection.execute(select(meta.c.name, meta.c.setting))}
+    known = settings.get("founding_key")
+    if known is None or "macs_since" not in settings:
         with ledger.write() as connection:
             known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
             if known is None:
                 known = ledger.keyring.fingerprint
                 connection.execute(insert(meta).values(name="founding_key", setting=known))
+            if known == ledger.keyring.fingerprint:
+                begin(connection, datetime.now(UTC))
     if known != ledger.keyring.fingerprint:
         ledger.close()
         raise WrongKey(key_id="(founding, the last of the list)")

@@ -1,4 +1,7 @@
-"""Grants: what the database role of the pages may read of a ledger on PostgreSQL: names of report files, nothing else.
+"""Grants: what database roles may do with a ledger on PostgreSQL that its owner has migrated.
+
+The pages read names of report files and who viewed what, and add to the latter, nothing else. The workers work, and can
+neither change nor delete evidence, calls, decisions, moves and viewings, nor delete events.
 
 No event, no sealed field, no token: whoever takes over the web server learns no more from the ledger than the lists of
 reports say. The role is made by the database's administrator (scripts/postgres-init.sh); this gives it its rights.
@@ -13,10 +16,23 @@ from sqlalchemy.exc import DBAPIError
 
 from card_usage.errors import LedgerUnreachable, SettingsError
 from card_usage.ledger.database import create_ledger_engine
-from card_usage.ledger.schema import report_file
+from card_usage.ledger.schema import (
+    attempt,
+    decision,
+    event,
+    evidence,
+    platform_move,
+    report_file,
+    verified_move,
+    viewing,
+)
 
-PAGES: Final = (report_file.name, "alembic_version")
-"""Tables that pages read."""
+PAGES: Final = (report_file.name, viewing.name, "alembic_version")
+"""Tables that pages read; to `viewing` they add rows."""
+APPEND_ONLY: Final = tuple(table.name for table in (evidence, attempt, decision, platform_move, verified_move, viewing))
+"""Tables of which the workers' role can change and delete no row."""
+KEPT: Final = (*APPEND_ONLY, event.name)
+"""Tables of which it can delete none."""
 
 
 def allow_pages(url: str, role: str) -> tuple[str, ...]:
@@ -24,6 +40,33 @@ def allow_pages(url: str, role: str) -> tuple[str, ...]:
 
     Raises SettingsError, BadLedgerUrl, LedgerUnreachable.
     """
+    _grant(
+        url,
+        role,
+        f"GRANT SELECT ON {', '.join(PAGES)} TO {role}",
+        f"GRANT INSERT ON {viewing.name} TO {role}",
+        f"GRANT USAGE ON SEQUENCE {viewing.name}_id_seq TO {role}",
+    )
+    return PAGES
+
+
+def allow_workers(url: str, role: str) -> tuple[str, ...]:
+    """Give a role what the workers need; returns the tables of which it can change no row. Safe to repeat; to be run by
+    the ledger's owner after each migration. `platform forget` needs the owner. Raises as `allow_pages`.
+    """
+    _grant(
+        url,
+        role,
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+        f"REVOKE UPDATE, DELETE ON {', '.join(APPEND_ONLY)} FROM {role}",
+        f"REVOKE DELETE ON {', '.join(KEPT)} FROM {role}",
+        f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
+    )
+    return APPEND_ONLY
+
+
+def _grant(url: str, role: str, *statements: str) -> None:
     engine = create_ledger_engine(url)
     try:
         if engine.dialect.name != "postgresql":
@@ -36,9 +79,9 @@ def allow_pages(url: str, role: str) -> tuple[str, ...]:
             connection.exec_driver_sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
             connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {engine.url.database} TO {role}")
             connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {role}")
-            connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(PAGES)} TO {role}")
+            for statement in statements:
+                connection.exec_driver_sql(statement)
     except DBAPIError as error:
         raise LedgerUnreachable(url=engine.url.render_as_string(), reason=type(error.orig).__name__) from None
     finally:
         engine.dispose()
-    return PAGES

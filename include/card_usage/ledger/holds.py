@@ -86,6 +86,11 @@ def active(connection: Connection, hospital: str, now: datetime) -> list[Hold]:
     return [Hold(**{**row, "kind": HoldKind(row["kind"])}) for row in rows]
 
 
+def kinds_of(connection: Connection, hospital: str, now: datetime) -> str:
+    """The kinds in force that were set for this very hospital ('*': for all), in one text; '' for none."""
+    return " ".join(sorted(one.kind for one in active(connection, hospital, now) if one.hospital == hospital))
+
+
 def blocking(holds: Iterable[Hold]) -> Hold | None:
     """The hold that takes effect: one that a person set, before one that the platform caused."""
     in_effect = [hold for hold in holds if hold.kind in BLOCKING]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from card_usage.ledger.macs import made
 from card_usage.ledger.schema import report_file
 from card_usage.ledger.upsert import upsert
 
 
-def index(connection: Connection, hospital: str, day: date, kind: str, name: str, now: datetime) -> None:
-    """The file `name` stands in the place of an earlier one of this kind."""
+def index(
+    connection: Connection, hospital: str, day: date, kind: str, name: str, content: bytes, now: datetime
+) -> None:
+    """The file `name` stands in the place of an earlier one of this kind; its content is kept as a digest."""
     key = {"hospital": hospital, "day": day, "kind": kind}
-    upsert(connection, report_file, key, {"path": name, "at": now})
+    values = {"path": name, "at": now, "digest": hashlib.sha256(content).hexdigest()}
+    sealed = made(connection, "report", *key.values(), *values.values())
+    upsert(connection, report_file, key, {**values, "mac": sealed})

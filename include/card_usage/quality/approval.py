@@ -14,12 +14,14 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from card_usage.config.hospital import Hospital
+from card_usage.errors import DecisionStands
 from card_usage.ledger import counts
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.decisions import Actor, record
 from card_usage.ledger.schema import event
 from card_usage.plain_text import unlinked, visible
 from card_usage.quality.profiles import inside
-from card_usage.quality.verdict_store import decide, mark_asked, verdicts_in_force
+from card_usage.quality.verdict_store import decide, decision_of, left_since, mark_asked, verdicts_in_force
 from card_usage.quality.verdict_texts import reason_text
 from card_usage.quality.verdicts import DECISIONS, Decision, StoredVerdict
 from card_usage.standard.rules import BY_ID
@@ -63,11 +65,38 @@ def ask_for_decision(ledger: Ledger, hospital: Hospital, stored: StoredVerdict, 
 
 
 def record_decision(
-    ledger: Ledger, stored: StoredVerdict, decision: Decision, *, by: str, now: datetime, anew: bool = False
+    ledger: Ledger,
+    stored: StoredVerdict,
+    decision: Decision,
+    actor: Actor,
+    *,
+    now: datetime,
+    anew: bool = False,
+    reason: str = "",
 ) -> bool:
-    """Store a person's decision about a withheld window; returns whether it takes effect (see verdict_store.decide)."""
+    """Store a decision about a withheld window and who took it; returns whether it takes effect.
+
+    The first one does; `anew` changes one under which nothing has left. Raises DecisionStands if something has.
+    """
     with ledger.write() as connection:
-        return decide(connection, stored.id, decision, by=by, now=now, anew=anew)
+        old = decision_of(connection, stored.id)
+        if anew and old not in (None, decision) and (left := left_since(connection, stored)):
+            raise DecisionStands(hospital=stored.verdict.hospital, window=stored.verdict.window, count=left)
+        if old == decision or not decide(connection, stored.id, decision, by=actor.label, now=now, anew=anew):
+            return False
+        record(
+            connection,
+            ledger.keyring,
+            verb="decide",
+            hospital=stored.verdict.hospital,
+            actor=actor,
+            now=now,
+            subject=stored.verdict.window,
+            old=old,
+            new=decision,
+            reason=reason,
+        )
+    return True
 
 
 def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, *, now: datetime) -> Question:

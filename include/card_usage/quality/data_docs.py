@@ -90,7 +90,8 @@ def publish(
 ) -> str:
     """Write the page in the place of an earlier one and index it; returns its name. Raises OSError."""
     name = name_of(hospital.id, window)
-    store.write(name, pages.page(hospital, window, verdict, now=now).encode())
+    content = pages.page(hospital, window, verdict, now=now).encode()
+    store.write(name, content)
     with ledger.write() as connection:
-        report_files.index(connection, hospital.id, window.day, KIND, name, now)
+        report_files.index(connection, hospital.id, window.day, KIND, name, content, now)
     return name

@@ -8,10 +8,12 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
+from card_usage.ledger.schema import attempt, event
 from card_usage.ledger.schema import verdict as verdict_table
 from card_usage.ledger.scope import Withheld
+from card_usage.quality.profiles import inside
 from card_usage.quality.verdicts import WITHHOLDING, Decision, Reason, StoredVerdict, Verdict
 from card_usage.windows import Window, merged
 
@@ -90,6 +92,21 @@ def decide(
         parts.append(table.c.decision.is_(None))
     values = {"decision": decision, "decided_by": by[:64], "decided_at": now}
     return connection.execute(update(table).where(*parts).values(values)).rowcount > 0
+
+
+def decision_of(connection: Connection, verdict_id: int) -> Decision | None:
+    """The decision that a verdict has now."""
+    decision: Decision | None = connection.scalar(
+        select(verdict_table.c.decision).where(verdict_table.c.id == verdict_id)
+    )
+    return decision
+
+
+def left_since(connection: Connection, stored: StoredVerdict) -> int:
+    """How many events of the window were sent since it was decided about, or are under way."""
+    sent = select(attempt.c.event_id).where(attempt.c.event_id == event.c.id, attempt.c.at >= stored.decided_at)
+    query = select(func.count()).select_from(event).where(inside(stored.verdict.hospital, stored.window))
+    return connection.scalar(query.where(or_(event.c.status == "in_flight", sent.exists()))) or 0
 
 
 def _to_json(verdict: Verdict) -> str:

@@ -20,6 +20,7 @@ from card_usage.events import CardUse
 from card_usage.ledger import counts, holds
 from card_usage.ledger.counts import Cell
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.macs import made
 from card_usage.ledger.schema import reconciliation
 from card_usage.ledger.upsert import upsert
 from card_usage.quality.verdict_store import withheld
@@ -270,4 +271,5 @@ def _save(
 ) -> None:
     key = dict(zip(("hospital", "feed", "day"), of, strict=True))
     values = {"counts": json.dumps(figures, ensure_ascii=False, sort_keys=True), **marks, "at": now}
-    upsert(connection, reconciliation, key, values)
+    sealed = made(connection, "reconciliation", *of, *values.values())
+    upsert(connection, reconciliation, key, {**values, "mac": sealed})

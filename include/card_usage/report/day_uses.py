@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, func, select
 
 from card_usage.ledger import counts
+from card_usage.ledger.macs import made
 from card_usage.ledger.schema import day_use
 from card_usage.ledger.upsert import insert_into
 from card_usage.standard.id_numbers import HEALTH_CARD
@@ -57,6 +58,7 @@ def save(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) 
     rows = [
         {"hospital": hospital, "day": day, "dimension": use.dimension, "code": use.code or ""}
         | {"events": use.events, "health_card": use.health_card}
+        | {"mac": made(connection, "use", hospital, day, use.dimension, use.code or "", use.events, use.health_card)}
         for use in uses
     ]
     if not rows:
@@ -64,7 +66,7 @@ def save(connection: Connection, hospital: str, day: date, uses: Iterable[Use]) 
     statement = insert_into(connection, day_use)
     # Two reports of one day at the same time: the later one's figures stand.
     key = ["hospital", "day", "dimension", "code"]
-    figures = {name: statement.excluded[name] for name in ("events", "health_card")}
+    figures = {name: statement.excluded[name] for name in ("events", "health_card", "mac")}
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=figures), rows)
 
 

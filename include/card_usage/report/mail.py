@@ -132,4 +132,7 @@ def _text(common: Mapping[str, Any], words: Words) -> str:
         ]
     if common["link"]:
         lines += ["", f"{words('mail.whole')} {common['link']}"]
+    if figures.get("heads"):
+        lines += ["", words("report.heads")]
+        lines += [f"{head['hospital']} {head['serial']} {head['head']}" for head in figures["heads"]]
     return "\n".join([*lines, "", words("report.no_patients"), ""])

@@ -122,7 +122,7 @@ def _written(
         store.write(name, content)
     with ledger.write() as connection:
         for kind, name in names.items():
-            report_files.index(connection, hospital, day, kind, name, now)
+            report_files.index(connection, hospital, day, kind, name, contents[kind.removeprefix(prefix)], now)
     return names
 
 

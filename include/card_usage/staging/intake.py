@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, select, upda
 
 from card_usage.events import Finding, request_id
 from card_usage.ledger.bulk import among, insert_many
+from card_usage.ledger.macs import mac_events_again, made
 from card_usage.ledger.schema import CONTENT_LOST, event, finding
 from card_usage.staging import late_changes, unchanged_hours
 from card_usage.staging.changes import (
@@ -231,6 +232,7 @@ _REPLACED_COLUMNS: Final = (
     "key_id",
     "sealed",
     "staged_at",
+    "mac",
 )
 _UPDATE_REPLACED: Final = (
     update(event)
@@ -248,21 +250,22 @@ _UPDATE_REPLACED: Final = (
 )
 
 
-def _row(draft: Draft, now: datetime, request_id: str, generation: int) -> tuple[Any, ...]:
+def _row(connection: Connection, draft: Draft, now: datetime, request_id: str, generation: int) -> tuple[Any, ...]:
     """Values of `_REPLACED_COLUMNS`."""
     _, _, day, use, _, status, digest, findings, form, seal, _ = draft
     critical = next((found.rule for found in findings if found.severity == "critical"), None) if findings else None
     key_id, blob = seal() or (None, None)
     sent = (digest, request_id, generation, form, key_id, blob)
-    return (*_plain_values(draft), day, use.occurred_at, status, critical, *sent, now)
+    sealed = made(connection, "event", draft.key, day, use.occurred_at, use.scene, use.card_type, use.channel, now)
+    return (*_plain_values(draft), day, use.occurred_at, status, critical, *sent, now, sealed)
 
 
-def _row_after(stored: StoredEvent, draft: Draft, now: datetime) -> tuple[Any, ...]:
+def _row_after(connection: Connection, stored: StoredEvent, draft: Draft, now: datetime) -> tuple[Any, ...]:
     """The same, for an event that the ledger has: what was refused goes on under a new request id."""
     if stored.status != "rejected":
-        return _row(draft, now, stored.request_id, stored.generation)
+        return _row(connection, draft, now, stored.request_id, stored.generation)
     generation = stored.generation + 1
-    return _row(draft, now, request_id(stored.key, generation), generation)
+    return _row(connection, draft, now, request_id(stored.key, generation), generation)
 
 
 def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft], *, lane: int, now: datetime) -> None:
@@ -277,7 +280,7 @@ def _insert(connection: Connection, hospital: str, feed: str, drafts: list[Draft
             draft.source_id,
             lane,
             now if draft.status == "voided" else None,
-            *_row(draft, now, request_id(draft.key, 0), 0),
+            *_row(connection, draft, now, request_id(draft.key, 0), 0),
         )
         for draft in drafts
     ]
@@ -296,7 +299,7 @@ def _replace(connection: Connection, replaced: list[tuple[StoredEvent, Draft]], 
             "event_id": stored.id,
             "stored_status": stored.status,
             "stored_request_id": stored.request_id,
-            **dict(zip(_REPLACED_COLUMNS, _row_after(stored, draft, now), strict=True)),
+            **dict(zip(_REPLACED_COLUMNS, _row_after(connection, stored, draft, now), strict=True)),
         }
         for stored, draft in replaced
     ]
@@ -346,6 +349,7 @@ def _recover(connection: Connection, recovered: list[tuple[StoredEvent, Draft, b
         )
     if rows:
         connection.execute(_UPDATE_RECOVERED, rows)
+        mac_events_again(connection, [stored.id for stored, *_ in recovered])
 
 
 def _write_findings(connection: Connection, findings_of: Mapping[int, tuple[Finding, ...]]) -> None:

@@ -6,6 +6,15 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # --- the report's frame
     "report.title": ("用卡数据上报日报", "Card use report of the day"),
     "report.made": ("制表 {at}", "made {at}"),
+    "viewings.title": ("报告查阅记录", "Who opened which report"),
+    "viewings.at": ("时间", "when"),
+    "viewings.viewer": ("用户", "user"),
+    "viewings.path": ("页面或文件", "page or file"),
+    "viewings.status": ("结果", "answer"),
+    "report.heads": (
+        "证据链链尾（请保存，供日后核对）",
+        "Heads of the chains of evidence (keep them to compare with later)",
+    ),
     "report.no_patients": (
         "本报表只含统计数字，不含患者信息。",
         "This report holds counts only and nothing about patients.",

@@ -20,6 +20,7 @@ from card_usage.errors import CodesDecidedMeanwhile, CodesTaken, DecisionOutdate
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger import code_decisions
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.decisions import Actor, system_user
 from card_usage.ledger.schema import event
 from card_usage.staging.hour_chunks import fingerprint
 from card_usage.standard.aliases import Choice, load_aliases
@@ -52,7 +53,7 @@ def worker(ledger: Ledger, folder: Path) -> Context:
 
 
 def decide(context: Context, *choices: Choice, by: str = "wang") -> list[Choice]:
-    return workbench.carry_out(context, WINDOW, choices, by=by, now=NOW)[0]
+    return workbench.carry_out(context, WINDOW, choices, by=Actor(by, "cli"), now=NOW)[0]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -101,7 +102,7 @@ def test_what_is_taken_back_falls_back_to_the_file_and_keeps_its_history(ledger,
     decide(context, MINE, Choice("department", "11010", "0302"))
     decide(worker(ledger, tmp_path / "a"), YOURS, by="li")
     codes = [("department", "21010"), ("department", "11010"), ("department", "nobody")]
-    undone, unknown = workbench.take_back(context, codes, by="zhao", now=NOW + timedelta(hours=1))
+    undone, unknown = workbench.take_back(context, codes, by=Actor("zhao", "cli"), now=NOW + timedelta(hours=1))
     assert (undone, unknown) == (codes[:2], codes[2:])
     assert context.aliases_now() == context.alias_files
     assert workbench.decided(context) == []
@@ -114,7 +115,7 @@ def test_what_is_taken_back_falls_back_to_the_file_and_keeps_its_history(ledger,
         ("11010", "0302", "wang", "undone zhao 20"),
         ("21010", "0304", "li", "undone zhao 20"),
     ]
-    assert workbench.take_back(context, codes, by="zhao", now=NOW)[0] == [], "it is safe to repeat"
+    assert workbench.take_back(context, codes, by=Actor("zhao", "cli"), now=NOW)[0] == [], "it is safe to repeat"
 
 
 def test_of_two_who_decide_at_once_one_wins_and_the_other_is_told_and_writes_nothing(ledger, tmp_path):
@@ -160,7 +161,7 @@ def test_a_decision_for_a_code_that_is_no_longer_standard_is_one_line_that_says_
         code_decisions.decide(connection, HOSPITAL, [gone], files=seen, seen=seen, by="wang", now=NOW)
     with pytest.raises(DecisionOutdated, match="aliases undo --hospital demo_hospital --code department:21010"):
         context.aliases_now()
-    workbench.take_back(context, [("department", "21010")], by="wang", now=NOW)
+    workbench.take_back(context, [("department", "21010")], by=Actor("wang", "cli"), now=NOW)
     assert context.aliases_now() == context.alias_files
 
 
@@ -204,7 +205,7 @@ def test_whatever_is_decided_exported_and_taken_back_the_last_word_counts(tmp_pa
                 if {**files, **decided}.get(folded) != standard:
                     decided[folded] = standard
             elif what == "undo":
-                workbench.take_back(context, [("department", local)], by="li", now=NOW)
+                workbench.take_back(context, [("department", local)], by=Actor("li", "cli"), now=NOW)
                 decided.pop(folded, None)
             else:
                 workbench.export(context, folder / "a")
@@ -252,7 +253,7 @@ def test_every_reader_sees_a_decision_and_taking_it_back_leaves_what_was_sent(de
     desk.json("deliver", *SPAN)
     sent = len(desk.sandbox.accepted())
     (listed,) = desk.json("aliases", "list", *ONLY)["decisions"]
-    assert (listed["local"], listed["by"], listed["file"]) == (gap["local"], "王工", "")
+    assert (listed["local"], listed["by"], listed["file"]) == (gap["local"], f"{system_user().name} (王工)", "")
     exported = desk.json("aliases", "export", *ONLY, "--to", str(desk.home / "exported"))["written"]
     assert [Path(path).name for path in exported] == [f"{gap['table']}.csv"]
     undone = desk.json("aliases", "undo", *ONLY, "--code", code, "--by", "李工")
@@ -279,7 +280,7 @@ def test_a_check_of_the_hospital_names_decisions_that_its_files_contradict(desk:
     assert "--replace" in taken.stdout
     desk.json("aliases", "apply", *SPAN, "--set", "department:11010=0302", "--yes", "--replace", "--by", "王工")
     (told,) = codes()
-    assert "department:11010 = 0302 (王工), department.csv: 0301" in told
+    assert f"department:11010 = 0302 ({system_user().name} (王工)), department.csv: 0301" in told
     assert [one["file"] for one in json.loads(desk.run("quality", *SPAN, "--json").stdout)["conflicts"]] == ["0301"]
     desk.json("aliases", "undo", *ONLY, "--code", "department:11010")
     assert codes() == []

@@ -26,6 +26,7 @@ from card_usage.errors import AliasesNotWritable, BadProposal, CodeTableError
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.decisions import Actor
 from card_usage.ledger.schema import event, finding
 from card_usage.staging.stage import stage
 from card_usage.standard.aliases import Aliases, Choice, alias_changes, load_aliases, with_choices, write_aliases
@@ -119,11 +120,13 @@ def test_one_alias_releases_every_event_that_waited_for_it_without_the_his(ledge
     assert planned.result.waiting == {"channel.code": 2, "department.code": 5, "id_number.required": 2}
     assert dict(planned.result.departments) == {"1506": 30}
     assert states(ledger) == before, "a dry run writes nothing"
-    written, mended = workbench.carry_out(context, WINDOW, choices, by="wang", now=NOW)
+    written, mended = workbench.carry_out(context, WINDOW, choices, by=Actor("wang", "cli"), now=NOW)
     assert written == choices
     assert mended.released == 30
     assert states(ledger) == {"ready": 40, "quarantined": 9}
-    again = workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, choices, by="wang", now=NOW)
+    again = workbench.carry_out(
+        context_of(ledger, aliases, tmp_path), WINDOW, choices, by=Actor("wang", "cli"), now=NOW
+    )
     assert (again[0], again[1].released) == ([], 0)
 
 
@@ -136,7 +139,7 @@ def test_what_was_mended_is_what_reading_the_his_again_would_give(ledger, aliase
         Choice("channel", "WX9", "0402"),
     ]
     context = context_of(ledger, aliases, tmp_path)
-    workbench.carry_out(context, WINDOW, choices, by="wang", now=NOW)
+    workbench.carry_out(context, WINDOW, choices, by=Actor("wang", "cli"), now=NOW)
     columns = (event.c.key, event.c.request_id, event.c.status, event.c.department, event.c.channel, event.c.digest)
     with ledger.read() as connection:
         mended = connection.execute(select(*columns).order_by(event.c.key)).all()
@@ -170,7 +173,7 @@ def test_what_is_delivered_or_under_way_is_never_touched(ledger, aliases, tmp_pa
     with ledger.write() as connection:
         connection.execute(update(event).where(event.c.status == "ready").values(status="delivered"))
     choices = [Choice("department", "21010", "1506")]
-    workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, choices, by="wang", now=NOW)
+    workbench.carry_out(context_of(ledger, aliases, tmp_path), WINDOW, choices, by=Actor("wang", "cli"), now=NOW)
     assert states(ledger)["delivered"] == 10
 
 

@@ -9,6 +9,7 @@ from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.bindings import binding, platform_move
 from card_usage.ledger.schema.code_decisions import code_decision
 from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.decisions import decision
 from card_usage.ledger.schema.delivering import deliverer, hold, platform_memory, quota_day, token
 from card_usage.ledger.schema.events import (
     CONTENT_LOST,
@@ -36,6 +37,7 @@ from card_usage.ledger.schema.untimed import untimed
 from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, upgrade_run
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
+from card_usage.ledger.schema.viewings import viewing
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "channel",
     "code_decision",
     "day_use",
+    "decision",
     "deliverer",
     "event",
     "evidence",
@@ -86,5 +89,6 @@ __all__ = [
     "verdict",
     "verified",
     "verified_move",
+    "viewing",
     "window_profile",
 ]

@@ -68,6 +68,7 @@ event = Table(
     Column("voided_at", Instant),
     Column("changed_at", Instant),
     Column("vanished_at", Instant),
+    Column("mac", String(32)),  # keyed, over what staging wrote (ledger/macs.py); null: of a version that made none
     CheckConstraint(
         "status in ('quarantined','ready','held','in_flight','unknown','delivered','rejected','unconfirmed','voided')",
         name="status",
@@ -129,5 +130,6 @@ attempt = Table(
     Column("result_code", Integer),
     Column("detail", String(64)),
     Column("status", String(12), nullable=False),
+    Column("mac", String(32)),
 )
 Index("ix_attempt_event_id", attempt.c.event_id)

@@ -22,6 +22,8 @@ report_file = Table(
     Column("kind", String(16), nullable=False),
     Column("path", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("digest", String(64)),  # SHA-256 of its content
+    Column("mac", String(32)),
     UniqueConstraint("hospital", "day", "kind"),
 )
 

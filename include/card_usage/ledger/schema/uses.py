@@ -15,5 +15,6 @@ day_use = Table(
     Column("code", Code, primary_key=True),
     Column("events", Integer, nullable=False),
     Column("health_card", Integer, nullable=False),
+    Column("mac", String(32)),
 )
 Index("ix_day_use_day", day_use.c.day, day_use.c.dimension)

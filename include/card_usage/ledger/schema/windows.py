@@ -67,5 +67,6 @@ reconciliation = Table(
     Column("provisional", Boolean, nullable=False),
     Column("clean", Boolean, nullable=False, server_default=false()),
     Column("at", Instant, nullable=False),
+    Column("mac", String(32)),
     UniqueConstraint("hospital", "feed", "day"),
 )
