@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from card_usage.plain_text import harmless, visible
 
@@ -67,7 +68,7 @@ def workbook(sheets: Sequence[Sheet], *, title: str, made_at: datetime) -> bytes
         _lay_out(page, sheet, widths)
     content = io.BytesIO()
     book.save(content)
-    return content.getvalue()
+    return _reproducible(content, made_at)
 
 
 class _Styles:
@@ -177,3 +178,18 @@ def _shown(kind: Kind, value: Value) -> str:
 def _width(text: str) -> int:
     """In letters: a Chinese one takes two."""
     return max((sum(2 if ord(letter) > 0x2E7F else 1 for letter in line) for line in text.split("\n")), default=0)
+
+
+def _reproducible(saved: io.BytesIO, made_at: datetime) -> bytes:
+    """The same sheets as the same bytes, whenever they are written: openpyxl puts the present time into both."""
+    again = io.BytesIO()
+    moment = f"{made_at.replace(tzinfo=None, microsecond=0).isoformat()}Z"
+    with ZipFile(saved) as old, ZipFile(again, "w", ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "docProps/core.xml":
+                content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>" + moment.encode(), content)
+            part = ZipInfo(name)
+            part.compress_type = ZIP_DEFLATED
+            new.writestr(part, content)
+    return again.getvalue()
