@@ -14,6 +14,7 @@ from typing import Any
 
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.files.shipped import SHIPPED
+from card_usage.ledger.macs import CALL, CONTENT, made
 from card_usage.ledger.schema import attempt, event, finding
 from sqlalchemy import Connection, func, insert, select
 
@@ -101,10 +102,22 @@ def plant(
         planted.states[row["feed"], status] += 1
         planted.valid += row["voided_at"] is None
         events.append(row)
+    # As the product writes them, on a connection that has a key.
+    of_event = {row["id"]: row for row in events}
+    for row in events:
+        row["mac"] = made(connection, "event", *(row[name] for name in CONTENT))
+    for row in attempts:
+        row["mac"] = made(connection, "call", of_event[row["event_id"]]["key"], *(row.get(name) for name in CALL))
     for table, rows in ((event, events), (finding, findings), (attempt, attempts)):
         if rows:
             connection.execute(insert(table), rows)
     return planted
+
+
+def plant_call(connection: Connection, event_id: int, key: str, **values: Any) -> None:
+    """A call of an event, as a deliverer would have written it."""
+    sealed = made(connection, "call", key, *(values.get(name) for name in CALL))
+    connection.execute(insert(attempt).values(event_id=event_id, deliverer=1, mac=sealed, **values))
 
 
 def _event(draw: random.Random, event_id: int, day: date, status: str, feeds: tuple[str, ...]) -> dict[str, Any]:

@@ -152,9 +152,12 @@ def _record_viewing(user: Any, path: str, status: int) -> None:
     from datetime import UTC, datetime
 
     from card_usage.ledger.viewings import Viewing, note
+    from card_usage.standard.misplaced import by_shape
 
     from card_usage_airflow import task_context
 
+    # What somebody types into an address may name a patient; what pages link to has neither such numbers nor Chinese.
+    path = "/".join(part if part.isascii() and not by_shape(part) else "(masked)" for part in path.split("/"))
     who = str(user.get_name() or user.get_id()) if hasattr(user, "get_name") else str(user)
     note(task_context.page_settings().ledger_url, Viewing(who, path, status, datetime.now(UTC)))
 

@@ -116,6 +116,25 @@ def test_each_page_and_file_that_somebody_opens_or_may_not_open_is_one_row(
     assert "/files/one.html" in page
 
 
+def test_a_patient_in_an_address_that_somebody_types_is_neither_recorded_nor_shown(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_app, "may_audit", lambda user: True)
+    secrets_typed = planted.SECRETS[:3]
+    for secret in secrets_typed:
+        client.get(f"/files/{quote(secret)}.html")
+        client.get(f"/runs/some_dag/{quote(secret)}")
+    page = client.get("/viewings").text
+    with ledgers.opened(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        paths = [path for _, path, _ in seen_in(ledger)]
+    assert paths[:2] == ["/files/(masked)", "/runs/some_dag/(masked)"]
+    assert len(paths) == 2 * len(secrets_typed) + 1
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    for secret in secrets_typed:
+        assert secret not in page
+        assert secret.encode() not in kept
+
+
 def test_every_route_is_recorded() -> None:
     """A route that asks Airflow for the user itself, instead of `viewer`, would leave no row."""
     for route in web_app.application().routes:

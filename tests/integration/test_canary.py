@@ -33,11 +33,13 @@ from card_usage.files.shipped import SHIPPED
 from card_usage.files.xlsx import comma_separated
 from card_usage.history import load
 from card_usage.ledger.database import migrate
+from card_usage.ledger.decisions import Actor, problems, recorded
 from card_usage.ledger.schema import event
+from card_usage.ledger.viewings import Viewing, note, viewings
 from card_usage.notifications.dispatch import dispatch
 from card_usage.onboarding.readiness import check_readiness
 from card_usage.preview import preview
-from card_usage.quality.approval import ask_for_decision, verdicts_of
+from card_usage.quality.approval import ask_for_decision, record_decision, verdicts_of
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.corrections import corrections, sheet
 from card_usage.reconciliation.differences import differences_of
@@ -156,6 +158,21 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
     ]
 
 
+def decided(context: Context, window: Window, now: datetime) -> list[object]:
+    """A decision about the withheld window, what leaves a row by the command line, and who looked at it."""
+    verdict, *_ = verdicts_of(context.ledger, context.hospital.id, window)
+    by = Actor("it", "cli", "for the head of IT")
+    assert record_decision(context.ledger, verdict, "released", by, now=now, reason="seen and agreed")
+    note(context.settings.ledger_url, Viewing("it", f"/files/demo_hospital/{DAY}.html", 200, now))
+    with context.ledger.read() as connection:
+        found = recorded(connection)
+        seen = viewings(connection, most=10)
+        assert list(problems(connection, context.ledger.keyring)) == []
+    assert [row.verb for row in found] == ["decide"]
+    assert len(seen) == 1
+    return [*found, *seen]
+
+
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
     misplaced: bool,
@@ -213,6 +230,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         )
         said += [fleet, figures, mail(figures, link="https://airflow.example/")]
         said += bench_of(context, window, now)
+        said += decided(context, window, now)
         # `hospital check` looks at rows of the HIS itself.
         found = check_readiness(context, now=instant(window.end), days=1)
         assert {"codes", "rules"} <= {one.check for one in found}
@@ -238,6 +256,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
             }
     assert left == 0
     assert packs
+    assert all(kind in packs[0] for kind in (b"# use ", b"# reconciliation ", b"# report "))
     assert_clean(b"".join(packs), secrets, "evidence")
     assert_clean(caplog.text.encode(), secrets, "the log, at DEBUG")
     assert_clean(repr(said).encode() + b"".join(map(pickle.dumps, said)), secrets, "results")

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection, select
 
+from card_usage.evidence import unsealed
 from card_usage.evidence.changes import Change
 from card_usage.ledger.macs import Checked
 from card_usage.ledger.schema import day_use, reconciliation, report_file
@@ -39,6 +40,7 @@ class Files(Protocol):
 
 def lines(connection: Connection, hospital: str, day: date) -> Iterator[str]:
     """Lines for the head of a day's pack, each behind a #, in one order on every database."""
+    yield unsealed.line(connection)
     for kind, table, names, _ in _TABLES:
         of_day = (table.c.hospital == hospital, table.c.day == day)
         said = [name for name in names if name not in ("hospital", "day", "at")]
@@ -55,7 +57,7 @@ def problems(connection: Connection, hospital: str, days: Iterable[date], files:
             if row["day"] not in wanted:
                 continue
             where = " ".join([kind, *(str(row[name]) for name in order)])
-            if not checked.is_ours(row["mac"], row.get("at"), row["day"], kind, [row[name] for name in names]):
+            if not checked.is_ours(row["mac"], 0, row.get("at"), row["day"], kind, [row[name] for name in names]):
                 yield Change(row["day"], where, "figure was not written by us")
             elif kind == "report" and (how := _file_is(files, row["path"], row["digest"])) is not None:
                 yield Change(row["day"], row["path"], how)

@@ -162,7 +162,7 @@ def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
     """Every event of a day with its calls, by key; a stream, whatever the size of the day."""
     marks = ("vanished_at", "voided_at", "changed_at")
     named = ("key", "request_id", "generation", "status", *marks, "staged_at", *_CONTENT, *_PLAIN)
-    columns = [event.c[name] for name in (*named, "mac")]
+    columns = [event.c[name] for name in (*named, "mac", "id")]
     calls = [attempt.c[name].label(f"call_{name}") for name in (*_CALL, "detail", "mac")]
     query = (
         select(*columns, attempt.c.id.label("call_id"), *calls)
@@ -188,7 +188,7 @@ def _live(key: str, rows: list[Any], checked: Checked, day: date) -> Live:
     event_row = rows[0]
     content_row = [getattr(event_row, name) if name != "day" else day for name in CONTENT]
     forged = None
-    if not checked.is_ours(event_row.mac, event_row.staged_at, day, "event", content_row):
+    if not checked.is_ours(event_row.mac, event_row.id, event_row.staged_at, day, "event", content_row):
         forged = "row was not written by us"
     chain, proved = "", False
     chains: list[str] = []
@@ -207,7 +207,7 @@ def _live(key: str, rows: list[Any], checked: Checked, day: date) -> Live:
             row.call_status,
         )
         values = [getattr(row, f"call_{name}") for name in CALL]
-        if not checked.is_ours(row.call_mac, row.call_at, day, "call", [key, *values]):
+        if not checked.is_ours(row.call_mac, row.call_id, row.call_at, day, "call", [key, *values]):
             forged = forged or "call was not written by us"
         chain = chained(chain, call)
         chains.append(chain)

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, func, select
 
 from card_usage.context import Context
 from card_usage.errors import EvidenceBroken
-from card_usage.evidence import anchors, figures
+from card_usage.evidence import anchors, figures, unsealed
 from card_usage.evidence.chain import GENESIS, Link, append, links, problems
 from card_usage.evidence.changes import BROKEN, GROWN, Change, changes
 from card_usage.evidence.keep import keep_missing, latest_path
@@ -112,7 +112,8 @@ def seal_day(ledger: Ledger, hospital: str, day: date, folder: Path, *, now: dat
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verified:
-    """What came of looking at a hospital's chain. `grown`: changes with a trace that no link covers yet."""
+    """What came of looking at a hospital's chain. `grown`: changes with a trace that no link covers yet; `unsealed`:
+    how many rows have no MAC, for they were made before there were any."""
 
     hospital: str
     links: int
@@ -122,6 +123,7 @@ class Verified:
     broken: tuple[Change, ...]
     grown: tuple[Change, ...]
     counts: dict[str, int]
+    unsealed: dict[str, object]
 
     @property
     def sound(self) -> bool:
@@ -134,7 +136,7 @@ class Verified:
             {"day": change.day.isoformat(), "row": change.key, "what": change.how}
             for change in (*self.broken, *self.grown)
         ]
-        return {
+        told: dict[str, object] = {
             "hospital": self.hospital,
             "sound": self.sound,
             "links": self.links,
@@ -144,6 +146,7 @@ class Verified:
             "chain": [{"problem": problem} for problem in self.chain],
             "rows": rows,
         }
+        return told | ({"not sealed": self.unsealed} if self.unsealed else {})
 
 
 def verify(
@@ -174,6 +177,8 @@ def verify(
         wanted = [
             link for day, link in sorted(newest.items()) if (not first or day >= first) and (not last or day <= last)
         ]
+        broken_links += unsealed.problems(connection, folder, wanted)
+        old = unsealed.summary(connection, hospital, (link.day for link in wanted))
         broken: list[Change] = []
         grown: list[Change] = []
         counts: dict[str, int] = {}
@@ -196,6 +201,7 @@ def verify(
         broken=tuple(broken),
         grown=tuple(grown),
         counts=counts,
+        unsealed=old,
     )
 
 

@@ -14,7 +14,8 @@ from card_usage.config.keyring import Keyring
 from card_usage.errors import EvidenceBroken
 from card_usage.evidence.seal import BROKEN, GROWN, Link, links, seal_day, touched_since, verify
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import attempt, event, evidence
+from card_usage.ledger.macs import begin
+from card_usage.ledger.schema import attempt, event, evidence, meta
 from planted import DAY, HOSPITAL, NOW, SECRETS
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -31,11 +32,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sealed(ledger: Ledger, folder: Path) -> tuple[Ledger, Path]:
-    """Two days, sealed, and somebody else's chain beside them."""
+    """Two days of a version without MACs, sealed, and somebody else's chain beside them."""
     with ledger.write() as connection:
         planted.plant(connection, MIX)
         planted.plant(connection, MIX, seed=2, day=NEXT)
         planted.plant(connection, MIX, seed=3, hospital="other")
+        for table in (event, attempt):
+            connection.execute(update(table).values(mac=None))
+        connection.execute(delete(meta).where(meta.c.name == "macs_since"))
+        begin(connection, SEALED)
     for hospital, day in ((HOSPITAL, DAY), (HOSPITAL, NEXT), ("other", DAY)):
         assert seal_day(ledger, hospital, day, folder, now=SEALED) is not None
     assert verify(ledger, HOSPITAL, folder).sound
@@ -228,8 +233,8 @@ def test_packs_that_were_edited_swapped_torn_or_lost_are_told(sealed: tuple[Ledg
 
 def deliver_again(connection: Connection) -> None:
     row = some(connection, "rejected")
-    call = {"event_id": row.id, "request_id": "C" * 32, "deliverer": 1, "at": LATER, "answer": "accepted"}
-    connection.execute(insert(attempt).values(**call, result_code=0, status="delivered"))
+    call = {"request_id": "C" * 32, "at": LATER, "answer": "accepted", "result_code": 0, "status": "delivered"}
+    planted.plant_call(connection, row.id, row.key, **call)
     new = {"status": "delivered", "request_id": "C" * 32, "generation": 1, "result_code": 0, "settled_at": LATER}
     connection.execute(update(event).where(event.c.id == row.id).values(**new))
 

@@ -432,7 +432,7 @@ def test_what_the_ledger_knows_better_stays_and_what_was_sent_twice_is_named(pac
             for state in ("rejected", "delivered")
         )
         call = {"at": LATER, "answer": "accepted", "result_code": 0, "status": "delivered"}
-        connection.execute(attempt.insert().values(event_id=rejected.id, request_id=rejected.request_id, **call))
+        planted.plant_call(connection, rejected.id, rejected.key, request_id=rejected.request_id, **call)
         connection.execute(update(event).where(event.c.id == rejected.id).values(status="delivered"))
         connection.execute(update(attempt).where(attempt.c.event_id == delivered.id).values(at=LATER))
     before = all_of(ledger, *MIX)
