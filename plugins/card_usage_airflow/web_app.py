@@ -149,6 +149,7 @@ def may_audit(user: Any) -> bool:
 
 
 def _record_viewing(user: Any, path: str, status: int) -> None:
+    import re
     from datetime import UTC, datetime
 
     from card_usage.ledger.viewings import Viewing, note
@@ -157,7 +158,10 @@ def _record_viewing(user: Any, path: str, status: int) -> None:
     from card_usage_airflow import task_context
 
     # What somebody types into an address may name a patient; what pages link to has neither such numbers nor Chinese.
-    path = "/".join(part if part.isascii() and not by_shape(part) else "(masked)" for part in path.split("/"))
+    def may_show(part: str) -> bool:
+        return part.isascii() and not by_shape(part) and re.search(r"\d{15}", part) is None
+
+    path = "/".join(part if may_show(part) else "(masked)" for part in path.split("/"))
     who = str(user.get_name() or user.get_id()) if hasattr(user, "get_name") else str(user)
     note(task_context.page_settings().ledger_url, Viewing(who, path, status, datetime.now(UTC)))
 

@@ -120,6 +120,7 @@ def test_a_patient_in_an_address_that_somebody_types_is_neither_recorded_nor_sho
     client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_app, "may_audit", lambda user: True)
+    monkeypatch.setattr(web_app, "may_see_dag", lambda user, dag_id: False)
     secrets_typed = planted.SECRETS[:3]
     for secret in secrets_typed:
         client.get(f"/files/{quote(secret)}.html")
