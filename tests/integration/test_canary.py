@@ -9,6 +9,7 @@ import pickle
 import sqlite3
 import traceback
 import zipfile
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +41,7 @@ from card_usage.notifications.dispatch import dispatch
 from card_usage.onboarding.readiness import check_readiness
 from card_usage.preview import preview
 from card_usage.quality.approval import ask_for_decision, record_decision, verdicts_of
+from card_usage.quality.verdict_store import save
 from card_usage.reconciliation import watermark
 from card_usage.reconciliation.corrections import corrections, sheet
 from card_usage.reconciliation.differences import differences_of
@@ -160,6 +162,9 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
 
 def decided(context: Context, window: Window, now: datetime) -> list[object]:
     """A decision about the withheld window, what leaves a row by the command line, and who looked at it."""
+    passed, *_ = verdicts_of(context.ledger, context.hospital.id, window)
+    with context.ledger.write() as connection:
+        save(connection, replace(passed.verdict, level="hold"), window, now=now)
     verdict, *_ = verdicts_of(context.ledger, context.hospital.id, window)
     by = Actor("it", "cli", "for the head of IT")
     assert record_decision(context.ledger, verdict, "released", by, now=now, reason="seen and agreed")
@@ -200,6 +205,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         with context.ledger.read() as connection:
             said += watermark.marks(connection, context.hospital)
         said += differences_of(context.ledger, context.hospital.id, window, now=now)
+        said += [*publish_days(context, window, now=now)]
         said += seal_days(context, now=now)
         packs = [gzip.decompress(path.read_bytes()) for path in tmp_path.rglob("*.tsv.gz")]
         statement = tmp_path / "statement.csv"

@@ -7,7 +7,7 @@ from card_usage.ledger.schema import metadata
 
 # Who decided and what was told stays; so do runs, turns and decisions about codes, which stand for no platform.
 KEPT = {
-    *("code_decision", "deliverer", "failed_run", "hold", "incident", "outbox", "platform_move", "purged"),
+    *("code_decision", "decision", "deliverer", "failed_run", "hold", "incident", "outbox", "platform_move", "purged"),
     *("replica_turn", "upgrade_run"),
 }
 
