@@ -1,0 +1,1 @@
+"""Metrics: what the ledger shows of every hospital, for a monitoring system that scrapes it."""
