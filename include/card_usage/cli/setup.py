@@ -11,7 +11,7 @@ from card_usage.cli.command import Commands, Invocation, Result, add_command, ad
 from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.ledger.database import migrate
-from card_usage.ledger.grants import allow_pages, allow_workers
+from card_usage.ledger.grants import allow_metrics, allow_pages, allow_workers
 
 
 def _migrate(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
@@ -21,6 +21,11 @@ def _migrate(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
 def _allow_pages(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
     tables = allow_pages(Settings.ledger_url_from(environment), args.role)
     return f"{args.role} may read {', '.join(tables)} and nothing else"
+
+
+def _allow_metrics(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    tables = allow_metrics(Settings.ledger_url_from(environment), args.role)
+    return f"{args.role} may read states, counts and times in {', '.join(tables)}, and nothing else"
 
 
 def _allow_workers(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
@@ -51,6 +56,9 @@ def add_commands(commands: Commands) -> None:
     add_setup_command(ledger, "migrate", _migrate, "create it, or bring it to this version; safe to repeat")
     pages = add_setup_command(ledger, "allow-pages", _allow_pages, "let a database role read what pages show, no more")
     pages.add_argument("role", metavar="ROLE")
+    description = "let a database role read what `metrics` counts, no more"
+    figures = add_setup_command(ledger, "allow-metrics", _allow_metrics, description)
+    figures.add_argument("role", metavar="ROLE")
     description = "let a database role work that can change no evidence, calls and decisions"
     workers = add_setup_command(ledger, "allow-workers", _allow_workers, description)
     workers.add_argument("role", metavar="ROLE")

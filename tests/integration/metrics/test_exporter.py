@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,10 +20,12 @@ from typing import Any
 import httpx
 import ledgers
 import planted
+import psycopg
 import pytest
 import yaml
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import attempt, event, feed_window, hold, quota_day, token, verdict, verified
+from card_usage.ledger.grants import FIGURES, allow_metrics
+from card_usage.ledger.schema import attempt, event, feed_window, hold, metadata, quota_day, token, verdict, verified
 from card_usage.metrics import exporter
 from card_usage.metrics.exporter import AT_MOST_EVERY, LedgerCollector, exposition
 from card_usage.windows import instant, local
@@ -31,6 +34,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import func, insert, select
+from sqlalchemy.engine import make_url
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -114,6 +118,33 @@ def test_every_figure_is_the_ledgers(ledger: Ledger, ledger_url: str) -> None:
     assert value(found, "card_usage_quota_used_calls", **quota) == 42
     assert value(found, "card_usage_quota_used_up", **quota) == 1
     assert value(found, "card_usage_token_refreshes_total", app_id="app") == 9
+
+
+def test_a_role_with_the_rights_of_the_exporter_reads_its_figures_and_no_other_column(
+    postgres_ledger: Ledger, postgres_ledger_url: str
+) -> None:
+    planted_ledger(postgres_ledger)
+    role, password = f"figures_{secrets.token_hex(4)}", secrets.token_hex(8)
+    url = make_url(postgres_ledger_url).set(username=role, password=password).render_as_string(hide_password=False)
+    with psycopg.connect(postgres_ledger_url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        try:
+            allow_metrics(postgres_ledger_url, role)
+            allow_metrics(postgres_ledger_url, role)
+            found = collected(LedgerCollector(url, present=lambda: NOW))
+            assert value(found, "card_usage_quarantined_events", hospital=HOSPITAL) == 7
+            with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as attacker:
+                for table in metadata.sorted_tables:
+                    for column in table.columns:
+                        if column.name in FIGURES.get(table.name, ()):
+                            continue
+                        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                            attacker.execute(f'SELECT "{column.name}" FROM {table.name} LIMIT 1')
+                    for change in (f"DELETE FROM {table.name}", f"INSERT INTO {table.name} DEFAULT VALUES"):
+                        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                            attacker.execute(change)
+        finally:
+            owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_counters_count_what_comes_and_each_once_though_rows_appear_behind_those_that_were_seen(
