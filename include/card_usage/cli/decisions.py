@@ -25,7 +25,7 @@ def _decisions(invocation: Invocation) -> Result:
 
 def add_commands(commands: Commands) -> None:
     """Add `decisions`."""
-    description = "who did what: every act and decision, the newest first; exit code 1 if the record was tampered with"
+    description = "who did what: every act and decision, the newest first; exit code 1 if it was tampered with"
     command = add_command(commands, "decisions", _decisions, description)
     command.add_argument("--hospital", metavar="ID", help="of one hospital, and of all at once (default: everything)")
     command.add_argument(

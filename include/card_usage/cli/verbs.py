@@ -58,7 +58,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "hospital": {"hospital": "check a hospital's HIS, or begin with a new hospital"},
     "decisions": {
-        "decisions": "who did what: every act and decision, the newest first; exit code 1 if the record was tampered with"
+        "decisions": "who did what: every act and decision, the newest first; exit code 1 if it was tampered with"
     },
     "metrics": {"metrics": "the ledger's figures for Prometheus: print, or serve with --listen"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
