@@ -284,6 +284,8 @@ class Day:
         """SF_BRXXK, and xt_brxx for whoever has a health card, sometimes twice."""
         patient = self._people.row(self._base + self._next(), card, flaw, child)
         self._add("SF_BRXXK", patient)
+        if follower := self._people.follower(int(str(patient["patid"]))):
+            self._add("xt_brwx", follower)
         holder = card == vocabulary.HEALTH_CARD or self._random.random() < 0.25
         if holder and flaw != "missing_qr_code":
             twice = self._random.random() < flaws.TWO_SIDE_TABLE_ROWS

@@ -25,6 +25,7 @@ from demo_his.schema import (
     SF_MZCFK,
     SF_NBRJSK,
     SF_NMZCFK,
+    XT_BRWX,
     XT_BRXX,
     YJ_JCBGK,
     YJ_JYBGK,
@@ -44,6 +45,7 @@ _NUMBERED: Final = {
     SF_NMZCFK: "xh",
     YY_JZBRYJK: "xh",
     SF_BRXXK: "patid",
+    XT_BRWX: "brid",
     XT_BRXX: "id",
 }
 _ROWS_A_STATEMENT: Final = 500

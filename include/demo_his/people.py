@@ -63,7 +63,16 @@ class People:
             "sfzh": number,
             "cardno": f"{card}{patid:012d}",
             "cardtype": card,
+            "mzbm": "01" if patid % 12 else f"{2 + patid // 12 % 57:02d}",
+            "lxdz": f"示范市虚构路{patid % 997 + 1}号",
+            "lxdh": None if patid % 50 == 0 else f"100{patid % 100_000_000:08d}",  # no number begins so
         }
+
+    def follower(self, patid: int) -> dict[str, object] | None:
+        """A row of xt_brwx, for most."""
+        if patid % 20 == 0:
+            return None
+        return {"brid": patid, "openId": f"o{hashlib.sha256(f'{patid}'.encode()).hexdigest()[:27]}"}
 
     def health_card(self, row: int, patient: dict[str, object]) -> dict[str, object]:
         """A row of xt_brxx: the static QR text is 64 hex digits and `:1`."""

@@ -133,7 +133,16 @@ SF_BRXXK = _table(
     _column("sfzh", _chinese(40)),
     _column("cardno", String(32)),
     _column("cardtype", String(4)),
+    _column("mzbm", String(2)),  # nation, GB/T 3304
+    _column("lxdz", _chinese(128)),
+    _column("lxdh", String(20)),
 )
+XT_BRWX = _table(
+    "xt_brwx",
+    _key("brid", BigInteger()),
+    _column("openId", String(32)),
+)
+"""Who follows the hospital's service account."""
 XT_BRXX = _table(
     "xt_brxx",
     _key("id", BigInteger()),
@@ -205,6 +214,12 @@ def prepare(connection: Connection) -> None:
     for table in metadata.sorted_tables:
         if table.name.lower() not in tables:
             table.create(connection)
+            continue
+        known = {column["name"].lower() for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name.lower() not in known:  # a demo of an earlier version
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD {column.name} {kind}")
     for name, query in VIEWS.items():
         if name.lower() not in views:
             connection.execute(CreateView(query, _plain(name)))

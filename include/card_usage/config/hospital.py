@@ -225,7 +225,10 @@ class Upgrade(_Table):
     """Cards for patients of the hospital, in batches (document 2.5, docs/upgrade.md).
 
     `card_list_url`: the page of its account that lists a user's cards, to which the template message leads (wechatUrl).
+    `shape`: the folder of include/sql whose upgrade/patient.sql reads the patients; None: that of [his].
     """
+
+    shape: Name | None = None
 
     card_list_url: str = Field(default="", pattern=r"^(https?://[!-~]+)?$", max_length=512)
     patients_a_batch: int = Field(default=50, ge=1, le=200)
@@ -294,6 +297,11 @@ class Hospital(_Table):
         if window.start >= last:
             raise HospitalEnded(hospital=self.id, window=window, end=self.end)
         return Window(window.start, last)
+
+    @property
+    def patient_shape(self) -> str:
+        """The shape whose SQL reads the patients."""
+        return self.upgrade.shape or self.his.shape
 
     @property
     def label(self) -> str:

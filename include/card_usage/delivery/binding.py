@@ -44,6 +44,7 @@ from card_usage.ledger.schema import (
     untimed,
     upgrade_batch,
     upgrade_patient,
+    upgrade_record,
     verdict,
     verified,
     verified_move,
@@ -205,6 +206,7 @@ def move(connection: Connection, hospital: str, target: Target, *, reason: str, 
 _OF_HOSPITAL: Final = (
     *(event, feed_window, verdict, reconciliation, staged_hour, source_mark, window_profile, day_use, absent, untimed),
     *(verified, verified_move, evidence, statement, report_file, quota_day, binding, upgrade_patient, upgrade_batch),
+    *(upgrade_record,),
 )
 
 

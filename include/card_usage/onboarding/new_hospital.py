@@ -81,6 +81,7 @@ language = "zh"                   # zh | en
 # [upgrade]                       # 老用户批量升级（docs/upgrade.md）/ cards for patients, in batches
 # card_list_url = "https://..."   # 服务号健康卡列表页面，模板消息跳转到此 / where the message leads
 # patients_a_batch = 50
+# shape = "card_use_view"         # 患者取自视图 V_PATIENT；默认同 [his] / patients from V_PATIENT; default: as [his]
 
 # [retention]                     # 留存天数 / days that are kept (docs/production.md)
 # quarantined_days = 180          # 被隔离记录的患者字段 / patient fields of quarantined events

@@ -51,6 +51,10 @@ class SessionSettings:
     transport: Transport = field(default_factory=lambda: Transport(protection="optional"))
 
 
+def _limited(sql: str, rows: int) -> str:
+    return f"{sql}\nLIMIT {rows}"
+
+
 def _no_settings(url: URL, _: His) -> SessionSettings:
     return SessionSettings(url=url)
 
@@ -103,6 +107,8 @@ class Dialect:
 
     adapted: Callable[[str], str] = str
     """The SQL of a feed as this database takes it, where portable SQL cannot say it."""
+    page: Callable[[str, int], str] = _limited
+    """A statement that begins with SELECT and ends with its order, for its first rows alone."""
     query_suffix: str = ""
     """Stands at the end of every query about a feed: a hint."""
     clock: str | None = None

@@ -30,6 +30,7 @@ from card_usage.source.database_errors import (
 from card_usage.source.dialect_registry import dialect_named
 from card_usage.source.drift import declared_drift, value_drift
 from card_usage.source.feeds import SQL, Feed, feed_sql
+from card_usage.source.patients import PATIENTS, SourcePatient, patient_sql
 from card_usage.source.position import StreamPosition
 from card_usage.source.replica import transport_of
 from card_usage.source.tallies import MinuteTally, SourceKey, Tally, Untimed, is_voided, minute_tallies
@@ -221,6 +222,32 @@ class Source:
         edges = {"start": sql.edge(window_start), "end": sql.edge(window_end)}
         return self._ask(query, edges, _Attempts(sql.name, StreamPosition(sql, window_start)))
 
+    def patients(self, rows: int) -> Iterator[list[SourcePatient]]:
+        """Every patient of the HIS in pages of at most `rows`, each one short query, in the order of their own keys.
+
+        Raises BadFeedFile if the shape has no SQL of patients, SourceDrift before the first row of a page if its
+        columns are not those of SourcePatient, and whatever `rows` raises.
+        """
+        sql = patient_sql(self._hospital.patient_shape, self.dialect, rows, self._folder)
+        after = sql.first
+        while True:
+            page = self._ask(sql.page, {"after": after}, _Attempts(PATIENTS))
+            if page:
+                self._compare_columns(PATIENTS, tuple(page[0]._fields), SourcePatient._fields)
+                yield [SourcePatient(**row._mapping) for row in page]
+            if len(page) < rows:
+                return
+            before, after = after, sql.after(page[-1].source_id)
+            if after == before:
+                problem = "two pages end with the same key: its SQL does not give the key that it is ordered by"
+                raise SourceDrift(hospital=self._hospital.id, feed=PATIENTS, column="source_id", problem=problem)
+
+    def count_patients(self) -> int:
+        """How many rows all pages together have now."""
+        sql = patient_sql(self._hospital.patient_shape, self.dialect, 1, self._folder)
+        ((rows,),) = self._ask(sql.counted, {"after": sql.first}, _Attempts(PATIENTS))
+        return int(rows)
+
     def ask(self, purpose: str, query: Executable) -> Sequence[Any]:
         """All rows of a short query, tried again where that may help. Errors name the purpose."""
         return self._ask(query, {}, _Attempts(purpose))
@@ -265,10 +292,12 @@ class Source:
             raise ValueError(f"{self._hospital.id} has no feed '{feed}'")
         return feed_sql(self._hospital.his.shape, feed, self._folder, dialect=self.dialect)
 
-    def _compare_columns(self, feed: str, columns: tuple[str, ...]) -> None:
-        missing = [name for name in SourceRow._fields if name not in columns]
-        unknown = [name for name in columns if name not in SourceRow._fields]
-        twice = [name for name in SourceRow._fields if columns.count(name) > 1]
+    def _compare_columns(
+        self, feed: str, columns: tuple[str, ...], wanted: tuple[str, ...] = SourceRow._fields
+    ) -> None:
+        missing = [name for name in wanted if name not in columns]
+        unknown = [name for name in columns if name not in wanted]
+        twice = [name for name in wanted if columns.count(name) > 1]
         for names, problem in (
             (missing, "the feed's SQL does not return it"),
             (unknown, "the feed's SQL returns it, and nobody knows it"),

@@ -12,7 +12,8 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from card_usage.interfaces.messages import PatientToRegister
-from card_usage.standard import id_numbers
+from card_usage.source.patients import SourcePatient
+from card_usage.standard import id_numbers, normalize
 from card_usage.standard.code_tables import CodeTable, fold
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -46,6 +47,11 @@ _DATE: Final = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[ 
 _PHONE: Final = re.compile(r"\+?\d{7,20}", re.ASCII)
 
 
+_NO_ALIASES: Final[Mapping[str, str]] = {}
+_NO_DOCUMENT: Final = frozenset({"09", "10", "11"})
+"""Insurance card, patient card, health card (3.3.2): presented, but no document that a number such as this is of."""
+
+
 class Batched(NamedTuple):
     """What all patients of a hospital's batches have: the offline wechatCode, and where the message leads (3.2.9)."""
 
@@ -53,10 +59,15 @@ class Batched(NamedTuple):
     wechat_url: str
 
 
-def patient(row: Mapping[str, str], batched: Batched, card_types: CodeTable) -> PatientToRegister:
-    """The patient of a row, which has a text for every field of COLUMNS. Validation tells what is wrong with him."""
+def patient(
+    row: Mapping[str, str], batched: Batched, card_types: CodeTable, aliases: Mapping[str, str] = _NO_ALIASES
+) -> PatientToRegister:
+    """The patient of a row, which has a text for every field of COLUMNS. Validation tells what is wrong with him.
+
+    `aliases`: what the hospital's own codes of card types mean.
+    """
     number = re.sub(r"\s", "", fold(row["id_number"])).upper()
-    id_type = _id_type(fold(row["id_type"]), number, card_types)
+    id_type = _id_type(fold(row["id_type"]), number, card_types, aliases)
     resident = id_type == id_numbers.RESIDENT_ID and id_numbers.is_resident_id(number)
     return PatientToRegister(
         wechat_code=batched.wechat_code,
@@ -75,6 +86,17 @@ def patient(row: Mapping[str, str], batched: Batched, card_types: CodeTable) -> 
     )
 
 
+def of_source(
+    row: SourcePatient, batched: Batched, card_types: CodeTable, aliases: Mapping[str, str]
+) -> PatientToRegister:
+    """The patient of a row of the HIS. What only looks like a name or a number (无名氏, 测试, 000000) is none."""
+    texts = {field: normalize.as_text(getattr(row, field)) for field in COLUMNS if field != "patid"}
+    texts["name"] = normalize.name(row.name) or ""
+    texts["id_number"] = normalize.id_number(row.id_number) or ""
+    texts["patid"] = normalize.as_text(row.source_id)
+    return patient(texts, batched, card_types, aliases)
+
+
 def nation(text: str) -> str:
     """A nation by its code or name (GB/T 3304), with or without 族; 未知 for anything else."""
     if text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= len(NATIONS) and len(text) <= 2:
@@ -85,10 +107,12 @@ def nation(text: str) -> str:
     return UNKNOWN_NATION
 
 
-def _id_type(text: str, number: str, card_types: CodeTable) -> str:
-    if not text:
-        return id_numbers.RESIDENT_ID if id_numbers.has_resident_shape(number) else ""
-    return card_types.standard({}, text, text) or text
+def _id_type(text: str, number: str, card_types: CodeTable, aliases: Mapping[str, str]) -> str:
+    """The type of the document with this number; a card of the hospital or of the insurance says nothing of it."""
+    standard = card_types.standard(aliases, text, text) if text else ""
+    if not text or standard in _NO_DOCUMENT:
+        return id_numbers.RESIDENT_ID if id_numbers.has_resident_shape(number) else standard or ""
+    return standard or text
 
 
 def _gender(text: str) -> str:

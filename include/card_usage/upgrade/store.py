@@ -19,6 +19,7 @@ from card_usage.config.keyring import Keyring, Sealed
 from card_usage.interfaces.declaration import parameters
 from card_usage.interfaces.messages import BatchItem, PatientToRegister
 from card_usage.ledger.schema import deliverer, upgrade_batch, upgrade_patient, upgrade_run
+from card_usage.windows import local
 
 _LOOKED_UP: Final = 500
 
@@ -282,6 +283,8 @@ def _move(
     table = upgrade_patient
     own = and_(table.c.batch == batch.id, table.c.key == bindparam("of_key"), table.c.state == "batched")
     values: dict[str, Any] = {"batch": None, "state": state, "result_code": result_code, "changed_at": now}
+    if state != "ready":
+        values["settled_on"] = local(now).date()
     if state == "registered":
         values |= {
             "sealed": None,

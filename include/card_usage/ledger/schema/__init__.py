@@ -34,7 +34,7 @@ from card_usage.ledger.schema.source_marks import source_mark
 from card_usage.ledger.schema.statements import statement, statement_count
 from card_usage.ledger.schema.turns import replica_turn
 from card_usage.ledger.schema.untimed import untimed
-from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, upgrade_run
+from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, upgrade_record, upgrade_run
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.viewings import viewing
@@ -85,6 +85,7 @@ __all__ = [
     "untimed",
     "upgrade_batch",
     "upgrade_patient",
+    "upgrade_record",
     "upgrade_run",
     "verdict",
     "verified",

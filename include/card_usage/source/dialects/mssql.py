@@ -147,6 +147,7 @@ DIALECT: Final = Dialect(
     checksum=f"SUM(CAST(BINARY_CHECKSUM({', '.join(COUNTED_COLUMNS)}) AS bigint))",
     # One core: a report gives way to the hospital's own queries.
     is_voided="CAST(counted.voided AS float) <> 0",
+    page=lambda sql, rows: f"SELECT TOP ({rows}) {sql.removeprefix('SELECT ')}",
     query_suffix="\nOPTION (MAXDOP 1)",
     clock="SELECT GETDATE()",
     # One row a database of the group that this server holds itself. A primary follows nobody: it is never behind. The

@@ -73,5 +73,6 @@ DIALECT: Final = Dialect(
     },
     clock="SELECT LOCALTIMESTAMP FROM DUAL",
     minute_of_text="SUBSTR(counted.occurred_at, 9, 5)",
+    page=lambda sql, rows: f"{sql}\nFETCH FIRST {rows} ROWS ONLY",
     minute_of_datetime="TO_CHAR(counted.occurred_at, 'HH24MI')",
 )
