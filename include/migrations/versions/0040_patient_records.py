@@ -1,13 +1,13 @@
 """Patient records: those of the HIS, who stands for whom, what is wrong with the others; the day somebody was settled
 
-Revision: 0040, after 0021
+Revision: 0040, after 0027
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0040"
-down_revision = "0021"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
