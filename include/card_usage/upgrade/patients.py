@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from card_usage.interfaces.messages import PatientToRegister
 from card_usage.source.patients import SourcePatient
 from card_usage.standard import id_numbers, normalize
+from card_usage.standard.characters import as_text
 from card_usage.standard.code_tables import CodeTable, fold
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -90,10 +91,10 @@ def of_source(
     row: SourcePatient, batched: Batched, card_types: CodeTable, aliases: Mapping[str, str]
 ) -> PatientToRegister:
     """The patient of a row of the HIS. What only looks like a name or a number (无名氏, 测试, 000000) is none."""
-    texts = {field: normalize.as_text(getattr(row, field)) for field in COLUMNS if field != "patid"}
+    texts = {field: as_text(getattr(row, field)) for field in COLUMNS if field != "patid"}
     texts["name"] = normalize.name(row.name) or ""
     texts["id_number"] = normalize.id_number(row.id_number) or ""
-    texts["patid"] = normalize.as_text(row.source_id)
+    texts["patid"] = as_text(row.source_id)
     return patient(texts, batched, card_types, aliases)
 
 
