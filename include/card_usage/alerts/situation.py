@@ -3,7 +3,8 @@
 Here are the readings that several detectors share, each made once, when the first of them asks for it; what a single
 detector needs it reads itself. Promises: a reading is one or a few grouped queries over an index of what is not settled
 or over windows, whatever the size of the ledger; none selects a column that identifies a patient. A quarantined or
-refused event is seen for REACH, which is also the longest range that can be delivered again by hand.
+refused event is seen for REACH, which is also the longest range that can be delivered again by hand; what an open
+incident speaks of is seen for as long as it is open, however old it grows (`first_seen`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from card_usage.alerts.incidents import SAMPLE
 from card_usage.config.hospital import Hospital
 from card_usage.ledger import holds
 from card_usage.ledger.holds import EVERYONE, Hold
-from card_usage.ledger.schema import OPEN, attempt, event, failed_run, feed_window, verdict
+from card_usage.ledger.schema import OPEN, attempt, event, failed_run, feed_window, incident, verdict
 from card_usage.platform.outcome import Answer
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.quality.verdicts import WITHHOLDING, StoredVerdict
@@ -90,6 +91,24 @@ class Situation:
         self.today = local(now).date()
 
     @cached_property
+    def _told_since(self) -> dict[str, date]:
+        """By cause, the local day on which the oldest of its open incidents was opened."""
+        query = select(incident.c.cause, func.min(incident.c.opened_at)).where(
+            incident.c.hospital == self.hospital.id, incident.c.closed_at.is_(None)
+        )
+        rows = self.connection.execute(query.group_by(incident.c.cause))
+        return {cause: local(opened).date() for cause, opened in rows}
+
+    def first_seen(self, reach: timedelta, *causes: str) -> date:
+        """The first day that is looked at for these causes: so long before today, or before one of them was told.
+
+        No causes: any, for what several detectors read. Without the second an incident would be closed, as if it were
+        over, when its days leave the reach.
+        """
+        told = (self._told_since[cause] for cause in causes or self._told_since if cause in self._told_since)
+        return min((self.today, *told)) - reach
+
+    @cached_property
     def holds(self) -> tuple[Hold, ...]:
         """Holds in force, the hospital's own and everyone's."""
         return tuple(holds.active(self.connection, self.hospital.id, self.now))
@@ -153,7 +172,7 @@ class Situation:
     @cached_property
     def undecided_verdicts(self) -> tuple[StoredVerdict, ...]:
         """Verdicts that withhold a window and that no person has decided about."""
-        first = datetime.combine(self.today - REACH, time())
+        first = datetime.combine(self.first_seen(REACH), time())
         query = select(func.min(verdict.c.start), func.max(verdict.c.end)).where(
             verdict.c.hospital == self.hospital.id,
             verdict.c.start >= first,
@@ -214,16 +233,27 @@ class Situation:
                 parts[key] = parts.get(key, 0) + rows
         return tuple(Volume(feed, day, rows) for (feed, day), rows in sorted((parts | whole).items()))
 
-    @property
-    def is_quarantined(self) -> ColumnElement[bool]:
-        """The hospital's quarantined events within REACH."""
-        return and_(event.c.hospital == self.hospital.id, event.c.day >= self.today - REACH, QUARANTINED)
+    def quarantined(self, cause: str) -> ColumnElement[bool]:
+        """The hospital's quarantined events that an incident of this cause speaks of."""
+        return and_(event.c.hospital == self.hospital.id, self.seen(cause, mendable=True), QUARANTINED)
+
+    def seen(self, cause: str, *, mendable: bool) -> ColumnElement[bool]:
+        """Events within REACH, and older ones that an open incident speaks of.
+
+        `mendable`: older ones only as long as retention has left what is needed to send them.
+        """
+        within = event.c.day >= self.today - REACH
+        first = self.first_seen(REACH, cause)
+        if first >= self.today - REACH:
+            return within
+        older = event.c.day >= first
+        return or_(within, and_(older, event.c.sealed.is_not(None))) if mendable else older
 
     def sample(self, events: ColumnElement[bool], *, newest_first: bool = False) -> tuple[str, ...]:
-        """Keys of some of the hospital's events; `newest_first`: of the days within REACH, the newest first."""
+        """Keys of some of the hospital's events; `newest_first`: the newest first."""
         query = select(event.c.key).where(event.c.hospital == self.hospital.id, events)
         if newest_first:
-            query = query.where(event.c.day >= self.today - REACH).order_by(event.c.day.desc())
+            query = query.order_by(event.c.day.desc())
         return tuple(self.connection.scalars(query.limit(SAMPLE)))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from card_usage.alerts.situation import REACH
+from card_usage.alerts.situation import REACH, Situation
 from card_usage.code_mapping.gaps import Gap, gaps
 from card_usage.code_mapping.proposal import Proposal, from_csv, from_lines
 from card_usage.code_mapping.release import ReleaseResult, release
@@ -54,14 +54,14 @@ MOST_ATTACHED: Final = 500
 def gaps_workbook(settings: Settings) -> Callable[[Connection, Hospital, datetime], File | None]:
     """Makes the workbook of a hospital's gaps that goes with the message about them, to be filled in and handed back.
 
-    It has the gaps of the days within REACH, as far back as a redelivery reaches.
+    It has the gaps of the days that incidents speak of: those within REACH, and older ones while one is open.
     """
 
     def of_hospital(connection: Connection, hospital: Hospital, now: datetime) -> File | None:
         from card_usage.code_mapping.workbook import workbook
 
         last = local(now).date()
-        first = last - REACH
+        first = Situation(connection, hospital, now=now).first_seen(REACH)
         waiting = gaps(connection, hospital.id, first, last)[:MOST_ATTACHED]
         if not waiting:
             return None

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import and_, func, select
 
 from card_usage.alerts.incidents import Condition
-from card_usage.alerts.situation import DELIVERABLE, REACH, Situation
+from card_usage.alerts.situation import DELIVERABLE, Situation
 from card_usage.config.alert_causes import Severity
 from card_usage.delivery.binding import memory_of
 from card_usage.ledger.holds import HoldKind
@@ -80,13 +80,12 @@ class _Undecided(NamedTuple):
 def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condition]:
     """A condition for each result code of the events with this status, the most frequent first."""
     since = func.min(func.coalesce(event.c.settled_at, event.c.staged_at))
+    of_status = and_(situation.seen(cause, mendable=status == "rejected"), UNDECIDED, event.c.status == status)
     query = (
         select(event.c.result_code, func.count(), since, func.max(event.c.day))
         .where(
             event.c.hospital == situation.hospital.id,
-            event.c.day >= situation.today - REACH,
-            UNDECIDED,
-            event.c.status == status,
+            of_status,
         )
         .group_by(event.c.result_code)
     )
@@ -107,7 +106,7 @@ def _undecided(cause: str, status: str, situation: Situation) -> Iterator[Condit
                 "run_day": str(undecided.day),
                 **_memory(status, code, situation),
             },
-            sample=situation.sample(and_(UNDECIDED, event.c.status == status, of_code), newest_first=True),
+            sample=situation.sample(and_(of_status, of_code), newest_first=True),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from card_usage.alerts.incidents import Condition, listed_days
-from card_usage.alerts.situation import MOST_NAMED, QUARANTINED, Situation, speaks_of_quarantine
+from card_usage.alerts.situation import MOST_NAMED, Situation, speaks_of_quarantine
 from card_usage.ledger.counts import CODE_RULES
 from card_usage.ledger.schema import event, finding
 from card_usage.standard.rules import MISPLACED
@@ -67,7 +67,9 @@ def _unmapped_code(situation: Situation) -> Iterator[Condition]:
                 "named": "\n".join(f"{code}\t{name}\t{events}" for (code, name), events in ordered[:MOST_NAMED]),
                 "run_day": str(max(part.day for part in parts)),
             },
-            sample=situation.sample(and_(QUARANTINED, event.c.reason == f"{table}.code"), newest_first=True),
+            sample=situation.sample(
+                and_(situation.quarantined("unmapped_code"), event.c.reason == f"{table}.code"), newest_first=True
+            ),
         )
 
 
@@ -78,7 +80,7 @@ def _unmapped_codes(situation: Situation) -> list[_UnmappedCode]:
     query = (
         select(*groups, func.count(), func.min(event.c.staged_at))
         .select_from(event.join(finding, of_code))
-        .where(situation.is_quarantined, event.c.reason.in_(CODE_RULES))
+        .where(situation.quarantined("unmapped_code"), event.c.reason.in_(CODE_RULES))
         .group_by(*groups)
     )
     return [_UnmappedCode._make(row) for row in situation.connection.execute(query)]
@@ -136,7 +138,9 @@ def _missing_field(situation: Situation) -> Iterator[Condition]:
                 "share": f"{100 * worst:.0f}%",
                 "days": listed_days(sorted({missing.day for missing, _ in places}, reverse=True)),
             },
-            sample=situation.sample(and_(QUARANTINED, event.c.reason == rule), newest_first=True),
+            sample=situation.sample(
+                and_(situation.quarantined("missing_field"), event.c.reason == rule), newest_first=True
+            ),
         )
 
 
@@ -144,7 +148,7 @@ def _missing_fields(situation: Situation) -> list[_Missing]:
     groups = (event.c.reason, event.c.feed, event.c.day)
     query = (
         select(*groups, func.count(), func.min(event.c.staged_at))
-        .where(situation.is_quarantined, event.c.reason.like("%.required"))
+        .where(situation.quarantined("missing_field"), event.c.reason.like("%.required"))
         .group_by(*groups)
         .order_by(*groups)
     )
@@ -154,9 +158,10 @@ def _missing_fields(situation: Situation) -> list[_Missing]:
 def _patient_in_column(situation: Situation) -> Iterator[Condition]:
     """One condition a hospital: which feeds and columns, and how many records; never what they say."""
     groups = (event.c.reason, event.c.feed)
+    of_patients = and_(situation.quarantined("patient_in_column"), event.c.reason.in_(_PATIENT_RULES))
     query = (
         select(*groups, func.count(), func.min(event.c.staged_at))
-        .where(situation.is_quarantined, event.c.reason.in_(_PATIENT_RULES))
+        .where(of_patients)
         .group_by(*groups)
         .order_by(*groups)
     )
@@ -171,7 +176,7 @@ def _patient_in_column(situation: Situation) -> Iterator[Condition]:
         since=min(since for _, _, _, since in places),
         parts=tuple(f"{feed}.{rule.partition('.')[0]}" for rule, feed, _, _ in places),
         facts={"feeds": ",".join(sorted({feed for _, feed, _, _ in places})), "columns": ",".join(columns)},
-        sample=situation.sample(and_(QUARANTINED, event.c.reason.in_(_PATIENT_RULES)), newest_first=True),
+        sample=situation.sample(of_patients, newest_first=True),
     )
 
 

@@ -19,10 +19,13 @@ def _report_late(situation: Situation) -> Iterator[Condition]:
         return
     report_by = situation.hospital.alerts.report_by
     last = situation.today - (DAY if local(situation.now).time() >= report_by else 2 * DAY)
-    first = max(situation.first_day, last - 6 * DAY)
+    week = 6 * DAY + (situation.today - last)
+    first = max(situation.first_day, situation.first_seen(week, "report_late"))
+    if (kept := situation.hospital.retention.reports_days) is not None:
+        first = max(first, situation.today - kept * DAY)  # older ones may have been removed
     last = min(last, situation.hospital.end or last)
     days = [first + DAY * n for n in range((last - first).days + 1)]
-    reported = _reported_days(situation)
+    reported = _reported_days(situation, first)
     missing = sorted((day for day in days if day not in reported), reverse=True)
     if missing:
         due = datetime.combine(missing[-1] + DAY, report_by)
@@ -36,11 +39,11 @@ def _report_late(situation: Situation) -> Iterator[Condition]:
         )
 
 
-def _reported_days(situation: Situation) -> frozenset[date]:
+def _reported_days(situation: Situation, first: date) -> frozenset[date]:
     query = select(report_file.c.day).where(
         report_file.c.hospital == situation.hospital.id,
         report_file.c.kind == "html",
-        report_file.c.day >= situation.today - 8 * DAY,
+        report_file.c.day >= first,
     )
     return frozenset(situation.connection.scalars(query))
 
@@ -59,7 +62,7 @@ def _reconciliation_remainder(situation: Situation) -> Iterator[Condition]:
         select(of.day, of.remainder, of.at)
         .where(
             of.hospital == situation.hospital.id,
-            of.day >= situation.today - RECENT,
+            of.day >= situation.first_seen(RECENT, "reconciliation_remainder"),
             of.remainder != 0,
             of.provisional.is_(False),
         )

@@ -61,7 +61,7 @@ def _due_until(situation: Situation) -> datetime | None:
 def _reached(situation: Situation) -> dict[str, datetime]:
     """By feed, where its newest closed window ends (local)."""
     of = feed_window.c
-    recent = datetime.combine(situation.today - REACH, time())
+    recent = datetime.combine(situation.first_seen(REACH, "replica_late"), time())
     reached = {}
     for feed in situation.hospital.his.feeds:  # by the index, which begins with hospital and feed
         mine = and_(of.hospital == situation.hospital.id, of.feed == feed)
@@ -74,12 +74,13 @@ def _reached(situation: Situation) -> dict[str, datetime]:
 def _provisional_window(situation: Situation) -> Iterator[Condition]:
     of = feed_window.c
     before = local(situation.now) - timedelta(hours=situation.hospital.alerts.settle_hours)
+    first = situation.first_seen(RECENT, "provisional_window")
     query = (
         select(of.feed, func.min(of.end))
         .where(
             of.hospital == situation.hospital.id,
             of.feed.in_(situation.hospital.his.feeds),
-            of.start >= before - RECENT,
+            of.start >= min(before - RECENT, datetime.combine(first, time())),
             of.status == "provisional",
             of.end <= before,
         )
