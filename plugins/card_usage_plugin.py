@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from airflow.plugins_manager import AirflowPlugin
-from card_usage_airflow import run_names, run_notes
+from card_usage_airflow import preloading, run_names, run_notes
 from card_usage_airflow.timetable import LocalIntervals
 from card_usage_airflow.web_app import PREFIX, Pages
 
@@ -33,5 +35,6 @@ class CardUsagePlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: object, **kwargs: object) -> None:
-        """Airflow's hook: the plugin is loaded, in each process that makes runs."""
+        """Airflow's hook: the plugin is loaded, in each process that makes runs or that tasks are forked from."""
         run_names.install()
+        preloading.preload(sys.argv)

@@ -29,6 +29,7 @@ from card_usage.errors import (
     SourceDrift,
     SourceError,
     StatementError,
+    Unforeseen,
     UpgradeUnderWay,
     WorkbookUnreadable,
     WrongKey,
@@ -61,6 +62,7 @@ HEALS_BY_ITSELF: Final = (
     UpgradeUnderWay,
     CheckBroken,
     ChannelRefused,
+    Unforeseen,
 )
 """Families of errors that are retried, except those of NEEDS_SOMEBODY."""
 BUSY_PAUSE: Final = timedelta(minutes=30)

@@ -202,6 +202,7 @@ def _airflow_settings(home: Path, port: int, workers: int, root: Path, programs:
         "core.dags_folder": root / "dags",
         "core.plugins_folder": root / "plugins",
         "core.load_examples": False,
+        "core.lazy_load_plugins": False,
         "core.executor": "LocalExecutor",
         "core.parallelism": workers,
         "core.default_timezone": "Asia/Shanghai",
