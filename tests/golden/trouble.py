@@ -132,7 +132,7 @@ def _planted(times: int) -> dict[str, list[Row]]:
         "timeless": [
             (
                 "untimed",
-                {"hospital": "timeless", "feed": "payment", "rows": 3 * times, "first_key": "K-1", "last_key": "K-9"}
+                {"hospital": "timeless", "feed": "payment", "rows": 3 * times, "keys": '["K-1", "K-9"]'}
                 | {"since": _EARLY, "at": _EARLY},
             )
         ],

@@ -11,7 +11,7 @@ from card_usage.cli.command import Commands, Invocation, Output, Result, add_com
 from card_usage.config.hospital import load_hospital
 from card_usage.delivery.binding import moves
 from card_usage.evidence import seal
-from card_usage.reconciliation import watermark
+from card_usage.reconciliation import untimed, watermark
 from card_usage.reconciliation.classes import DIFFERENCES, NAMED
 from card_usage.reconciliation.differences import differences_of
 from card_usage.windows import day_windows
@@ -34,11 +34,16 @@ def _differences(invocation: Invocation) -> Result:
         selected = (record for record in differences if not args.kind or record.kind in args.kind)
         listed = list(islice(selected, args.most))
         not_listed = Counter(record.kind for record in selected)
-    rows = [record._asdict() | {"day": record.day.isoformat()} for record in listed]
+        if not args.kind or untimed.KIND in args.kind:
+            with context.ledger.read() as connection:
+                # Rows without a key, rows that share one, and those beyond the keys that are kept.
+                nameless = sum(part.rows - len(part.keys) for part in untimed.listed(connection, context.hospital.id))
+            not_listed += Counter({untimed.KIND: nameless})
+    rows = [record._asdict() | {"day": record.day.isoformat() if record.day else None} for record in listed]
     output: Output = {"differences": rows or "none"}
     if not_listed:
         output["not shown"] = dict(not_listed)
-    return Result(settled=not rows, output=output)
+    return Result(settled=not rows and not not_listed, output=output)
 
 
 def _make(invocation: Invocation) -> Result:
@@ -97,7 +102,9 @@ def add_commands(commands: Commands) -> None:
     differences = add_command(
         commands, "differences", _differences, "the records behind the counts, by class and key", day_arguments()
     )
-    kinds = sorted({*NAMED, *DIFFERENCES} - {"delivered", "voided", "platform_missing", "platform_surplus"})
+    kinds = sorted(
+        {*NAMED, *DIFFERENCES, untimed.KIND} - {"delivered", "voided", "platform_missing", "platform_surplus"}
+    )
     differences.add_argument(
         "--class", dest="kind", action="append", choices=kinds, metavar="CLASS", help=", ".join(kinds)
     )

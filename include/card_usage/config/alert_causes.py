@@ -288,8 +288,8 @@ _DECLARED: Final = (
             ),
         ),
         todo=(
-            "按主键在医院系统中查明并补正时间；补正后重跑该日即可采集",
-            "look the keys up in the HIS and mend their times; then run that day again",
+            "按主键在医院系统中查明并补正时间（全部主键：`python -m card_usage differences`）；补正后重跑该日即可采集",
+            "look the keys up in the HIS (`python -m card_usage differences`), mend their times, run that day again",
         ),
         over=("已没有时间不可用的记录", "no row is without a usable time any more"),
     ),

@@ -33,7 +33,7 @@ from card_usage.source.reader import Source
 from card_usage.source.replica import transport_of
 from card_usage.staging.drafts import Drafter
 from card_usage.standard.characters import source_key
-from card_usage.standard.misplaced import is_mobile
+from card_usage.standard.misplaced import is_mobile, shown_key
 from card_usage.standard.rules import MISPLACED
 from card_usage.windows import DAY, Window, day_window, local
 from card_usage.words.catalogue import Words
@@ -42,6 +42,7 @@ State = Literal["ok", "warn", "missing"]
 
 _SLOW_SECONDS: Final = 10.0
 _EXAMPLES: Final = 8
+_KEYS_NAMED: Final = 6
 _CLOCKS_DIFFER: Final = timedelta(minutes=10)
 _ANOTHER_ZONE: Final = timedelta(minutes=50)
 _QUARANTINED_SHARE: Final = 0.02
@@ -260,14 +261,14 @@ class _Checks:
     def _untimed(self, feed: str) -> Iterator[CheckResult]:
         """Rows whose time puts them into no day, if there are any or nobody can tell."""
         try:
-            found = self._source.untimed(feed, local(self._now))
+            found = self._source.untimed(feed, local(self._now), keys=_KEYS_NAMED)
         except (SourceDrift, SourceUnreachable) as problem:
             yield self._result("untimed.unknown.warn", feed, problem=str(problem))
             return
         if found is None:
             yield self._result("untimed.unasked.warn", feed)
         elif found.rows:
-            keys = ", ".join(dict.fromkeys(key for key in found[1:] if key))
+            keys = ", ".join(shown_key(self._hospital.id, feed, key) for key in found.keys)
             yield self._result("untimed.warn", feed, rows=found.rows, keys=keys or "-")
 
     def _success(self, feed: str, reportable: int) -> CheckResult:

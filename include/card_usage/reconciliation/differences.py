@@ -16,6 +16,7 @@ from card_usage.ledger import counts
 from card_usage.ledger.counts import Cell
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import absent, event
+from card_usage.reconciliation import untimed
 from card_usage.reconciliation.classes import AGREED, class_of
 from card_usage.reconciliation.reconcile import held_back
 from card_usage.windows import Window, day_window
@@ -24,12 +25,12 @@ from card_usage.windows import Window, day_window
 class Named(NamedTuple):
     """One record. `by`: the rule, result code or holder that the class goes by; "" where it goes by none.
 
-    `request_id` and `state` are "" for records that the ledger does not have.
+    `request_id` and `state` are "" for records that the ledger does not have. `day` None: its time puts it into none.
     """
 
     kind: str
     feed: str
-    day: date
+    day: date | None
     source_id: str
     request_id: str
     state: str
@@ -37,10 +38,14 @@ class Named(NamedTuple):
 
 
 def differences_of(ledger: Ledger, hospital: str, window: Window, *, now: datetime) -> Iterator[Named]:
-    """Every difference of the window's days, as of the last reconciliation, oldest day first."""
+    """Every difference of the window's days, as of the last reconciliation, oldest day first, and then what stands in
+    no day: of these the keys that are kept."""
     with ledger.read() as connection:
         for day in window.days:
             yield from named(connection, hospital, day, now=now)
+        for feed, _, keys, _ in untimed.listed(connection, hospital):
+            for key in keys:
+                yield Named(untimed.KIND, feed, None, key, "", "", "")
 
 
 def named(connection: Connection, hospital: str, day: date, *, now: datetime) -> Iterator[Named]:

@@ -73,19 +73,18 @@ class Feed:
             _kind(self.bounds, self.as_text),
         )
 
-    def untimed(self, dialect: Dialect) -> TextClause | None:
-        """Rows that stand in no window from `start` to `end`, with the least and the greatest of their keys. None: the
-        statement bounds its times otherwise than `column >= :start AND column < :end`."""
+    def untimed(self, dialect: Dialect, *, keys: int = 0) -> TextClause | None:
+        """How many rows stand in no window from `start` to `end`, or with `keys` so many of their keys in order. None:
+        the statement bounds its times otherwise than `column >= :start AND column < :end`."""
         outside, bounds = _BETWEEN.subn(
             r"(\g<column> IS NULL OR \g<column> < \g<start> OR \g<column> >= \g<end>)", self.rows
         )
         if not bounds or bounds != self.rows.count(":start"):
             return None
-        return _bound(
-            "SELECT COUNT(*), MIN(outside.source_id), MAX(outside.source_id)"  # noqa: S608
-            f" FROM (\n{outside}) outside{dialect.query_suffix}",
-            _kind(self.bounds, self.as_text),
-        )
+        rows = f"FROM (\n{outside}) outside"
+        listed = f"SELECT outside.source_id {rows} WHERE outside.source_id IS NOT NULL ORDER BY outside.source_id"
+        query = dialect.page(listed, keys) if keys else f"SELECT COUNT(*) {rows}"
+        return _bound(query + dialect.query_suffix, _kind(self.bounds, self.as_text))
 
     def by_minute(self, dialect: Dialect) -> TextClause:
         """Minute, rows, voided ones and checksum of each local minute that has rows."""

@@ -198,18 +198,22 @@ class Source:
         rows = self._ask_window(sql, sql.keys, window_start, window_end)
         return [SourceKey(source_key(source_id), is_voided(voided)) for source_id, voided in rows]
 
-    def untimed(self, feed: str, now: datetime) -> Untimed | None:
+    def untimed(self, feed: str, now: datetime, *, keys: int) -> Untimed | None:
         """Rows whose time puts them into no day: none, one before 1970, or one after the end of tomorrow's year, as the
-        HIS sorts it. `now`: local. None: the feed's SQL leaves no way to ask."""
+        HIS sorts it; `keys`: so many are named. `now`: local. None: the feed's SQL leaves no way to ask."""
         sql = self._feed(feed)
-        query = sql.untimed(self.dialect)
-        if query is None:
+        count, named = sql.untimed(self.dialect), sql.untimed(self.dialect, keys=keys)
+        if count is None or named is None:
             return None
         midnight = datetime.combine(now.date(), time())
         end = (midnight + DAY).replace(month=1, day=1)
         end = end.replace(year=end.year + 1)
-        ((rows, first, last),) = self._ask_window(sql, query, midnight.replace(1970, 1, 1), end)
-        return Untimed(int(rows), *("" if key is None else source_key(key)[:128] for key in (first, last)))
+        start = midnight.replace(1970, 1, 1)
+        ((rows,),) = self._ask_window(sql, count, start, end)
+        if not rows:
+            return Untimed(0)
+        found = (source_key(key) for (key,) in self._ask_window(sql, named, start, end))
+        return Untimed(int(rows), tuple(dict.fromkeys(key for key in found if key)))
 
     def newest(self, feed: str, window_start: datetime, window_end: datetime) -> object:
         """The latest `occurred_at` of the window as the HIS writes it; None: it has no row."""

@@ -24,11 +24,10 @@ class MinuteTally(NamedTuple):
 
 
 class Untimed(NamedTuple):
-    """Rows whose time puts them into no day, and the first and the last of their keys ("" where there is none)."""
+    """Rows whose time puts them into no day, and the first of their keys, trimmed. Rows may lack one, or share it."""
 
     rows: int
-    first_key: str
-    last_key: str
+    keys: tuple[str, ...] = ()
 
 
 class SourceKey(NamedTuple):

@@ -286,3 +286,18 @@ def test_differences_are_listed_one_by_one_with_what_they_go_by(desk: Desk) -> N
     assert {by for kind, by in kinds if kind == "quarantined"} >= {"department.code"}
     only = json.loads(desk.run("differences", *SPAN, "--json", "--class", "vanished_from_source").stdout)["differences"]
     assert {one["kind"] for one in only} == {"vanished_from_source"}
+
+
+def test_differences_list_what_stands_in_no_day_and_say_how_many_more_there_are(desk: Desk) -> None:
+    asked = ("differences", *SPAN, "--json", "--class", "no_usable_time")
+    assert desk.run("stage", *SPAN).returncode == 0
+    assert json.loads(desk.run(*asked).stdout)["differences"] == "none"
+    with sqlite3.connect(desk.home / "his.db") as his:
+        his.execute("update SF_MZCFK set fyrq = '' where xh in (select xh from SF_MZCFK where fybz = 1 limit 3)")
+    assert desk.run("reconcile", *SPAN).returncode == 1
+    done = desk.run(*asked)
+    assert done.returncode == 1
+    found = json.loads(done.stdout)["differences"]
+    assert [(one["kind"], one["feed"], one["day"]) for one in found] == [("no_usable_time", "dispensing", None)] * 3
+    assert len({one["source_id"] for one in found}) == 3
+    assert json.loads(desk.run(*asked, "--most", "2").stdout)["not shown"] == {"no_usable_time": 1}

@@ -339,9 +339,11 @@ def test_rows_without_a_usable_time_are_counted_on_a_server(
             connection.execute(
                 text(f"INSERT INTO {table} (feed, source_id, occurred_at, scene, voided) VALUES {values}")
             )
+    at = datetime(2026, 3, 4, 9)  # noqa: DTZ001 - local time
     try:
-        assert source(replica).untimed("payment", datetime(2026, 3, 4, 9)) == (2, "in 9999", "no time")  # noqa: DTZ001
-        assert source(replica).untimed("registration", datetime(2026, 3, 4, 9)) == (0, "", "")  # noqa: DTZ001
+        assert source(replica).untimed("payment", at, keys=9) == (2, ("in 9999", "no time"))
+        assert source(replica).untimed("payment", at, keys=1) == (2, ("in 9999",))
+        assert source(replica).untimed("registration", at, keys=9) == (0, ())
     finally:
         with engine.begin() as connection:
             connection.execute(text(f"DELETE FROM {table} WHERE source_id IN ('no time', 'in 9999', 'today')"))

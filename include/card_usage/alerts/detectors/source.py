@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Set
 from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
@@ -163,19 +164,20 @@ def _measured(situation: Situation, days: Set[date]) -> dict[str, dict[date, int
 
 def _no_usable_time(situation: Situation) -> Iterator[Condition]:
     of = untimed.c
-    query = select(of.feed, of.rows, of.first_key, of.last_key, of.since).where(
+    query = select(of.feed, of.rows, of["keys"], of.since).where(
         of.hospital == situation.hospital.id, of.rows > 0, of.feed.in_(situation.hospital.his.feeds)
     )
     found = situation.connection.execute(query.order_by(of.feed)).all()
     if found:
-        keys = dict.fromkeys(key for row in found for key in (row.first_key, row.last_key) if key)
+        # As they may be shown: what may be patient data was masked when they were counted.
+        keys = [key for row in found for key in json.loads(row[2])]
         yield Condition(
             cause="no_usable_time",
             severity="warning",
             count=sum(row.rows for row in found),
             since=min(row.since for row in found),
             parts=tuple(row.feed for row in found),
-            facts={"feeds": ",".join(row.feed for row in found), "keys": ", ".join([*keys][:MOST_KEYS])},
+            facts={"feeds": ",".join(row.feed for row in found), "keys": ", ".join(keys[:MOST_KEYS]) or "-"},
         )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy import Column, Integer, String, Table, Text
 
 from card_usage.ledger.schema.columns import Instant, metadata
 
-# As last counted. `first_key`, `last_key`: two of the HIS's own keys, to look the rows up by; nothing about a patient.
+# As last counted. `keys`: the HIS's own keys, to look the rows up by, as a JSON list of at most KEYS_KEPT; one that may
+# be patient data itself is masked.
+KEYS_KEPT = 1_000
 untimed = Table(
     "untimed",
     metadata,
     Column("hospital", String(64), primary_key=True),
     Column("feed", String(64), primary_key=True),
     Column("rows", Integer, nullable=False),
-    Column("first_key", String(128), nullable=False),
-    Column("last_key", String(128), nullable=False),
+    Column("keys", Text, nullable=False, server_default="[]"),
     Column("since", Instant, nullable=False),
     Column("at", Instant, nullable=False),
 )
