@@ -118,8 +118,12 @@ def _undo(invocation: Invocation) -> Result:
     """Take decisions back."""
     args = invocation.args
     with invocation.context() as context:
+        effects = workbench.undoing(context, args.code, now=invocation.now)
+        output: Output = effects.summary()
+        if args.dry_run:
+            return Result(settled=bool(effects.codes), output=output | {"dry_run": "nothing was changed"})
         undone, unknown = workbench.take_back(context, args.code, by=invocation.actor, now=invocation.now)
-    output: Output = {"undone": [":".join(code) for code in undone] or "nothing"}
+    output["undone"] = [":".join(code) for code in undone] or "nothing"
     if undone:
         output["then"] = _UNDONE
     if unknown:
@@ -173,6 +177,7 @@ def add_commands(commands: Commands) -> None:
         "--code", action="append", required=True, type=_code, metavar="TABLE:LOCAL", help="one code; may be repeated"
     )
     undo.add_argument("--by", default="", metavar="NAME", help=_BY)
+    undo.add_argument("--dry-run", action="store_true", help="change nothing, say how many events it would concern")
     export = add_command(group, "export", _export, "write the decisions into alias files", hospital_arguments())
     export.add_argument("--to", type=Path, metavar="FOLDER", help="instead of CARD_USAGE_ALIASES")
 

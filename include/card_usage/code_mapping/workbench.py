@@ -254,6 +254,60 @@ def demand_no_conflicts(planned: Plan, remedy: str) -> None:
         raise CodesTaken(count=len(planned.conflicts), codes="; ".join(named), remedy=remedy)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undoing:
+    """What taking decisions back comes to. `codes`: one row a decision; `releases`: quarantined events that pass by
+    what counts then, and do not now."""
+
+    codes: tuple[dict[str, Any], ...]
+    releases: int
+
+    def summary(self) -> dict[str, Any]:
+        """As `aliases undo` prints it."""
+        return {"codes": list(self.codes), "releases": self.releases}
+
+
+def undoing(context: Context, codes: Sequence[tuple[str, str]], *, now: datetime) -> Undoing:
+    """What taking these decisions back would do to events that are not sent yet. Writes nothing.
+
+    Their local codes are not kept, only what these came to mean: `at_most` counts all that wait with that standard
+    code, by whichever local code. Without a line in the files they are held back when their days are staged again, with
+    one they get its code.
+    """
+    with context.ledger.read() as connection:
+        standing = {(one.table, one.local): one for one in code_decisions.standing(connection, context.hospital.id)}
+        taken = [
+            standing[key] for key in dict.fromkeys((table, fold(code)) for table, code in codes) if key in standing
+        ]
+        rows = []
+        for one in taken:
+            line = context.alias_files[one.table].get(one.local)
+            waiting = counts.unsent(connection, context.hospital.id, one.table, one.standard)
+            names = context.tables[one.table].names
+            rows.append(
+                {
+                    "code": f"{one.table}:{one.local}",
+                    "means": f"{one.standard} {names.get(one.standard, '?')}",
+                    "then": f"{line} {names.get(line, '?')}" if line else "",
+                    "at_most": waiting if line != one.standard else 0,
+                    "effect": "none" if line == one.standard else "changed" if line else "held_back",
+                }
+            )
+    present = context.aliases_now()
+    then = {table: dict(of_table) for table, of_table in present.items()}
+    for one in taken:
+        line = context.alias_files[one.table].get(one.local)
+        then[one.table] = {code: means for code, means in then[one.table].items() if code != one.local}
+        if line is not None:
+            then[one.table][one.local] = line
+    always = (context.ledger, context.hospital, context.tables)
+    pass_now, pass_then = (
+        release(*always, aliases, date.min, date.max, now=now, write=False).released if taken else 0
+        for aliases in (present, then)
+    )
+    return Undoing(codes=tuple(rows), releases=max(0, pass_then - pass_now))
+
+
 def take_back(
     context: Context, codes: Sequence[tuple[str, str]], *, by: Actor, now: datetime
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

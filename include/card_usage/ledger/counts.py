@@ -31,7 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from card_usage.events import CODE_TABLES
-from card_usage.ledger.schema import UNDECIDED, attempt, event, feed_window, finding
+from card_usage.ledger.schema import OPEN, UNDECIDED, attempt, event, feed_window, finding
 from card_usage.standard.id_numbers import HEALTH_CARD
 from card_usage.windows import Window
 
@@ -245,6 +245,14 @@ def causes(connection: Connection, hospital: str, first: date, last: date) -> li
     )
     found = [CauseCount._make(row) for row in connection.execute(query)]
     return sorted(found, key=lambda one: (-one.events, one.rule, one.code or "", one.local_name or "", one.feed))
+
+
+def unsent(connection: Connection, hospital: str, table: str, code: str) -> int:
+    """Events that have this standard code and may still change: not sent, or certainly not accepted."""
+    query = select(func.count()).where(
+        event.c.hospital == hospital, OPEN, event.c.status.in_(("ready", "held")), event.c[table] == code
+    )
+    return connection.scalar(query) or 0
 
 
 def warnings(connection: Connection, hospital: str, first: date, last: date) -> list[WarningCount]:

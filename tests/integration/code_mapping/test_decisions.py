@@ -242,6 +242,13 @@ def test_every_reader_sees_a_decision_and_taking_it_back_leaves_what_was_sent(de
     assert told["decided"] == [f"{code}=0301"]
     assert told["released"] == gap["events"]
     assert gap["local"] not in {one["local"] for one in unmapped(desk)}
+    with ledgers.opened(desk.environment["CARD_USAGE_LEDGER_URL"]) as ledger, ledger.read() as connection:
+        waiting = list(connection.scalars(select(event.c.status).where(event.c.department == "0301")))
+    tried = desk.json("aliases", "undo", *ONLY, "--code", code, "--dry-run")
+    assert "undone" not in tried
+    (one,) = tried["codes"]
+    assert (one["code"], one["means"][:4], one["then"], one["effect"]) == (code, "0301", "", "held_back")
+    assert one["at_most"] == waiting.count("ready") >= told["released"] > 0
     checked = json.loads(desk.run("hospital", "check", HOSPITAL, "--json").stdout)
     assert gap["local"] not in json.dumps(checked, ensure_ascii=False)
     # A worker with other files agrees: reading the HIS again changes nothing.
@@ -258,6 +265,7 @@ def test_every_reader_sees_a_decision_and_taking_it_back_leaves_what_was_sent(de
     assert [Path(path).name for path in exported] == [f"{gap['table']}.csv"]
     undone = desk.json("aliases", "undo", *ONLY, "--code", code, "--by", "李工")
     assert "stays sent" in undone["then"]
+    assert (undone["codes"][0]["at_most"], undone["releases"]) == (0, 0), "all of them were sent"
     assert files_of(desk.home / "code_aliases") == before
     desk.json("stage", *SPAN)
     desk.run("deliver", *SPAN)
@@ -268,6 +276,31 @@ def test_every_reader_sees_a_decision_and_taking_it_back_leaves_what_was_sent(de
     done = desk.run("aliases", "undo", *ONLY, "--code", code)
     assert done.returncode == 1
     assert code in done.stdout
+
+
+def test_taking_back_says_what_it_releases_and_what_gets_another_code(desk: Desk) -> None:
+    # Somebody took the resident ID for the health card: without its QR text nothing of it passes.
+    desk.json("aliases", "apply", *SPAN, "--set", "card_type:SF=11", "--yes", "--replace")
+    desk.json("aliases", "apply", *SPAN, "--set", "channel:CK=0200", "--yes", "--replace")
+    desk.json("stage", *SPAN)
+
+    def channels() -> dict[str, list[str]]:
+        with ledgers.opened(desk.environment["CARD_USAGE_LEDGER_URL"]) as ledger, ledger.read() as connection:
+            rows = connection.execute(select(event.c.status, event.c.channel)).all()
+        return {state: [channel for status, channel in rows if status == state] for state in ("ready", "quarantined")}
+
+    before = channels()
+    waiting = before["ready"].count("0200")
+    told = desk.json("aliases", "undo", *ONLY, "--code", "card_type:SF", "--code", "channel:CK", "--dry-run")
+    of_card, of_channel = told["codes"]
+    assert (of_card["means"][:2], of_card["then"][:2], of_card["effect"]) == ("11", "01", "changed")
+    assert (of_channel["then"][:4], of_channel["effect"], of_channel["at_most"]) == ("0100", "changed", waiting)
+    assert told["releases"] > 0
+    undone = desk.json("aliases", "undo", *ONLY, "--code", "card_type:SF", "--code", "channel:CK")
+    assert undone["releases"] == told["releases"]
+    desk.json("stage", *SPAN)
+    after = channels()
+    assert len(before["quarantined"]) - len(after["quarantined"]) == told["releases"]
 
 
 def test_a_check_of_the_hospital_names_decisions_that_its_files_contradict(desk: Desk) -> None:
