@@ -10,6 +10,7 @@ as it may stand, verified days are sealed, and the reports are written anew.
 | task | what it does | again? |
 |---|---|---|
 | `recount` | one per hospital: counts its last `days` days (7 if not asked otherwise), writes their reports | yes |
+| `compact` | puts the warehouse's days together by month, and sums them for questions | yes |
 | `seal` | one per hospital: seals verified days, and days that moved since with the reason | yes |
 
 It only reads the HIS (one grouped query a feed and day; keys only of hours that differ) and sends nothing. Differences
@@ -55,7 +56,7 @@ from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, timetable
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import last_days
-from card_usage_airflow.steps import publish_window, reconcile_window, seal_days
+from card_usage_airflow.steps import build_warehouse, compact_warehouse, publish_window, reconcile_window, seal_days
 from card_usage_airflow.task_context import open_context
 
 
@@ -82,6 +83,7 @@ def recount(hospital_id: str, **task_context: Any) -> list[dict[str, object]]:
                 reconciled.append(reconcile_window(context, window))
                 # Of the month before, only what came out otherwise than clean is worth a new page.
                 if age < days or not reconciled[-1]["clean"]:
+                    build_warehouse(context, [window])
                     publish_window(context, window)
     return reconciled
 
@@ -91,6 +93,12 @@ def seal(hospital_id: str) -> list[dict[str, object]]:
     """One hospital's verified days, sealed."""
     with open_context(hospital_id) as context:
         return seal_days(context)
+
+
+@task
+def compact() -> dict[str, int]:
+    """The warehouse's months, from what was counted of their days."""
+    return compact_warehouse()
 
 
 @dag(
@@ -122,7 +130,12 @@ def seal(hospital_id: str) -> list[dict[str, object]]:
 def reconcile_card_usage() -> None:
     hospitals = list(hospital_files.ids())
     # One hospital's replica that is down must not keep the others' days open.
-    recount.expand(hospital_id=hospitals) >> seal.override(trigger_rule="all_done").expand(hospital_id=hospitals)
+    counted = recount.expand(hospital_id=hospitals)
+    (
+        counted
+        >> compact.override(trigger_rule="all_done")()
+        >> seal.override(trigger_rule="all_done").expand(hospital_id=hospitals)
+    )
 
 
 reconcile_card_usage()

@@ -12,6 +12,7 @@ replica through the ledger to the open platform, once each, and the report prove
 | `check` | the gate: pass, warn, hold or stop | yes |
 | `deliver` | sends what is due and waits for the platform's answers; **skipped** if the gate holds all of it | yes |
 | `reconcile` | counts HIS, ledger and acknowledgements against each other | yes |
+| `warehouse` | puts the day's sums into the warehouse; its failure is an incident of its own, never the run's | yes |
 | `publish` | writes the day's report; its log names the files, 用卡报告 in its details opens the page | yes |
 | `approve` | one per withheld window: a person decides, in *Required Actions*; holds no worker while it waits | yes |
 | `deliver_approved` | sends what was let go; **skipped** if nothing was | yes |
@@ -147,6 +148,7 @@ from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import is_backfill, window_from
 from card_usage_airflow.sensors import ReplicaPassed
 from card_usage_airflow.steps import (
+    build_warehouse,
     check_window,
     deliver_window,
     publish_window,
@@ -230,6 +232,14 @@ def reconcile(hospital_id: str, windows: list[str]) -> list[dict[str, object]]:
         return [reconcile_window(context, window_from(window)) for window in windows]
 
 
+# Nothing waits for it, and a run does not fail by it: see `as_teardown` below.
+@task(execution_timeout=timedelta(minutes=30))
+def warehouse(hospital_id: str, windows: list[str]) -> dict[str, int]:
+    """The days' sums, in the warehouse."""
+    with open_context(hospital_id) as context:
+        return build_warehouse(context, map(window_from, windows))
+
+
 @task(outlets=[REPORTS])
 def publish(hospital_id: str, windows: list[str]) -> list[str]:
     """The report of each window: HTML for people, JSON for programs. The log names the files."""
@@ -286,7 +296,9 @@ def report_card_usage(hospital: Hospital) -> None:
 
         decide.expand(window=held)
         delivered = deliver(hospital.id, windows)
-        held >> delivered >> reconcile(hospital.id, windows) >> linked(publish(hospital.id, windows))
+        counted = reconcile(hospital.id, windows)
+        held >> delivered >> counted >> linked(publish(hospital.id, windows))
+        counted >> warehouse(hospital.id, windows).as_teardown(on_failure_fail_dagrun=False)
 
 
 def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:

@@ -57,6 +57,8 @@
     |-- PackUnusable             a pack of evidence cannot rebuild a ledger
     |-- DecisionStands           a decision that can no longer be changed
     |-- EvidenceBroken           sealed days and the ledger do not agree
+    |-- WarehouseUnreadable      a file of the warehouse is missing or broken
+    |-- QuestionRefused          a question to the warehouse names what is not there
     |-- CheckBroken              the quality check itself failed to run
     `-- GateStopped              the quality gate blocks the whole window
 
@@ -538,3 +540,15 @@ class Unforeseen(CardUsageError):
         "an unforeseen error: {error}; nothing is lost: run it again, and if it comes back send this line to the "
         "maintainers of this software"
     )
+
+
+class WarehouseUnreadable(CardUsageError):
+    """A file of the warehouse is missing or is no Parquet."""
+
+    message_template = "a file of the warehouse cannot be read ({reason}): write it anew by `warehouse rebuild`"
+
+
+class QuestionRefused(CardUsageError):
+    """A question names a measure, dimension or value that is not there."""
+
+    message_template = "{problem} ({there})"

@@ -22,6 +22,7 @@ from card_usage.errors import (
     PackUnusable,
     PatientListUnusable,
     PlatformError,
+    QuestionRefused,
     RedirectRefused,
     ReplicaBusy,
     RequestRefused,
@@ -31,6 +32,7 @@ from card_usage.errors import (
     StatementError,
     Unforeseen,
     UpgradeUnderWay,
+    WarehouseUnreadable,
     WorkbookUnreadable,
     WrongKey,
 )
@@ -53,6 +55,8 @@ NEEDS_SOMEBODY: Final = (
     RequestRefused,
     RedirectRefused,
     GateStopped,
+    QuestionRefused,
+    WarehouseUnreadable,
 )
 HEALS_BY_ITSELF: Final = (
     SourceError,

@@ -43,22 +43,25 @@ def write_note(dag_run: DagRun) -> None:
     if session is None:
         return
     query = XComModel.get_many(
-        run_id=dag_run.run_id, key="return_value", dag_ids=[dag_run.dag_id], task_ids=["reconcile"]
+        run_id=dag_run.run_id, key="return_value", dag_ids=[dag_run.dag_id], task_ids=["reconcile", "warehouse"]
     )
     # Airflow types its query as one of rows; it gives the entries themselves.
-    returned: Any = session.scalars(query).first()
-    if returned is None:
-        return
-    value = returned.value
-    days: list[dict[str, Any]] = json.loads(value) if isinstance(value, str) else value
-    dag_run.note = note_of(days[0])
+    entries: list[Any] = list(session.scalars(query))
+    returned = {
+        entry.task_id: json.loads(entry.value) if isinstance(entry.value, str) else entry.value for entry in entries
+    }
+    if "reconcile" in returned:
+        dag_run.note = note_of(returned["reconcile"][0], returned.get("warehouse"))
 
 
-def note_of(reconciled: Mapping[str, Any]) -> str:
-    """The note of a run whose own window was reconciled to these counts."""
+def note_of(reconciled: Mapping[str, Any], built: Mapping[str, int] | None) -> str:
+    """The note of a run whose own window was reconciled to these counts. `built`: what the warehouse has of it; None:
+    its task came to nothing."""
     delivered, differences = reconciled["delivered"], reconciled["remainder"]
     waiting = sum(reconciled.get(name, 0) for name in WAITING)
+    lacking = built is None or built["failed"] > 0
     return (
-        f"已上报 {delivered:,}，待处理 {waiting:,}，差异 {differences:,}\n\n"
+        f"已上报 {delivered:,}，待处理 {waiting:,}，差异 {differences:,}{'；数据仓库未更新' if lacking else ''}\n\n"
         f"{delivered:,} delivered, {waiting:,} waiting, {differences:,} differences"
+        f"{'; the warehouse was not updated' if lacking else ''}"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import get_current_context
 from card_usage.errors import PlatformError
 
+from card_usage_airflow import task_context
 from card_usage_airflow.links import REPORTS
 from card_usage_airflow.runs import present
 from card_usage_airflow.web_app import WRITTEN
@@ -182,6 +184,40 @@ def reconcile_window(context: Context, window: Window) -> dict[str, object]:
     level, verdict = (logging.INFO, "clean") if result.clean else (logging.WARNING, "DIFFERENCES")
     log.log(level, "%s: %s; %s", window, verdict, ", ".join(f"{name} {count}" for name, count in counts.items()))
     return summary
+
+
+def build_warehouse(context: Context, windows: Iterable[Window]) -> dict[str, int]:
+    """Write the windows' days into the warehouse; returns the counts.
+
+    Never fails: what could not be written is an incident of its own, and the next run or morning writes it.
+    """
+    from card_usage.warehouse import run
+
+    days = sorted({day for window in windows for day in window.days if not context.hospital.has_ended(day)})
+    built = run.build_days(context.ledger, context.settings.store, context.hospital, days, now=present())
+    level = logging.WARNING if built.failed else logging.INFO
+    log.log(level, "warehouse: %d days written, %d unchanged, %d FAILED", *built)
+    return built._asdict()
+
+
+def compact_warehouse() -> dict[str, int]:
+    """Put the warehouse's days together by month; returns the counts. Its failure is a line in the log: the days count
+    from their own files until a later one succeeds."""
+    from card_usage.errors import CardUsageError
+    from card_usage.ledger.database import open_ledger
+    from card_usage.warehouse import run
+
+    settings = task_context.settings()
+    ledger = open_ledger(settings.ledger_url, settings.keyring)
+    try:
+        compacted = run.compact_and_publish(ledger, settings.store)
+    except (OSError, CardUsageError) as error:
+        log.warning("warehouse: months were not put together (%s)", type(error).__name__)
+        return {}
+    finally:
+        ledger.close()
+    log.info("warehouse: %d months, %d days put together", *compacted)
+    return compacted._asdict()
 
 
 def seal_days(context: Context) -> list[dict[str, object]]:

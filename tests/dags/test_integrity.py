@@ -105,12 +105,16 @@ def test_a_report_waits_stages_checks_delivers_reports_and_asks_about_what_is_wi
         "deliver": {"wait", "check"},
         "reconcile": {"wait", "deliver"},
         "publish": {"wait", "reconcile"},
+        "warehouse": {"wait", "reconcile"},
         "approve": {"check"},
         "deliver_approved": {"approve"},
         "report_approved": {"check", "deliver_approved"},
     }
     assert dag.get_task("stage").is_mapped
     assert dag.get_task("wait").task_type == "ReplicaPassed"
+    # Whatever becomes of the warehouse, the run has done what it is for.
+    assert dag.get_task("warehouse").is_teardown
+    assert not dag.get_task("warehouse").on_failure_fail_dagrun
 
 
 def test_airflow_can_store_and_restore_every_dag(dags: dict[str, DAG]) -> None:

@@ -152,6 +152,14 @@ def _planted(times: int) -> dict[str, list[Row]]:
                 | {"remainder": -3 * times, "provisional": False, "clean": False, "at": _EARLY},
             )
         ],
+        "unwritten": [
+            (
+                "warehouse_day",
+                {"hospital": "unwritten", "day": _DAY - timedelta(days=n), "version": 1}
+                | {"failed_at": _EARLY, "reason": "PermissionError"},
+            )
+            for n in range(times)
+        ],
     }
 
 
@@ -161,7 +169,8 @@ def _put(stage: Stage, rows: list[Row]) -> None:
     with engine.begin() as connection:
         for name in ("finding", "attempt", "event", "feed_window", "hold", "failed_run", "verdict", "reconciliation"):
             connection.execute(delete(metadata.tables[name]))
-        connection.execute(delete(metadata.tables["untimed"]))
+        for name in ("untimed", "warehouse_day"):
+            connection.execute(delete(metadata.tables[name]))
         event_id = None
         for name, row in rows:
             values = row | ({"event_id": event_id} if name in ("finding", "attempt") else {})

@@ -20,6 +20,7 @@ from card_usage.quality.approval import verdicts_of
 from card_usage.quality.verdict_texts import summary as verdicts_summary
 from card_usage.report.publish import publish_days
 from card_usage.staging.coverage import never_staged
+from card_usage.warehouse.run import build_days
 from card_usage.windows import Window
 from card_usage.words.catalogue import Words
 
@@ -84,6 +85,13 @@ def _reconcile(context: Context, window: Window, now: datetime) -> Result:
     return Result(settled=reconciliation.clean, output={"reconcile": reconciliation.summary()})
 
 
+def _warehouse(context: Context, window: Window, now: datetime) -> Result:
+    """The warehouse's failure is said, and is an incident of its own; it concerns nothing else."""
+    days = context.hospital.until_end(window).days
+    built = build_days(context.ledger, context.settings.store, context.hospital, days, now=now)
+    return Result(output={"warehouse": built._asdict()})
+
+
 def _report(context: Context, window: Window, now: datetime) -> Result:
     names = publish_days(context, window, now=now)
     return Result(output={"report": [context.settings.store.location(name) for name in names]})
@@ -95,7 +103,7 @@ def run_steps(context: Context, window: Window, now: datetime) -> Result:
     output: Output = {}
     settled = True
     error: CardUsageError | None = None
-    for step in (_stage, _check, _deliver, _reconcile, _report):
+    for step in (_stage, _check, _deliver, _reconcile, _warehouse, _report):
         try:
             result = step(context, window, now)
         except CommandStopped as stopped:

@@ -438,6 +438,21 @@ _DECLARED: Final = (
         over=("告警通道已恢复，积压消息已补发", "it is back, what waited was sent"),
     ),
     Cause(
+        name="warehouse_failed",
+        owner="engineer",
+        part="day",
+        title=("数据仓库未更新", "The warehouse was not updated"),
+        what=(
+            "{count} 天的汇总没有写入数据仓库（{days}；{reason}）；上报和对账不受影响",
+            "the sums of {count} days are not in the warehouse ({days}; {reason}); deliveries and reconciliation go on",
+        ),
+        todo=(
+            "检查 CARD_USAGE_REPORTS 所指的存储能否写入；之后每次运行会自动补写",
+            "see that the store that CARD_USAGE_REPORTS names can be written; the next run writes what is missing",
+        ),
+        over=("数据仓库已补齐", "the warehouse has all of its days"),
+    ),
+    Cause(
         name="mailbox_refused",
         owner="engineer",
         part="mailbox",

@@ -62,6 +62,26 @@ class Store:
         """Remove the file; one that is gone already is no error."""
         self._path(name).unlink(missing_ok=True)
 
+    def names(self, folder: str) -> list[str]:
+        """Names of all files below a folder, sorted; none if there is no such folder."""
+        path = self._path(folder)
+        if not path.exists():
+            return []
+        root = str(path)
+        found = (str(file)[len(root) :].lstrip("/") for file in path.rglob("*") if file.is_file())
+        return sorted(f"{folder}/{name}" for name in found)
+
+    def address(self, name: str) -> str:
+        """What a library that reads files itself calls the file: a path, or a URL without the name of a connection."""
+        path = self._path(name)
+        return str(path) if isinstance(path, Path) else f"{path.protocol}://{path.path.lstrip('/')}"
+
+    @property
+    def file_system(self) -> Any:
+        """The fsspec file system below `address`; None: this machine's own files."""
+        root: Any = self.root
+        return None if isinstance(root, Path) else root.fs
+
     def _path(self, name: str) -> Any:
         parts = PurePosixPath(name).parts
         leads_out = name.startswith("/") or "\\" in name or "\0" in name or {"..", "."} & set(name.split("/"))

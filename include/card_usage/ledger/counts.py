@@ -168,7 +168,16 @@ _QUARANTINED: Final = text("event.status = 'quarantined'")
 HOUR: Final = cast(extract("hour", event.c.occurred_at), Integer)
 """Local hour of an event; null where the HIS says no readable time."""
 
-_VALID: Final = event.c.voided_at.is_(None)
+VALID: Final = event.c.voided_at.is_(None)
+"""A valid use: not refunded."""
+
+# `occurred_at` is local: its epoch is eight hours ahead of the instant's.
+_SECONDS: Final = extract("epoch", event.c.settled_at) - extract("epoch", event.c.occurred_at) + 8 * 3600
+DELAY: Final[ColumnElement[int | None]] = case(*((bound * 60 >= _SECONDS, bound) for bound in DELAYS), else_=null())
+"""From the card's use to the platform's answer: the first of DELAYS that is not exceeded; null beyond the last."""
+DELAY_KNOWN: Final = and_(
+    event.c.status == "delivered", event.c.settled_at.is_not(None), event.c.occurred_at.is_not(None)
+)
 
 
 class minute_of(GenericFunction[int]):
@@ -272,7 +281,7 @@ def hours(connection: Connection, hospital: str, first: date, last: date) -> lis
     groups = (HOUR, event.c.scene)
     query = (
         select(*groups, func.count(), func.sum(case((event.c.card_type == HEALTH_CARD, 1), else_=0)))
-        .where(_of(hospital, first, last), _VALID)
+        .where(_of(hospital, first, last), VALID)
         .group_by(*groups)
     )
     found = [HourCount._make(row) for row in connection.execute(query)]
@@ -281,11 +290,7 @@ def hours(connection: Connection, hospital: str, first: date, last: date) -> lis
 
 def delays(connection: Connection, hospital: str, first: date, last: date) -> list[DelayCount]:
     """How long delivered events took, the quickest first. An event that was answered before its own time took 0."""
-    # `occurred_at` is local: its epoch is eight hours ahead of the instant's.
-    seconds = extract("epoch", event.c.settled_at) - extract("epoch", event.c.occurred_at) + 8 * 3600
-    bound = case(*((seconds <= minutes * 60, minutes) for minutes in DELAYS), else_=null())
-    known = and_(event.c.status == "delivered", event.c.settled_at.is_not(None), event.c.occurred_at.is_not(None))
-    query = select(bound, func.count()).where(_of(hospital, first, last), known).group_by(bound)
+    query = select(DELAY, func.count()).where(_of(hospital, first, last), DELAY_KNOWN).group_by(DELAY)
     found = [DelayCount._make(row) for row in connection.execute(query)]
     return sorted(found, key=lambda one: one.minutes or DELAYS[-1] + 1)
 
@@ -293,7 +298,7 @@ def delays(connection: Connection, hospital: str, first: date, last: date) -> li
 def uses(connection: Connection, hospital: str, first: date, last: date) -> list[UseCount]:
     """Valid uses by scene, channel, card type and department at once."""
     groups = (event.c.scene, event.c.channel, event.c.card_type, event.c.department)
-    query = select(*groups, func.count()).where(_of(hospital, first, last), _VALID).group_by(*groups)
+    query = select(*groups, func.count()).where(_of(hospital, first, last), VALID).group_by(*groups)
     return [UseCount._make(row) for row in connection.execute(query)]
 
 

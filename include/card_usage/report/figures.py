@@ -31,6 +31,7 @@ from card_usage.report.status import level, verdict
 from card_usage.report.totals import named_hospital, stamp, totals_of, trend, verified_text
 from card_usage.standard.code_tables import CodeTable, load_tables
 from card_usage.standard.rules import BY_ID
+from card_usage.warehouse.build import stored_sums
 from card_usage.windows import day_window
 from card_usage.words.catalogue import Language, Words
 
@@ -77,7 +78,7 @@ def figures(
         "held_by": dict(weighed.held),
         "named": dict(weighed.named),
         "differences": dict(weighed.differences),
-        "equations": _equations(weighed),
+        "equations": [*_equations(weighed), *_warehouse(connection, hospital.id, day, stored.at)],
         "feeds": [part.summary() for part in weighed.parts],
         "platform": _platform(weighed, tables, words),
         "actions": actions(
@@ -154,6 +155,15 @@ def _unproved(connection: Connection, hospital_id: str, day: date, weighed: Reco
 def _equations(weighed: Reconciliation) -> list[Figures]:
     """The equations over all feeds; a gap of one feed is never hidden by another's."""
     return [dict(zip(("name", "left", "right", "gap"), equation, strict=True)) for equation in weighed.equations]
+
+
+def _warehouse(connection: Connection, hospital_id: str, day: date, counted_at: datetime | None) -> list[Figures]:
+    """The warehouse's facts against the ledger; none if they are older than the last count."""
+    built = stored_sums(connection, hospital_id, day)
+    if built is None or counted_at is None or built.at < counted_at:
+        return []
+    events = sum(cell.events for cell in counts.cells(connection, hospital_id, day, day))
+    return [{"name": "warehouse", "left": events, "right": built.records, "gap": abs(events - built.records)}]
 
 
 def _platform(weighed: Reconciliation, tables: Mapping[str, CodeTable], words: Words) -> Figures | None:

@@ -13,22 +13,10 @@ from typing import Any, Final, Literal, NamedTuple
 from card_usage.ledger.counts import DELAYS
 from card_usage.report.day_uses import Use
 from card_usage.standard.code_tables import CodeTable
-from card_usage.standard.id_numbers import HEALTH_CARD
+from card_usage.standard.visits import CARD_GROUPS, REGISTRATIONS, VISIT_KINDS, card_group, visit_kind
+from card_usage.warehouse.dimensions import delay_name as bound_name
 from card_usage.words.catalogue import Words
 
-REGISTRATIONS: Final = ("010101", "0101011", "0101012")
-"""Scenes that open a visit (document 2.7.4 asks for a department with exactly these)."""
-INPATIENT: Final = ("0101053", "0101054", "0101056", "010109")
-"""Scenes of people who stay: paying, topping up, being admitted."""
-CONVENIENCE: Final = ("00000", "00001", "00002", "00003", "00004", "00005", "00006", "00007")
-"""Scenes that are no visit: online, family doctor, other services."""
-CARD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "health": (HEALTH_CARD,),
-    "treatment": ("10",),
-    "insurance": ("09",),
-    "resident_id": ("01",),
-}
-"""Card types (3.3.2) that reports set against each other; what is in none of them is `other`."""
 PEAKS: Final = 3
 
 Computed = Literal["yes", "configured", "no"]
@@ -181,10 +169,7 @@ def delay_name(minutes: int | None, words: Words) -> str:
     """An upper bound of a delay in words; None: beyond all bounds."""
     if minutes is None:
         return words("delay.longer")
-    for name, size in (("days", 1440), ("hours", 60)):
-        if minutes >= size:
-            return words(f"delay.{name}", n=minutes // size)
-    return words("delay.minutes", n=minutes)
+    return bound_name(minutes, words)
 
 
 def peaks(hours: Iterable[Use]) -> list[int]:
@@ -195,12 +180,12 @@ def peaks(hours: Iterable[Use]) -> list[int]:
 
 def card_groups(uses: Iterable[Use], words: Words) -> list[dict[str, Any]]:
     """Uses by kind of card."""
-    return _groups(uses, "card_type", _card_group, (*CARD_GROUPS, "other"), words)
+    return _groups(uses, "card_type", card_group, (*CARD_GROUPS, "other"), words)
 
 
 def visit_kinds(uses: Iterable[Use], words: Words) -> list[dict[str, Any]]:
     """Uses by kind of visit; a scene that was not recognized is of none."""
-    return _groups(uses, "scene", _visit_kind, ("outpatient", "inpatient", "convenience"), words)
+    return _groups(uses, "scene", visit_kind, VISIT_KINDS, words)
 
 
 def _groups(
@@ -215,16 +200,6 @@ def _groups(
         if use.dimension == dimension and (name := group_of(use.code)) is not None:
             sums[name] += use.events
     return [{"code": name, "name": words(f"group.{name}"), "events": events} for name, events in sums.items()]
-
-
-def _card_group(code: str | None) -> str:
-    return next((name for name, codes in CARD_GROUPS.items() if code in codes), "other")
-
-
-def _visit_kind(code: str | None) -> str | None:
-    if code is None:
-        return None
-    return "inpatient" if code in INPATIENT else "convenience" if code in CONVENIENCE else "outpatient"
 
 
 def _totals(uses: Iterable[Use]) -> tuple[int, int]:

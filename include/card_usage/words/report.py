@@ -212,6 +212,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "equation.causes": ("隔离 {left} = 各原因之和 {right}", "quarantined {left} = sum of its causes {right}"),
     "equation.acknowledged": ("已上报 {left} = 平台应答 {right}", "delivered {left} = answers of the platform {right}"),
     "equation.voided": ("作废 {left} = 有退费标记 {right}", "voided {left} = with a refund on record {right}"),
+    "equation.warehouse": ("台账 {left} = 数据仓库 {right}", "ledger {left} = warehouse {right}"),
     "equation.holds": ("成立", "holds"),
     "equation.broken": ("相差 {gap}", "off by {gap}"),
 }

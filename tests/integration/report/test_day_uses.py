@@ -14,6 +14,7 @@ from card_usage.ledger.schema import day_use, event
 from card_usage.report import day_uses, usage
 from card_usage.report.day_uses import DIMENSIONS, Use
 from card_usage.report.sections import uses_sections
+from card_usage.standard import visits
 from card_usage.standard.code_tables import load_tables
 from card_usage.windows import instant
 from card_usage.words.catalogue import TEXTS, Words
@@ -139,5 +140,5 @@ def test_every_figure_of_the_document_is_named_in_both_languages_or_said_to_be_m
     for one in usage.FIGURES:
         assert one.computed == "yes" or f"missing.{one.id}" in TEXTS
     scenes, cards = load_tables()["scene"], load_tables()["card_type"]
-    assert {*usage.REGISTRATIONS, *usage.INPATIENT, *usage.CONVENIENCE} <= set(scenes.names)
-    assert {code for codes in usage.CARD_GROUPS.values() for code in codes} <= set(cards.names)
+    assert {*visits.REGISTRATIONS, *visits.INPATIENT, *visits.CONVENIENCE} <= set(scenes.names)
+    assert {code for codes in visits.CARD_GROUPS.values() for code in codes} <= set(cards.names)

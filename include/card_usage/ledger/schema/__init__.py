@@ -38,6 +38,7 @@ from card_usage.ledger.schema.upgrades import upgrade_batch, upgrade_patient, up
 from card_usage.ledger.schema.uses import day_use
 from card_usage.ledger.schema.verified import verified, verified_move
 from card_usage.ledger.schema.viewings import viewing
+from card_usage.ledger.schema.warehouse import warehouse_day, warehouse_hospital, warehouse_month
 from card_usage.ledger.schema.windows import feed_window, reconciliation, verdict
 
 __all__ = [
@@ -91,5 +92,8 @@ __all__ = [
     "verified",
     "verified_move",
     "viewing",
+    "warehouse_day",
+    "warehouse_hospital",
+    "warehouse_month",
     "window_profile",
 ]
