@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 import demo_his
+import duckdb
 import platform_sandbox
 import pytest
 from card_usage import pipeline
@@ -51,6 +52,12 @@ from card_usage.report.mail import mail
 from card_usage.report.publish import publish_days, publish_fleet, publish_month_of
 from card_usage.standard.aliases import Choice
 from card_usage.standard.rules import MISPLACED
+from card_usage.warehouse import run, table
+from card_usage.warehouse.answer import answer
+from card_usage.warehouse.check import check
+from card_usage.warehouse.dimensions import Names
+from card_usage.warehouse.indicators import load_indicators
+from card_usage.warehouse.question import ATTRIBUTES, ask
 from card_usage.windows import Window, day_window, instant
 from card_usage.words.catalogue import Words
 from openpyxl import load_workbook
@@ -160,6 +167,23 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
     ]
 
 
+def warehouse_of(context: Context, tmp_path: Path, now: datetime) -> list[object]:
+    """What the warehouse's files hold, day by day and put together, and an answer by everything that can be asked by."""
+    store, said = context.settings.store, list[object]()
+    for step in (run.build_days, run.compact_and_publish):
+        days = (context.hospital, [DAY]) if step is run.build_days else ()
+        said += [step(context.ledger, store, *days, **({"now": now} if days else {}))]
+        for file in tmp_path.rglob("*.parquet"):
+            said += duckdb.connect().execute("from read_parquet(?)", [str(file)]).fetchall()
+    with context.ledger.read() as connection:
+        names = Names.read(connection)
+    by = [name for name in ATTRIBUTES if name not in ("week", "quarter")]
+    asked = {"where": (), "first": DAY, "last": DAY, "names": names, "indicators": load_indicators()}
+    found = answer(store, ask(figures=["uses"], by=by, **asked), names, load_indicators())
+    assert found.rows
+    return [*said, table.plain(found, names, load_indicators(), Words("zh")), check(context.ledger, store)]
+
+
 def decided(context: Context, window: Window, now: datetime) -> list[object]:
     """A decision about the withheld window, what leaves a row by the command line, and who looked at it."""
     passed, *_ = verdicts_of(context.ledger, context.hospital.id, window)
@@ -225,6 +249,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         said += [rebuilt, rebuilt.summary()]
         said += [*publish_days(context, window, now=now)]
         said += [*publish_month_of(context, DAY, now=now)]
+        said += warehouse_of(context, tmp_path, now)
         fleet, figures = publish_fleet(
             context.ledger,
             [context.hospital],

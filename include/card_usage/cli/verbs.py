@@ -53,6 +53,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "upgrade": {"upgrade": "get cards for the patients of a list, in batches; shows first, sends with --yes"},
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
+    "ask": {"ask": "answer a question from the warehouse: measures by dimensions"},
     "warehouse": {"warehouse": "the warehouse of card uses: build, rebuild, compact, check"},
     "platform": {
         "platform": "the platform: check, call any interface, explain a signature; calibrate, move, forget a rehearsal"

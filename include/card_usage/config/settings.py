@@ -53,6 +53,7 @@ class Settings:
     evidence: Path = Path("var/evidence")
     rehearsals: Path = Path("var/rehearsals")
     language: Language = "zh"
+    indicators: Path | None = None
 
     @property
     def store(self) -> Store:
@@ -76,6 +77,7 @@ class Settings:
             evidence=Path(environment.get("CARD_USAGE_EVIDENCE") or "var/evidence"),
             rehearsals=Path(environment.get("CARD_USAGE_REHEARSALS") or "var/rehearsals"),
             language=_language(environment.get("CARD_USAGE_LANGUAGE") or "zh"),
+            indicators=Path(own) if (own := environment.get("CARD_USAGE_INDICATORS")) else None,
         )
 
     @staticmethod
