@@ -168,7 +168,7 @@ def bench_of(context: Context, window: Window, now: datetime) -> list[object]:
 
 
 def warehouse_of(context: Context, tmp_path: Path, now: datetime) -> list[object]:
-    """What the warehouse's files hold, day by day and put together, and an answer by everything that can be asked by."""
+    """What the warehouse's files hold, day by day and put together, and an answer by all that can be asked by."""
     store, said = context.settings.store, list[object]()
     for step in (run.build_days, run.compact_and_publish):
         days = (context.hospital, [DAY]) if step is run.build_days else ()

@@ -115,7 +115,8 @@ def _print(result: Result, args: argparse.Namespace) -> None:
     if result.text is not None:
         print("\r\n".join(visible(lines, keep="\n\t") for lines in result.text.split("\r\n")))
     elif args.json:
-        printed = {"hospital": args.hospital, "settled": result.settled, **result.output}
+        of = {"hospital": args.hospital} if getattr(args, "hospital", None) else {}
+        printed = {**of, "settled": result.settled, **result.output}
         print(visible(json.dumps(printed, ensure_ascii=False, default=str)))
     else:
         from card_usage.cli.progress import print_output

@@ -1,13 +1,13 @@
 """Warehouse: what of each hospital's day stands in it, and hospitals that stay in it when their files go
 
-Revision: 0050, after 0040
+Revision: 0050, after 0041
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0050"
-down_revision = "0040"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 
