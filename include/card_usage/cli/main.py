@@ -115,7 +115,7 @@ def _print(result: Result, args: argparse.Namespace) -> None:
     if result.text is not None:
         print("\r\n".join(visible(lines, keep="\n\t") for lines in result.text.split("\r\n")))
     elif args.json:
-        of = {"hospital": args.hospital} if getattr(args, "hospital", None) else {}
+        of = {"hospital": args.hospital} if hasattr(args, "hospital") else {}
         printed = {**of, "settled": result.settled, **result.output}
         print(visible(json.dumps(printed, ensure_ascii=False, default=str)))
     else:

@@ -444,7 +444,7 @@ _DECLARED: Final = (
         title=("数据仓库未更新", "The warehouse was not updated"),
         what=(
             "{count} 天的汇总没有写入数据仓库（{days}；{reason}）；上报和对账不受影响",
-            "the sums of {count} days are not in the warehouse ({days}; {reason}); deliveries and reconciliation go on",
+            "days that the warehouse lacks: {count} ({days}; {reason}); deliveries and reconciliation go on",
         ),
         todo=(
             "检查 CARD_USAGE_REPORTS 所指的存储能否写入；之后每次运行会自动补写",
