@@ -8,7 +8,7 @@ any more, so the form closes by itself, and an answer to an outdated form has no
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -54,16 +54,19 @@ class Approval(HITLOperator):
             verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
             given = next((verdict for verdict in verdicts if verdict.awaits_decision), None)
             if given is None:
-                self.log.info("%s: nothing waits for a decision any more", self.window)
-                return {"window": self.window, "decision": None, "by": None}
+                return self._decided_elsewhere()  # a retry, too, of a try that Airflow lost after the decision
             asked = ask_for_decision(opened.ledger, opened.hospital, given, now=present())
         self.subject, self.body = asked.subject, asked.body
+        self._ask(context, present() + (self.response_timeout or timedelta()))
+
+    def _ask(self, context: Context, until: datetime) -> None:
+        """Show the form, without an answer that it has, and wait."""
         try:
             super().execute(context)
         except TaskAwaitingInput:  # the form is there; Airflow itself would wait for an answer only
-            self._wait(context)
+            self._wait(context, until)
 
-    def _wait(self, context: Context) -> None:
+    def _wait(self, context: Context, until: datetime) -> None:
         """Defer until somebody has answered, the deadline has passed, or nothing waits for a decision any more."""
         # Imported here: parsing DAGs needs no trigger.
         from card_usage_airflow.form_trigger import AnsweredOrMended
@@ -76,15 +79,17 @@ class Approval(HITLOperator):
                 options=self.options,
                 defaults=self.defaults,
                 params={},
-                timeout_datetime=present() + (self.response_timeout or timedelta()),
+                timeout_datetime=until,
             ),
             method_name="execute_complete",
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Record the answer, unless the window was checked again since and found worse."""
+        """Record the answer, unless the window was checked again since and found worse. Where a second person has to
+        decide the same, the form opens again, with the same deadline.
+        """
         from card_usage.ledger.decisions import Actor
-        from card_usage.quality.approval import record_decision, verdicts_of
+        from card_usage.quality.approval import deadline, record_decision, verdicts_of
 
         if event.get("mended"):
             return self._decided_elsewhere()
@@ -97,10 +102,15 @@ class Approval(HITLOperator):
         with open_context(self.hospital_id) as opened:
             verdicts = verdicts_of(opened.ledger, self.hospital_id, window_from(self.window))
             asked = [verdict for verdict in verdicts if verdict.awaits_decision and verdict.asked_at is not None]
-            decided = [
-                verdict for verdict in asked if record_decision(opened.ledger, verdict, decision, by, now=present())
+            effects = [
+                record_decision(opened.ledger, opened.hospital, verdict, decision, by, now=present())
+                for verdict in asked
             ]
-        if not decided:
+            until = [deadline(opened.hospital, verdict.asked_at) for verdict in asked if verdict.asked_at is not None]
+        if "first" in effects:
+            self.log.info("%s: %s by %s; a second person has to decide the same", self.window, decision, by.name)
+            return self._ask(context, min(until))
+        if "decided" not in effects:
             self.log.warning(
                 "%s: %s by %s came too late: decided, mended or judged anew", self.window, decision, by.name
             )
@@ -109,7 +119,7 @@ class Approval(HITLOperator):
         return {"window": self.window, "decision": decision, "by": by.name}
 
     def _decided_elsewhere(self) -> dict[str, str | None]:
-        """What somebody decided by command line or in another run's form, or that there is nothing to decide."""
+        """What somebody decided by command line, in another run's form or an earlier try, or that there is nothing."""
         from card_usage.quality.approval import verdicts_of
 
         with open_context(self.hospital_id) as opened:

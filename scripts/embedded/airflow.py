@@ -12,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,7 @@ class Embedded:
         Raises urllib.error.HTTPError, what the server said beside it as a note.
         """
         if not self._token:
-            login = {"username": LOGIN, "password": self.password}
-            self._token = self._call("/auth/token", login, "POST", {})["access_token"]
+            self._token = self._token_of(LOGIN)
         headers = {"Authorization": f"Bearer {self._token}"}
         patience = Patience()
         while True:
@@ -101,6 +101,22 @@ class Embedded:
                 refusal.add_note(said)
                 if not patience.left_for(said):
                     raise
+
+    @contextmanager
+    def logged_in(self, user: str) -> Iterator[None]:
+        """Calls are this user's meanwhile, one of core.simple_auth_manager_users."""
+        before, self._token = self._token, self._token_of(user)
+        try:
+            yield
+        finally:
+            self._token = before
+
+    def _token_of(self, user: str) -> str:
+        password = self.password
+        if user != LOGIN:  # Airflow makes the others' by itself
+            kept = Path(self.env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+            password = json.loads(kept.read_text())[user]
+        return str(self._call("/auth/token", {"username": user, "password": password}, "POST", {})["access_token"])
 
     def _call(self, path: str, body: object, method: str, headers: dict[str, str]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - always http to 127.0.0.1

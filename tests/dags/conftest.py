@@ -149,6 +149,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             "CARD_USAGE_ALIASES": str(home / "code_aliases"),
             "CARD_USAGE_REPORTS": str(home / "reports"),
             "CARD_USAGE_TEAM_CHANNELS": "team_chat",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:ADMIN,deputy:ADMIN",
             "AIRFLOW_CONN_TEAM_CHAT": json.dumps({"conn_type": "wecom", "host": chat.url, "password": "chat-key"}),
             "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{home}/his.db",
             "AIRFLOW_CONN_OLD_HIS": f"sqlite:///{home}/old_his.db",

@@ -6,6 +6,7 @@ The tests build on each other, in file order.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from card_usage.config.hospital import load_hospital
 from card_usage.ledger.code_decisions import standing
-from card_usage.ledger.decisions import Actor
+from card_usage.ledger.decisions import Actor, recorded
 from card_usage.ledger.schema import event, verdict
 from card_usage.quality.approval import record_decision, verdicts_of
+from card_usage.quality.verdicts import First, StoredVerdict
 from card_usage.windows import day_window
 from sqlalchemy import create_engine, select, text
 
@@ -173,7 +176,9 @@ def test_a_form_closes_by_itself_once_somebody_has_decided_elsewhere(fleet: Any)
     fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {"deferred"}, "the form is there", 240)
     ready, calls = of_held(fleet), fleet.calls()
     (given,) = verdicts_of(fleet.ledger, "held_hospital", day_window(day))
-    assert record_decision(fleet.ledger, given, "released", Actor("at the desk", "cli"), now=datetime.now(UTC))
+    by, now = Actor("at the desk", "cli"), datetime.now(UTC)
+    hospital = load_hospital(fleet.home / "hospitals", "held_hospital")
+    assert record_decision(fleet.ledger, hospital, given, "released", by, now=now) == "decided"
     assert fleet.finished(DAG, {run_id})[run_id]["state"] == "success"
     states = fleet.states(DAG, run_id)
     assert (states["approve"], states["deliver_approved"]) == ({"success"}, {"success"})
@@ -183,6 +188,54 @@ def test_a_form_closes_by_itself_once_somebody_has_decided_elsewhere(fleet: Any)
     assert fleet.calls() > calls
     open_forms = fleet.airflow.ask("/dags/~/dagRuns/~/hitlDetails?response_received=false&state=deferred")
     assert open_forms["hitl_details"] == []
+
+
+def test_where_two_people_are_asked_for_the_form_opens_again_until_another_one_agrees(fleet: Any) -> None:
+    file = fleet.home / "hospitals" / "held_hospital.toml"
+    told = file.read_text(encoding="utf-8")
+    file.write_text(told.replace("[gate]\n", "[gate]\nsecond_person_above = 0.05\n"), encoding="utf-8")
+    try:
+        day, calls = fleet.days[1], fleet.calls()
+        run_id = fleet.airflow.trigger(DAG, {"day": day.isoformat()})
+        path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve/0/hitlDetails"
+
+        answer = {"chosen_options": ["全部放行"], "params_input": {}}
+
+        def stored() -> StoredVerdict:
+            (found,) = verdicts_of(fleet.ledger, "held_hospital", day_window(day))
+            return found
+
+        def answered() -> bool:
+            """Whether the form is open; it is answered then, by somebody who needs some seconds to read it. Airflow
+            loses an answer that is there before its scheduler knows of the form, and opens it once more.
+            """
+            if fleet.states(DAG, run_id).get("approve") != {"deferred"} or form(fleet, run_id)["response_received"]:
+                return False
+            time.sleep(4)
+            fleet.airflow.ask(path, answer, "PATCH")
+            return True
+
+        fleet.until(lambda: fleet.states(DAG, run_id).get("approve") == {"deferred"}, "the form is there", 240)
+        fleet.until(lambda: stored().first is not None or (answered() and False), "one has answered", 240)
+        assert "两位不同的登录用户" in form(fleet, run_id)["body"]
+        fleet.until(answered, "the form is open again", 240)
+        assert (stored().decision, stored().first) == (None, First(decision="released", by="admin"))
+        fleet.until(lambda: not form(fleet, run_id)["response_received"], "the same one is not enough", 240)
+        assert stored().first == First(decision="released", by="admin")
+        assert fleet.calls() == calls
+        with fleet.airflow.logged_in("deputy"):
+            fleet.until(lambda: stored().decision is not None or (answered() and False), "another one agrees", 240)
+        assert fleet.finished(DAG, {run_id})[run_id]["state"] == "success"
+        assert fleet.calls() > calls
+        assert (stored().decision, stored().decided_by) == ("released", "admin, deputy")
+        with fleet.ledger.read() as connection:
+            later, first = [row for row in recorded(connection, "held_hospital") if row.subject == str(day)]
+        assert [(row.actor, row.channel, row.new) for row in (first, later)] == [
+            ("admin", "form", "released (1/2)"),
+            ("deputy", "form", "released"),
+        ]
+    finally:
+        file.write_text(told, encoding="utf-8")
 
 
 def test_one_alias_typed_into_the_form_releases_its_events_and_sends_them_without_the_his(fleet: Any) -> None:

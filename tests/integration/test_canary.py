@@ -191,7 +191,8 @@ def decided(context: Context, window: Window, now: datetime) -> list[object]:
         save(connection, replace(passed.verdict, level="hold"), window, now=now)
     verdict, *_ = verdicts_of(context.ledger, context.hospital.id, window)
     by = Actor("it", "cli", "for the head of IT")
-    assert record_decision(context.ledger, verdict, "released", by, now=now, reason="seen and agreed")
+    effect = record_decision(context.ledger, context.hospital, verdict, "released", by, now=now, reason="seen")
+    assert effect == "decided"
     note(context.settings.ledger_url, Viewing("it", f"/files/demo_hospital/{DAY}.html", 200, now))
     with context.ledger.read() as connection:
         found = recorded(connection)

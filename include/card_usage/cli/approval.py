@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from card_usage.cli.arguments import day_arguments
@@ -25,25 +24,38 @@ def _decide(invocation: Invocation) -> Result:
     """Show every withheld window of the range, or decide about it. --anew changes an earlier decision."""
     args = invocation.args
     rows: list[dict[str, Any]] = []
-    unchanged = 0
+    unchanged = waiting = 0
     with invocation.context() as context:
         words = Words(context.hospital.report.language)
         actor = invocation.actor
         for stored in verdicts_of(context.ledger, context.hospital.id, invocation.window):
             if stored.level not in WITHHOLDING:
                 continue
-            if args.decision and record_decision(
-                context.ledger, stored, args.decision, actor, now=invocation.now, anew=args.anew, reason=args.reason
-            ):
-                stored = replace(stored, decision=args.decision, decided_by=actor.label)
-            unchanged += args.decision not in (None, stored.decision)
+            if args.decision:
+                effect = record_decision(
+                    context.ledger,
+                    context.hospital,
+                    stored,
+                    args.decision,
+                    actor,
+                    now=invocation.now,
+                    anew=args.anew,
+                    reason=args.reason,
+                )
+                if effect != "none":
+                    again = verdicts_of(context.ledger, context.hospital.id, stored.window)
+                    stored = next(one for one in again if one.id == stored.id)
+                waiting += effect == "first"
+                unchanged += effect == "none" and stored.decision != args.decision
             rows.append(withheld_window(stored, context.hospital, words))
         if not rows:
             return Result(text=words("decide.none"))
     output: Output = {"decide": rows}
     if unchanged:
         output["not_changed"] = words("decide.kept", count=unchanged)
-    return Result(settled=not unchanged and all(row["decision"] for row in rows), output=output)
+    if waiting:
+        output["second_person"] = words("decide.second", count=waiting)
+    return Result(settled=not unchanged and not waiting and all(row["decision"] for row in rows), output=output)
 
 
 def withheld_window(stored: StoredVerdict, hospital: Hospital, words: Words) -> dict[str, Any]:
@@ -54,6 +66,7 @@ def withheld_window(stored: StoredVerdict, hospital: Hospital, words: Words) -> 
         "verdict": stored.level,
         "decision": words(f"gate.decision.{stored.decision}") if stored.decision else "",
         "by": stored.decided_by,
+        "first": f"{words(f'gate.decision.{stored.first.decision}')}: {stored.first.by}" if stored.first else "",
         "until": f"{until:%Y-%m-%d %H:%M}" if until else "",
         "why": "; ".join(reason_text(reason, words.language) for reason in stored.verdict.withholding),
     }

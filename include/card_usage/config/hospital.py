@@ -166,6 +166,17 @@ class Gate(_Table):
     warn_quiet_minutes: int = Field(default=120, ge=1)
     decide_within_hours: float = Field(default=20, gt=0, le=60)
     undecided: Literal["released", "clean", "rejected"] = "rejected"
+    # None: one person decides.
+    second_person_above: float | None = Field(default=None, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _nobody_is_no_second_person(self) -> Gate:
+        if self.second_person_above is not None and self.undecided != "rejected":
+            raise ValueError(
+                "second_person_above asks for two people, and undecided = "
+                f'"{self.undecided}" for none: write undecided = "rejected"'
+            )
+        return self
 
 
 class Route(_Table):

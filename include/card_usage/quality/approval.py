@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Connection, func, select
 
@@ -21,13 +21,23 @@ from card_usage.ledger.decisions import Actor, record
 from card_usage.ledger.schema import event
 from card_usage.plain_text import unlinked, visible
 from card_usage.quality.profiles import inside
-from card_usage.quality.verdict_store import decide, decision_of, left_since, mark_asked, verdicts_in_force
+from card_usage.quality.verdict_store import (
+    decide,
+    decide_first,
+    decision_of,
+    first_of,
+    left_since,
+    mark_asked,
+    verdicts_in_force,
+)
 from card_usage.quality.verdict_texts import reason_text
-from card_usage.quality.verdicts import DECISIONS, Decision, StoredVerdict
+from card_usage.quality.verdicts import DECISIONS, Decision, First, StoredVerdict
 from card_usage.standard.rules import BY_ID
 from card_usage.windows import Window, local
 from card_usage.words.catalogue import Words
 
+Effect = Literal["decided", "first", "none"]
+"""Of a decision: it counts; it waits for the same one of another person; another one stands."""
 MOST_CAUSES: Final = 8
 READY: Final = ("ready", "held", "unknown")
 
@@ -66,6 +76,7 @@ def ask_for_decision(ledger: Ledger, hospital: Hospital, stored: StoredVerdict, 
 
 def record_decision(
     ledger: Ledger,
+    hospital: Hospital,
     stored: StoredVerdict,
     decision: Decision,
     actor: Actor,
@@ -73,30 +84,59 @@ def record_decision(
     now: datetime,
     anew: bool = False,
     reason: str = "",
-) -> bool:
-    """Store a decision about a withheld window and who took it; returns whether it takes effect.
+) -> Effect:
+    """Store a decision about a withheld window and who took it; returns what comes of it.
 
-    The first one does; `anew` changes one under which nothing has left. Raises DecisionStands if something has.
+    The first one counts, or where more than the hospital's `second_person_above` would go, the first one that a second
+    person takes, too; `anew` changes one under which nothing has left. Raises DecisionStands if something has.
     """
     with ledger.write() as connection:
         old = decision_of(connection, stored.id)
-        if anew and old not in (None, decision) and (left := left_since(connection, stored)):
-            raise DecisionStands(hospital=stored.verdict.hospital, window=stored.verdict.window, count=left)
-        if old == decision or not decide(connection, stored.id, decision, by=actor.label, now=now, anew=anew):
-            return False
+        if old == decision or (old is not None and not anew):
+            return "none"
+        if old is not None and (left := left_since(connection, stored)):
+            raise DecisionStands(hospital=hospital.id, window=stored.verdict.window, count=left)
+        first = first_of(connection, stored.id)
+        two = needs_second_person(connection, hospital, stored, decision)
+        if two and actor.channel == "file":  # a default is nobody
+            return "none"
+        if two and (first is None or not first.is_confirmed_by(decision, actor.name)):
+            if first is not None and first.decision == decision:  # the same person again
+                return "first"
+            decide_first(connection, stored.id, First(decision=decision, by=actor.name))
+            effect: Effect = "first"
+        else:
+            by = f"{first.by}, {actor.label}" if two and first is not None else actor.label
+            if not decide(connection, stored.id, decision, by=by, now=now, anew=anew):
+                return "none"
+            effect = "decided"
         record(
             connection,
             ledger.keyring,
             verb="decide",
-            hospital=stored.verdict.hospital,
+            hospital=hospital.id,
             actor=actor,
             now=now,
             subject=stored.verdict.window,
-            old=old,
-            new=decision,
+            old=old if first is None else f"{first.decision} (1/2)",
+            new=decision if effect == "decided" else f"{decision} (1/2)",
             reason=reason,
         )
-    return True
+    return effect
+
+
+def needs_second_person(connection: Connection, hospital: Hospital, stored: StoredVerdict, decision: Decision) -> bool:
+    """Whether a larger share of the window's events (refunded ones left out) would go than one person may let go."""
+    limit = hospital.gate.second_person_above
+    if limit is None or decision == "rejected":
+        return False
+    ready, _ = _by_feed(connection, hospital.id, stored)
+    concerned = () if decision == "released" else stored.verdict.concerned
+    going = 0 if concerned is None else sum(events for feed, events in ready.items() if feed not in concerned)
+    query = (
+        select(func.count()).select_from(event).where(inside(hospital.id, stored.window), event.c.status != "voided")
+    )
+    return going > limit * (connection.scalar(query) or 0)
 
 
 def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, *, now: datetime) -> Question:
@@ -116,6 +156,7 @@ def question(connection: Connection, hospital: Hospital, stored: StoredVerdict, 
         "",
         words("ask.quarantined"),
         "",
+        *_two_people(words, hospital, stored),
         f"**{words('ask.deadline', deadline=f'{until:%Y-%m-%d %H:%M}', option=standard)}**",
         "",
         f"### {words('ask.feeds')}",
@@ -199,6 +240,17 @@ def _answers(words: Words, stored: StoredVerdict, ready: Mapping[str, int]) -> I
         else:
             fields = {"ready": everything, "clean": sent, "feeds": named, "rest": everything - sent}
             yield words(f"ask.{decision}", option=option, **fields)
+
+
+def _two_people(words: Words, hospital: Hospital, stored: StoredVerdict) -> Iterable[str]:
+    limit = hospital.gate.second_person_above
+    if limit is not None:
+        yield words("ask.two_people", limit=f"{limit:.0%}")
+        yield ""
+    if limit is not None and stored.first is not None:
+        option = words(f"gate.decision.{stored.first.decision}")
+        yield f"**{words('ask.first', option=option, by=_plain(stored.first.by))}**"
+        yield ""
 
 
 def _table(words: Words, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> list[str]:

@@ -14,7 +14,7 @@ from card_usage.ledger.schema import attempt, event
 from card_usage.ledger.schema import verdict as verdict_table
 from card_usage.ledger.scope import Withheld
 from card_usage.quality.profiles import inside
-from card_usage.quality.verdicts import WITHHOLDING, Decision, Reason, StoredVerdict, Verdict
+from card_usage.quality.verdicts import WITHHOLDING, Decision, First, Reason, StoredVerdict, Verdict
 from card_usage.windows import Window, merged
 
 
@@ -29,7 +29,8 @@ def save(connection: Connection, verdict: Verdict, window: Window, *, now: datet
         return
     carried: dict[str, Any] = {}
     if last is not None and last.verdict in WITHHOLDING and not verdict.is_worse_than(_verdict_of(last)):
-        carried = {name: getattr(last, name) for name in ("asked_at", "decision", "decided_by", "decided_at")}
+        decided = ("asked_at", "decision", "decided_by", "decided_at", "first_decision", "first_by")
+        carried = {name: getattr(last, name) for name in decided}
     connection.execute(
         insert(table).values(
             hospital=verdict.hospital,
@@ -90,8 +91,20 @@ def decide(
     parts = [table.c.id == verdict_id, table.c.verdict.in_(WITHHOLDING)]
     if not anew:
         parts.append(table.c.decision.is_(None))
-    values = {"decision": decision, "decided_by": by[:64], "decided_at": now}
+    values = {"decision": decision, "decided_by": by[:64], "decided_at": now, "first_decision": None, "first_by": None}
     return connection.execute(update(table).where(*parts).values(values)).rowcount > 0
+
+
+def decide_first(connection: Connection, verdict_id: int, first: First) -> None:
+    """Keep what the first of two people decides, in the place of what another one did."""
+    values = {"first_decision": first.decision, "first_by": first.by[:64]}
+    connection.execute(update(verdict_table).where(verdict_table.c.id == verdict_id).values(values))
+
+
+def first_of(connection: Connection, verdict_id: int) -> First | None:
+    """What the first of two people has decided, while the second has not."""
+    columns = (verdict_table.c.first_decision, verdict_table.c.first_by)
+    return _first(*connection.execute(select(*columns).where(verdict_table.c.id == verdict_id)).one())
 
 
 def decision_of(connection: Connection, verdict_id: int) -> Decision | None:
@@ -133,6 +146,10 @@ def _verdict_of(row: Any, window: Window | None = None) -> Verdict:
     )
 
 
+def _first(decision: Decision | None, by: str | None) -> First | None:
+    return None if decision is None or by is None else First(decision=decision, by=by)
+
+
 def _stored(row: Any, window: Window) -> StoredVerdict:
     return StoredVerdict(
         id=row.id,
@@ -143,4 +160,5 @@ def _stored(row: Any, window: Window) -> StoredVerdict:
         decision=row.decision,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
+        first=_first(row.first_decision, row.first_by),
     )

@@ -7,7 +7,8 @@ clean      the feeds go that no reason of level hold or stop concerns; those it 
 rejected   nothing goes; may be decided anew at any time (`python -m card_usage decide`)
 
 Quarantined events never go, whatever is decided: they go when their cause is fixed. A decision holds for as long as no
-later check finds the window worse (a new reason to hold, or one that grew by more than a tenth). The texts are in
+later check finds the window worse (a new reason to hold, or one that grew by more than a tenth). Where the hospital's
+file asks for two people, the first one's answer is kept beside and lets nothing go. The texts are in
 `verdict_texts`, the rows of the ledger in `verdict_store`.
 """
 
@@ -106,6 +107,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class First:
+    """What one person has decided where two are asked for; nothing goes yet. `by`: as authenticated."""
+
+    decision: Decision
+    by: str
+
+    def is_confirmed_by(self, decision: Decision, name: str) -> bool:
+        """Whether somebody else decides the same. One name is one person, in Airflow and at the command line."""
+        return self.decision == decision and self.by.casefold() != name[:64].casefold()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredVerdict:
     """A verdict as the ledger has it, with what a person decided about it. `id`: of its row."""
 
@@ -117,6 +130,7 @@ class StoredVerdict:
     decision: str | None
     decided_by: str | None
     decided_at: datetime | None
+    first: First | None = None
 
     @property
     def level(self) -> Level:

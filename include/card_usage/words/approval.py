@@ -51,11 +51,26 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "请在 {deadline} 前选择，逾期按“{option}”处理。等待期间其他医院和之后的日期照常上报。",
         "Please decide by {deadline}; after that it is '{option}'. Other hospitals and later windows go on meanwhile.",
     ),
+    "ask.two_people": (
+        (
+            "上报的记录超过该时间窗的 {limit} 时，须由两位不同的登录用户作出相同选择：第一位选择后表单再次打开，"
+            "一笔也不上报，直到第二位确认。"
+        ),
+        (
+            "Where more than {limit} of the window's records would go, two different users have to choose the same: "
+            "after the first one the form opens again, and nothing is sent until a second one agrees."
+        ),
+    ),
+    "ask.first": ("{by} 已选“{option}”，等待另一位确认。", "{by} has chosen '{option}'; another user has to agree."),
     "ask.command": ("也可以用命令行决定", "Or by command line"),
     "decide.none": ("没有等待人工确认的时间窗", "nothing waits for a decision"),
     "decide.kept": (
         "{count} 个时间窗此前已有决定，未更改：确要更改请加 --anew",
         "{count} windows were decided before and stay so: add --anew to change them",
+    ),
+    "decide.second": (
+        "{count} 个时间窗还须另一位用户作出相同决定才生效（second_person_above），目前一笔也未上报",
+        "{count} windows wait for the same decision of another user (second_person_above); nothing of them is sent yet",
     ),
     "decide.withheld": (
         "以上时间窗被质检暂缓，其中的记录没有上报：用 python -m card_usage decide 决定是否放行",

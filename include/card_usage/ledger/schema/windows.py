@@ -51,6 +51,9 @@ verdict = Table(
     Column("decision", String(12)),
     Column("decided_by", String(64)),
     Column("decided_at", Instant),
+    # What one person has decided where two are asked for, until another one decides the same.
+    Column("first_decision", String(12)),
+    Column("first_by", String(64)),
 )
 Index("ix_verdict_hospital_start", verdict.c.hospital, verdict.c.start)
 
