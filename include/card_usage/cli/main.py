@@ -30,9 +30,12 @@ import argcomplete
 
 from card_usage.cli.command import CommandStopped, Invocation, Result
 from card_usage.cli.verbs import add_verbs
-from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight, Unforeseen
-from card_usage.plain_text import make_log_lines_visible, raised_at, visible
+from card_usage.errors import CardUsageError, DeliveryInterrupted, FileUnusable, NoRight, SettingsError, Unforeseen
+from card_usage.log_lines import write_to_stderr, writes_json
+from card_usage.plain_text import raised_at, visible
 from card_usage.terminal import print_anything
+
+log = logging.getLogger("card_usage.cli")
 
 PROGRAM = "card_usage"
 DISTRIBUTION = "card-usage-pipeline"
@@ -48,8 +51,10 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
     parser = _parser([*arguments, *environment.get("COMP_LINE", "").split()])
     argcomplete.autocomplete(parser)
     args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
-    make_log_lines_visible()
+    try:
+        write_to_stderr(environment, _about(args))
+    except SettingsError as error:
+        return _failed(str(error))
     if getattr(args, "first", None) and args.last and args.last < args.first:
         parser.error("--to is before --from")
     try:
@@ -125,7 +130,20 @@ def _print(result: Result, args: argparse.Namespace) -> None:
         print("settled" if result.settled else "NOT settled: see above for what is left")
 
 
+def _about(args: argparse.Namespace) -> dict[str, str]:
+    """What every line of a log as JSON says of the command."""
+    about = {"command": str(args.command)}
+    if getattr(args, "hospital", None):
+        about["hospital"] = str(args.hospital)
+    if getattr(args, "first", None):
+        about["window"] = f"{args.first}..{args.last or args.first}"
+    return about
+
+
 def _failed(problem: str) -> int:
-    """One line on standard error; returns 2."""
-    print(f"{PROGRAM}: {visible(problem)}", file=sys.stderr)
+    """One line on standard error, in the form of the log; returns 2."""
+    if writes_json():
+        log.error("%s", problem)
+    else:
+        print(f"{PROGRAM}: {visible(problem)}", file=sys.stderr)
     return 2

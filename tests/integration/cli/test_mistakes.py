@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import ledgers
@@ -20,7 +21,7 @@ import pytest
 from card_usage import pipeline
 from card_usage.cli.main import main
 from card_usage.errors import LedgerNotWritable
-from card_usage.ledger.database import _unusable
+from card_usage.ledger.database import unusable
 from desk import DAY, SPAN, Desk, one_line, opened
 from forked_cli import CommandLine
 from openpyxl import load_workbook
@@ -105,7 +106,7 @@ def test_a_ledger_that_may_not_be_written_is_no_question_of_the_network(tmp_path
     )
     with reads_only.connect() as connection, pytest.raises(DBAPIError) as refused:
         connection.exec_driver_sql("create table t (x)")
-    problem = _unusable(reads_only.url, refused.value)
+    problem = unusable(reads_only.url, refused.value)
     assert type(problem) is LedgerNotWritable
     assert "the right to write the file and its folder" in str(problem)
 
@@ -206,7 +207,8 @@ def test_a_delivery_of_a_day_that_the_gate_holds_says_so_and_who_can_let_it_go(d
     assert "python -m card_usage decide" in held.stdout
     assert "的记录被隔离" in held.stdout
     assert desk.sandbox.counts()["accepted"] == 0
-    assert desk.json("decide", *SPAN, "--release", "--by", "王工")["decide"][0]["by"] == "王工"
+    user = pwd.getpwuid(os.getuid()).pw_name  # `--by` adds to who acts, and never replaces it
+    assert desk.json("decide", *SPAN, "--release", "--by", "王工")["decide"][0]["by"] == f"{user} (王工)"
     sent = desk.json("deliver", *SPAN)
     assert "withheld" not in sent
     assert sent["deliver"]["states"]["delivered"] == desk.sandbox.counts()["accepted"] > 0
@@ -332,3 +334,17 @@ def test_what_nobody_foresaw_is_one_line_that_names_its_place_and_quotes_nothing
     assert re.search(r"^card_usage: an unforeseen error: ValueError at .*\.py:\d+; nothing is lost: .*$", told, re.M)
     assert "Traceback" not in told
     assert "张小三" not in told
+
+
+def test_what_collects_logs_gets_each_line_as_json_with_hospital_and_window(desk: Desk) -> None:
+    desk.environment["CARD_USAGE_LOG"] = "json"
+    ended = desk.run("stage", "--hospital", "demo_hospitl", "--from", str(DAY), "--to", str(DAY))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    told = json.loads(line)
+    assert datetime.fromisoformat(told.pop("time")).utcoffset() == timedelta()
+    assert "demo_hospitl" in told.pop("message")
+    about = {"command": "stage", "hospital": "demo_hospitl", "window": f"{DAY}..{DAY}"}
+    assert told == {"level": "error", "logger": "card_usage.cli", **about}
+    desk.environment["CARD_USAGE_LOG"] = "xml"
+    assert one_line(desk.run("incidents")) == ("card_usage: CARD_USAGE_LOG is 'xml': set it to one of text, json")
