@@ -11,6 +11,7 @@ platform, and marked as assumed; another one is a changed platform.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, Self
@@ -144,6 +145,13 @@ def binding_of(connection: Connection, hospital: str) -> Bound | None:
     if row is None:
         return None
     return Bound(Target(row.host, row.app_id, row.platform_hospital), Origin(row.origin), row.bound_at)
+
+
+def targets(connection: Connection, hospitals: Sequence[str]) -> dict[tuple[str, str], int]:
+    """By host and appId, how many of these hospitals are bound to it."""
+    of = binding.c
+    query = select(of.host, of.app_id, func.count()).where(of.hospital.in_(hospitals)).group_by(of.host, of.app_id)
+    return {(host, app_id): count for host, app_id, count in connection.execute(query)}
 
 
 def memory_of(connection: Connection, hospital: str) -> Known:

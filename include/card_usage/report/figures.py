@@ -23,6 +23,7 @@ from card_usage.quality.verdicts import LEVELS, StoredVerdict
 from card_usage.reconciliation import untimed
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.reconciliation.watermark import verified_edges
+from card_usage.report import sent_to
 from card_usage.report.actions import actions, quarantine_of
 from card_usage.report.chart import Figures
 from card_usage.report.day_uses import Use, of_day
@@ -68,7 +69,7 @@ def figures(
         "counted_at": None if stored.at is None else stamp(stored.at),
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
-        "sent_to": _sent_to(connection, hospital.id),
+        "sent_to": sent_to.of_hospital(connection, hospital.id),
         "in_clear": _in_clear(connection, hospital),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
@@ -112,29 +113,6 @@ def _evidence(connection: Connection, hospital_id: str, day: date) -> Figures | 
         return None
     newest = links[-1]
     return {"link": newest.serial, "hash": newest.link, "events": newest.events, "sealed_at": stamp(newest.at)}
-
-
-def _sent_to(connection: Connection, hospital_id: str) -> Figures | None:
-    """The platform that the events stand for, with every recorded change of it; null: nothing was bound yet."""
-    bound = binding.binding_of(connection, hospital_id)
-    if bound is None:
-        return None
-    return {
-        "host": bound.target.host,
-        "app_id": bound.target.app_id,
-        "assumed": bound.origin is binding.Origin.ASSUMED,
-        "changes": [
-            {
-                "what": move.kind,
-                "from": move.before.host,
-                "to": move.after.host,
-                "at": stamp(move.at),
-                "by": move.by,
-                "reason": move.reason,
-            }
-            for move in binding.moves(connection, hospital_id)
-        ],
-    }
 
 
 def _in_clear(connection: Connection, hospital: Hospital) -> list[str]:

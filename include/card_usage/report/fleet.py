@@ -20,7 +20,7 @@ from card_usage.evidence.anchors import heads
 from card_usage.ledger.schema import hold, report_file
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.reconciliation.watermark import verified_edges
-from card_usage.report import day_uses
+from card_usage.report import day_uses, sent_to
 from card_usage.report.actions import BY_ITSELF, actions
 from card_usage.report.chart import Figures
 from card_usage.report.day_uses import Sum
@@ -73,6 +73,7 @@ def figures(
         "day": day.isoformat(),
         "made_at": stamp(now),
         "verified_through": _all_through(listed),
+        "platforms": sent_to.of_fleet(connection, ids),
         "verdict": _verdict(listed, broken, totals, words),
         "totals": totals,
         "counted": _counted(listed),

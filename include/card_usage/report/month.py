@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from card_usage.config.hospital import Hospital
 from card_usage.ledger.counts import CauseCount
 from card_usage.reconciliation.watermark import verified_edges
-from card_usage.report import day_uses, usage
+from card_usage.report import day_uses, sent_to, usage
 from card_usage.report.actions import actions, quarantine_of
 from card_usage.report.chart import Figures
 from card_usage.report.sections import form_name, uses_sections
@@ -67,6 +67,7 @@ def figures(connection: Connection, hospital: Hospital, month: date, *, language
         "made_at": stamp(now),
         "counted_at": None if standing.counted_at is None else stamp(standing.counted_at),
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
+        "sent_to": sent_to.of_hospital(connection, hospital.id),
         "verdict": verdict(reached, "month.", totals, words, days=len(by_day), missing=len(missing)),
         "totals": totals,
         "classes": dict(standing.classes),

@@ -4,6 +4,11 @@ from typing import Final
 
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fleet.title": ("用卡数据上报总览", "Card use reporting: all hospitals"),
+    "fleet.sent_to": (
+        "{n} 家医院的上报平台：{host}（appId {app_id}）。",
+        "Reported to {host} (appId {app_id}) by {n} of them.",
+    ),
+    "fleet.sent_to_more": ("另有 {n} 个平台应用，见 JSON。", "{n} more applications stand in the JSON."),
     "fleet.complete": (
         "{all} 家医院全部核对一致、全部上报：医院系统记录 {source} 笔，平台已接收 {delivered} 笔。",
         "All {all} hospitals agree and have reported everything: {source} records in the HIS, {delivered} accepted.",

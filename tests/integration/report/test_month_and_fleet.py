@@ -13,7 +13,7 @@ import planted
 import pytest
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import day_use, event, hold, reconciliation, report_file
+from card_usage.ledger.schema import binding, day_use, event, hold, reconciliation, report_file
 from card_usage.reconciliation.balance import SourceCount
 from card_usage.reconciliation.reconcile import reconcile_day
 from card_usage.report.html import whole as on_page
@@ -110,6 +110,37 @@ def test_all_forms_of_a_month_and_of_the_fleet_say_the_same_and_nothing_of_a_pat
         if language == "en":
             heads = [one for one in well_formed(html).iter() if one.tag in ("h2", "thead", "dt", "li")]
             assert not re.search(r"[一-鿿]", "".join(text for one in heads for text in one.itertext()))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_month_and_fleet_name_the_platforms_that_their_events_stand_for(embedded, tmp_path, language):
+    store = Store(tmp_path / "r")
+    lived(embedded, store, DAYS)
+    others = [HOME.model_copy(update={"id": f"other{n}"}) for n in range(3)]
+    with embedded.write() as connection:
+        for of, host in (
+            (HOME, "p-healthopen.tengmed.com"),
+            *((other, "sandbox.example:8910") for other in others[:2]),
+        ):
+            row = {"hospital": of.id, "host": host, "app_id": "4c0b", "platform_hospital": "1", "origin": "first"}
+            connection.execute(insert(binding).values(row | {"bound_at": NOW}))
+    month = publish_month(embedded, HOME, DAY, store, language=language, now=NOW)
+    figures, page = json.loads(store.read(month["month.json"])), store.read(month["month.html"]).decode()
+    assert (figures["sent_to"]["host"], figures["sent_to"]["app_id"]) == ("p-healthopen.tengmed.com", "4c0b")
+    assert "p-healthopen.tengmed.com" in page
+    assert "appId 4c0b" in page
+    fleet, _ = publish_fleet(embedded, [HOME, *others], DAY, store, broken={}, language=language, now=NOW)
+    figures, page = json.loads(store.read(fleet["json"])), store.read(fleet["html"]).decode()
+    assert figures["platforms"] == [
+        {"host": "sandbox.example:8910", "app_id": "4c0b", "hospitals": 2},
+        {"host": "p-healthopen.tengmed.com", "app_id": "4c0b", "hospitals": 1},
+    ]
+    assert (
+        "2 家医院的上报平台：sandbox.example:8910"
+        if language == "zh"
+        else "Reported to sandbox.example:8910 (appId 4c0b) by 2 of them"
+    ) in page
+    assert_as_published(figures)
 
 
 def test_a_day_that_was_not_reconciled_is_missed(embedded, tmp_path):
