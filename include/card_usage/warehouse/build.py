@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
 
 from card_usage.config.hospital import Hospital
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import reconciliation, warehouse_day, warehouse_hospital
+from card_usage.ledger.schema import event, reconciliation, warehouse_day, warehouse_hospital
 from card_usage.ledger.upsert import upsert
 from card_usage.warehouse import facts
 from card_usage.warehouse.engine import Engine
@@ -95,14 +95,18 @@ MOST_LEFT: Final = 31
 
 
 def left_over(connection: Connection, hospital: str) -> list[date]:
-    """Days of a hospital that could not be written, or were counted again since; the newest MOST_LEFT of them."""
+    """Days of a hospital that could not be written, were counted again since, or went from the ledger; the newest
+    MOST_LEFT of each."""
     counted = select(reconciliation.c.day, func.max(reconciliation.c.at).label("at"))
     counted_days = counted.where(reconciliation.c.hospital == hospital).group_by(reconciliation.c.day).subquery()
     of = warehouse_day.c
     same = and_(of.hospital == hospital, of.day == counted_days.c.day)
     stale = or_(of.built_at.is_(None), of.built_at < counted_days.c.at, of.failed_at.is_not(None))
     query = select(counted_days.c.day).outerjoin(warehouse_day, same).where(stale)
-    return list(connection.scalars(query.order_by(counted_days.c.day.desc()).limit(MOST_LEFT)))
+    found = list(connection.scalars(query.order_by(counted_days.c.day.desc()).limit(MOST_LEFT)))
+    still = exists().where(event.c.hospital == hospital, event.c.day == of.day)
+    gone = select(of.day).where(of.hospital == hospital, of.records > 0, ~still)
+    return [*found, *connection.scalars(gone.order_by(of.day.desc()).limit(MOST_LEFT))]
 
 
 class StoredSums(NamedTuple):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from card_usage.delivery.binding import _OF_HOSPITAL
 from card_usage.ledger.schema import metadata
 
-# Who decided and what was told stays; so do runs, turns and decisions about codes, which stand for no platform.
+# Who decided and what was told stays; so do runs, turns and decisions about codes, which stand for no platform, and
+# what the warehouse has to write anew.
 KEPT = {
     *("code_decision", "decision", "deliverer", "failed_run", "hold", "incident", "outbox", "platform_move", "purged"),
-    *("replica_turn", "upgrade_run"),
+    *("replica_turn", "warehouse_day", "warehouse_hospital", "upgrade_run"),
 }
 
 
