@@ -61,9 +61,10 @@ def test_the_scheduler_reports_the_last_complete_day_to_the_row(fleet: Any) -> N
     assert run_id == f"scheduled__{fleet.days[-1]}"
     assert fleet.finished(DEMO, {run_id})[run_id]["state"] == "success"
     assert ledger_days(fleet) == {fleet.days[-1]: expected_states(fleet, fleet.days[-1])}
-    steps = {"wait", "stage", "check", "deliver", "reconcile", "publish"}
+    steps = {"wait", "stage", "check", "deliver", "reconcile", "warehouse", "publish"}
     assert set(fleet.states(DEMO, run_id)) == steps | {"approve", "deliver_approved", "report_approved"}
     assert list((fleet.home / "reports").rglob("*.html"))
+    assert list((fleet.home / "reports" / "warehouse").rglob("demo_hospital.parquet"))
     states = expected_states(fleet, fleet.days[-1])
     noted = f"{states['delivered']:,} delivered, {states['quarantined']:,} waiting, 0 differences"
     assert fleet.runs(DEMO)[run_id]["note"].endswith(noted)
