@@ -37,12 +37,12 @@ from card_usage.open_platform.advice import advice
 from card_usage.open_platform.client import Gate, OpenPlatform
 from card_usage.open_platform.flow_steps import FLOWS
 from card_usage.open_platform.flows import Person, Story, register_by_page, run_flow
-from card_usage.open_platform.qr_texts import card_id
 from card_usage.open_platform.sandbox_surroundings import SandboxSurroundings, made_up_person
 from card_usage.open_platform.session import LedgerGate
 from card_usage.open_platform.validation import problems
 from card_usage.platform.client import Credentials, Platform
 from card_usage.platform.outcome import Answer, classify, meanings
+from card_usage.standard.qr_texts import card_id
 from card_usage.windows import local
 from card_usage.words.catalogue import Words
 

@@ -31,7 +31,6 @@ from card_usage.interfaces.messages import (
 )
 from card_usage.open_platform.client import OpenPlatform
 from card_usage.open_platform.flow_steps import FLOWS, Flow, Step
-from card_usage.open_platform.qr_texts import card_id
 from card_usage.open_platform.redirects import (
     HEALTH_CODE,
     WECHAT_CODE,
@@ -40,6 +39,7 @@ from card_usage.open_platform.redirects import (
     returned,
     user_code_url,
 )
+from card_usage.standard.qr_texts import card_id
 from card_usage.windows import local
 
 

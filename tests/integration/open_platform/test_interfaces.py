@@ -24,9 +24,9 @@ from card_usage.interfaces.messages import (
     VerifyQrCode,
 )
 from card_usage.open_platform.blocking import BlockingPlatform, blocking
-from card_usage.open_platform.qr_texts import card_id
 from card_usage.platform.outcome import Answer
 from card_usage.standard.code_tables import load_tables
+from card_usage.standard.qr_texts import card_id
 from demo_his import id_picture
 from messages import PERSON
 from region import BACK, Region, id_number, region

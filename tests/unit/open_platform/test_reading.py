@@ -8,9 +8,9 @@ import pytest
 from card_usage.interfaces.declaration import Form, parameters
 from card_usage.interfaces.messages import BatchAnswer, Bound, CardAnswer, RegisteredCard
 from card_usage.interfaces.table import INTERFACES
-from card_usage.open_platform.qr_texts import QrText, card_id, parsed
 from card_usage.open_platform.reading import read
 from card_usage.platform.reader import Unreadable
+from card_usage.standard.qr_texts import QrText, card_id, parsed
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import CARD_ID, DYNAMIC, STATIC, answer
