@@ -25,6 +25,7 @@ from sqlalchemy import (
     inspect,
     literal_column,
     select,
+    text,
     union_all,
 )
 from sqlalchemy.dialects import mssql
@@ -215,7 +216,9 @@ def prepare(connection: Connection) -> None:
         if table.name.lower() not in tables:
             table.create(connection)
             continue
-        known = {column["name"].lower() for column in inspector.get_columns(table.name)}
+        # By a query, not by the catalogue: what stands in for a SQL Server has little of one.
+        columns = connection.execute(select(text("*")).select_from(text(table.name)).where(text("1 = 0"))).keys()
+        known = {name.lower() for name in columns}
         for column in table.columns:
             if column.name.lower() not in known:  # a demo of an earlier version
                 kind = column.type.compile(connection.dialect)

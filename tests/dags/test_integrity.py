@@ -17,6 +17,7 @@ import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, RetryAction
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.utils.types import DagRunType
@@ -112,9 +113,22 @@ def test_a_report_waits_stages_checks_delivers_reports_and_asks_about_what_is_wi
     }
     assert dag.get_task("stage").is_mapped
     assert dag.get_task("wait").task_type == "ReplicaPassed"
-    # Whatever becomes of the warehouse, the run has done what it is for.
-    assert dag.get_task("warehouse").is_teardown
-    assert not dag.get_task("warehouse").on_failure_fail_dagrun
+    # Whatever becomes of the warehouse, the run has done what it is for: nothing waits for it. A run with a teardown
+    # cannot be marked as failed or success by hand.
+    assert not dag.get_task("warehouse").downstream_task_ids
+    assert not [task.task_id for task in dag.tasks if task.is_teardown]
+
+
+def test_an_error_of_the_warehouse_skips_its_task_and_fails_no_run(
+    dags: dict[str, DAG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise errors.WarehouseUnreadable(reason="torn")
+
+    task = dags["report_card_usage__demo_hospital"].get_task("warehouse")
+    monkeypatch.setitem(task.python_callable.__globals__, "open_context", broken)
+    with pytest.raises(AirflowSkipException, match="the next run or morning does it"):
+        task.python_callable("demo_hospital", [])
 
 
 def test_airflow_can_store_and_restore_every_dag(dags: dict[str, DAG]) -> None:

@@ -60,9 +60,14 @@ def test_a_withheld_window_waits_for_a_person_and_the_report_does_not_wait(fleet
     fleet.until(lambda: fleet.states(DAG, run_id)["publish"] == {"success"}, "the report is written", 240)
     assert fleet.states(DAG, run_id)["deliver"] == {"skipped"}
     assert not [feed for feed, status in of_held(fleet) if status not in ("ready", "quarantined", "voided")]
+
     # Nobody works for it: no slot of the pool is taken.
-    pool = fleet.airflow.ask("/pools/default_pool")
-    assert pool["running_slots"] + pool["queued_slots"] == 0
+    def slots() -> int:
+        pool = fleet.airflow.ask("/pools/default_pool")
+        return int(pool["running_slots"] + pool["queued_slots"])
+
+    fleet.until(lambda: slots() == 0, "every other task has ended, and the form takes no slot", 240)
+    assert fleet.states(DAG, run_id)["approve"] == {waits}
 
 
 def test_the_form_says_why_how_many_what_each_answer_does_and_until_when(fleet: Any) -> None:

@@ -101,7 +101,7 @@ DIALECT: Final = Dialect(
     session=_session,
     missing_object=re.compile(r"Invalid (?:column|object) name '([^']+)'", re.IGNORECASE),
     denied_object=re.compile(r"permission was denied on the (?:object|column) '([^']+)'"),
-    conversion_errors=frozenset({206, 241, 242, 245, 248, 295, 402, 529, 8114, 8115}),
+    conversion_errors=frozenset({206, 241, 242, 245, 248, 295, 402, 529, 8114}),
     time_conversion_errors=frozenset({241, 242, 295}),
     transient_errors={
         1205: "chosen as deadlock victim",
