@@ -35,6 +35,7 @@ import sqlalchemy as sa
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from card_usage.config.day_keys import DayKeys  # noqa: E402
 from card_usage.config.hospital import Hospital, load_hospital  # noqa: E402
 from card_usage.config.keyring import Keyring  # noqa: E402
 from card_usage.events import event_key  # noqa: E402
@@ -138,7 +139,7 @@ def source(place: Place, of: Hospital) -> Source:
 
 def drafter(of: Hospital, feed: str) -> Drafter:
     tables = load_tables()
-    return Drafter(of, feed, tables, load_aliases(SHIPPED / "code_aliases", of.id, tables), KEY)
+    return Drafter(of, feed, tables, load_aliases(SHIPPED / "code_aliases", of.id, tables), DayKeys(KEY).of(of.id))
 
 
 def ours(place: Place) -> tuple[int, float]:

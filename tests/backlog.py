@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+from card_usage.config.day_keys import DayKeys
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.keyring import Keyring
 from card_usage.events import SourceRow
@@ -103,7 +104,14 @@ class Backlog:
     def drafter(self) -> Drafter:
         """As staging has it, for a hospital whose HIS speaks standard codes."""
         aliases = load_aliases(self.home / "code_aliases", HOSPITAL, self.tables)
-        return Drafter(self.hospital, FEED, self.tables, aliases, Keyring.parse(_KEY))
+        return Drafter(self.hospital, FEED, self.tables, aliases, self.day_keys.of(HOSPITAL))
+
+    @cached_property
+    def day_keys(self) -> DayKeys:
+        """Those of the ledger."""
+        ledger = self.open()
+        ledger.close()
+        return ledger.day_keys
 
     def open(self) -> Ledger:
         """The ledger, migrated."""

@@ -18,6 +18,7 @@ import mariadb
 import platform_sandbox
 import postgres as pg
 import pytest
+from card_usage.ledger import database
 from card_usage.ledger.database import Ledger
 from forked_cli import CommandLine
 from needs import needed
@@ -50,6 +51,9 @@ os.environ |= {
     "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
 }
+
+
+database.KEY_FOLDER = AIRFLOW_HOME / "keys"  # of ledgers on PostgreSQL
 
 
 def pytest_unconfigure() -> None:

@@ -439,7 +439,7 @@ def reconcile(day: Day, of: date, ledger: Ledger, his: His, *, now: datetime = M
     source = his.source(day.hospital)
 
     def normalize(feed: str) -> Callable[[Any, Window], Any]:
-        return Drafter(day.hospital, feed, TABLES, ALIASES, ledger.keyring).draft
+        return Drafter(day.hospital, feed, TABLES, ALIASES, ledger.day_keys.of(day.hospital.id)).draft
 
     return recount_day(ledger, source, day.hospital, of, normalize, now=now)
 

@@ -37,7 +37,9 @@
     |   |   `-- LedgerNotWritable
     |   |-- LedgerBehind
     |   |-- LedgerReplaced
-    |   `-- WrongKey
+    |   |-- WrongKey
+    |   |-- DayKeysLost
+    |   `-- DayKeyClosed
     |-- PlatformError            the open platform (never about one event: that is an outcome, not an error)
     |   |-- PlatformUnreachable
     |   |-- PlatformUnreadable
@@ -156,7 +158,8 @@ class BadKey(SettingsError):
     """CARD_USAGE_KEY cannot be read. The key itself is never quoted."""
 
     message_template = (
-        "CARD_USAGE_KEY, entry {position}, is not `id:base64` with a unique id of 1 to 16 characters and 32 bytes: "
+        "CARD_USAGE_KEY, entry {position}, is not `id:base64` or `id:sm4:base64` with a unique id of 1 to 16 "
+        "characters and 32 bytes: "
         "make one with `python -m card_usage key`"
     )
 
@@ -358,6 +361,21 @@ class WrongKey(LedgerError):
     message_template = (
         "sealed fields name key '{key_id}', which CARD_USAGE_KEY cannot open: put that key back beside the new one"
     )
+
+
+class DayKeysLost(LedgerError):
+    """The folder with the data keys of a ledger is not there."""
+
+    message_template = (
+        "the ledger's data keys are not in {path}: mount their folder or set CARD_USAGE_KEY_FOLDER; if they are lost, "
+        "make that folder, empty: what they sealed is set aside then, and `stage` reads it from the HIS again"
+    )
+
+
+class DayKeyClosed(LedgerError):
+    """A data key was closed while something was being sealed with it."""
+
+    message_template = "data key {key_id} was closed meanwhile, nothing was written: run again"
 
 
 class PlatformError(CardUsageError):

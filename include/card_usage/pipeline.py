@@ -41,6 +41,7 @@ from card_usage.source.reader import Source
 from card_usage.staging import stage as staging
 from card_usage.staging.coverage import open_window, open_windows, reopen_windows
 from card_usage.staging.drafts import Drafter
+from card_usage.staging.shredding import shred
 from card_usage.staging.stage import Staged
 from card_usage.windows import Window, day_window
 
@@ -173,7 +174,7 @@ def _siblings(context: Context) -> dict[str, str]:
 
 def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliation:
     """Count the window's days at the HIS, in the ledger and at the platform; compare event by event where counts
-    differ; name every difference; move the verification mark.
+    differ; name every difference; move the verification mark; destroy data keys that have served.
 
     A day that the replica has not passed is provisional, even if it was closed before: a backup may have been restored.
     """
@@ -187,12 +188,14 @@ def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliat
         reconciliation = Reconciliation.of(_reconcile_day(context, source, day, now) for day in window.days)
         outside = untimed.count(ledger, source, hospital, now=now)
     watermark.advance(ledger, hospital, now=now)
+    shred(ledger, hospital, now=now)
     return replace(reconciliation, untimed=outside)
 
 
 def _reconcile_day(context: Context, source: Source, day: date, now: datetime) -> Reconciliation:
     def normalize(feed: str) -> Normalize:
-        return Drafter(context.hospital, feed, context.tables, context.aliases, context.settings.keyring).draft
+        keys = context.ledger.day_keys.of(context.hospital.id, kept=False)
+        return Drafter(context.hospital, feed, context.tables, context.aliases, keys).draft
 
     return recount_day(context.ledger, source, context.hospital, day, normalize, now=now)
 

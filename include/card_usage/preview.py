@@ -69,8 +69,9 @@ def preview(
     window = hospital.until_end(window)
     counts: Counter[str] = Counter()
     with context.source() as source, context.ledger.read() as connection:
+        keys = context.ledger.day_keys.of(hospital.id, kept=False)
         for feed in hospital.his.feeds:
-            drafter = Drafter(hospital, feed, context.tables, context.aliases, context.settings.keyring)
+            drafter = Drafter(hospital, feed, context.tables, context.aliases, keys)
             for day in map(day_window, window.days):
                 counts += _compared(connection, drafter, source.rows(feed, day.start, day.end, on_rows=on_rows), day)
         expected = forecast(

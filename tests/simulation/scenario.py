@@ -79,10 +79,12 @@ def draft(record: Event) -> Draft:
         department_name=None,
         status=status,
         digest=digest,
+        key_id="t",
         findings=(),
         form=None,
         seal=lambda: None if record.voided else sealed,
-        was=lambda _: False,
+        digest_by=lambda _: digest,
+        was=lambda *_: False,
     )
 
 

@@ -121,6 +121,7 @@ def _own_context(invocation: Invocation, hospital: Hospital, real: Ledger) -> It
         reports=home / "reports",
         statements=home / "statements",
         evidence=home / "evidence",
+        keyring=settings.keyring.with_folder(None),
     )
     migrate(own.ledger_url)
     ledger = open_ledger(own.ledger_url, own.keyring)

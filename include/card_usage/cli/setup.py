@@ -47,7 +47,7 @@ def _rebuild(invocation: Invocation) -> Result:
 
 
 def _key(args: argparse.Namespace, environment: Mapping[str, str]) -> str:
-    return Keyring.new_key(args.id)
+    return Keyring.new_key(args.id, "sm4" if args.sm4 else "aes")
 
 
 def add_commands(commands: Commands) -> None:
@@ -71,3 +71,4 @@ def add_commands(commands: Commands) -> None:
     rebuild.add_argument("--json", action="store_true", help="print the result as JSON")
     key = add_setup_command(commands, "key", _key, "make a fresh key for CARD_USAGE_KEY")
     key.add_argument("--id", default=f"{datetime.now(UTC):%Y%m}", help="its name in the list")
+    key.add_argument("--sm4", action="store_true", help="for SM4-GCM and SM3 in the place of AES-256-GCM and SHA-256")

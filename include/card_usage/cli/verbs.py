@@ -63,6 +63,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "decisions": "who did what: every act and decision, the newest first; exit code 1 if it was tampered with"
     },
     "metrics": {"metrics": "the ledger's figures for Prometheus: print, or serve with --listen"},
+    "keys": {"keys": "master keys and data keys: status, rotate, retire, destroy"},
     "setup": {"ledger": "the ledger database", "key": "make a fresh key for CARD_USAGE_KEY"},
 }
 """File -> its verbs -> help, in the order in which `--help` lists them."""

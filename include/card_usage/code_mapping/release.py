@@ -18,9 +18,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, exists, select, text
 
+from card_usage.config.day_keys import HospitalKeys
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Sealed
+from card_usage.errors import WrongKey
 from card_usage.events import SourceRow
+from card_usage.ledger import sealed_parts
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import event, finding
 from card_usage.staging.drafts import Draft, Drafter
@@ -36,12 +39,14 @@ _BATCH: Final = 2_000
 class ReleaseResult:
     """What validating again came to, in events. `released` is also counted by scene, department and day.
 
-    `waiting`: still quarantined, by the first rule that they break. `stray`: left alone, outside of their window.
+    `waiting`: still quarantined, by the first rule that they break. `stray`: left alone, outside of their window, or
+    without what was sealed of them; `unreadable`: ids of those whose sealed row does not open.
     """
 
     looked_at: int = 0
     released: int = 0
     stray: int = 0
+    unreadable: set[int] = field(default_factory=set)
     scenes: Counter[str] = field(default_factory=Counter)
     departments: Counter[str] = field(default_factory=Counter)
     days: Counter[date] = field(default_factory=Counter)
@@ -74,13 +79,15 @@ def release(
 ) -> ReleaseResult:
     """Validate the quarantined events of these days again; without `write` only count. Raises WrongKey."""
     result = ReleaseResult()
+    keys = ledger.day_keys.of(hospital.id)
     after = 0
     while True:
         # Read and written in one transaction: a staging run that replaces the event meanwhile comes before or after.
         with ledger.write() if write else ledger.read() as connection:
             rows = _quarantined(connection, hospital.id, first, last, after)
-            drafted = list(_drafts(ledger, hospital, tables, aliases, rows, result))
+            drafted = list(_drafts(keys, hospital, tables, aliases, rows, result))
             if write:
+                sealed_parts.set_aside(connection, [row.id for row in rows if row.id in result.unreadable])
                 for feed in {feed for feed, _ in drafted}:
                     drafts = [draft for of, draft in drafted if of == feed]
                     take_in(connection, hospital.id, feed, drafts, lane=0, now=now)
@@ -107,7 +114,7 @@ def _quarantined(connection: Connection, hospital_id: str, first: date, last: da
 
 
 def _drafts(
-    ledger: Ledger,
+    keys: HospitalKeys,
     hospital: Hospital,
     tables: Mapping[str, CodeTable],
     aliases: Aliases,
@@ -122,8 +129,15 @@ def _drafts(
             continue
         drafter = drafters.get(row.feed)
         if drafter is None:
-            drafter = drafters[row.feed] = Drafter(hospital, row.feed, tables, aliases, ledger.keyring)
-        values = json.loads(ledger.keyring.open(Sealed(row.key_id, row.sealed), bound_to=row.key.encode()))
+            drafter = drafters[row.feed] = Drafter(hospital, row.feed, tables, aliases, keys)
+        try:
+            values = json.loads(keys.open(Sealed(row.key_id, row.sealed), bound_to=row.key.encode()))
+        except WrongKey:
+            if not keys.can_open(row.key_id):
+                raise
+            result.unreadable.add(row.id)
+            result.stray += 1
+            continue
         draft = drafter.draft(SourceRow._make(values), day_window(row.day))
         if draft.status == "ready":
             result.released += 1

@@ -1,8 +1,12 @@
-"""Keyring: encryption of patient fields (AES-256-GCM) and keyed digests of events (HMAC-SHA256).
+"""Keyring: the master keys of CARD_USAGE_KEY. They wrap data keys (config/day_keys.py) and seal the platform's tokens.
 
-CARD_USAGE_KEY lists keys as `id:base64`, comma-separated, 32 bytes each. The first key encrypts; all keys decrypt. The
-last one, the founding key, also keys the digests. By another one every event would seem to have changed in the HIS, so
-it must stay in the list. To rotate, insert a new key in front.
+CARD_USAGE_KEY lists keys as `id:base64`, or `id:sm4:base64`, comma-separated, 32 bytes each. The first key wraps; all
+keys unwrap. `sm4` stands for SM4-GCM and SM3 in the place of AES-256-GCM and SHA-256, for all that is made under that
+key. The last one, the founding key, also keys the seals of the chain of evidence, and the digests of events that
+version 0.2.0 or before took in; so it must stay in the list. To rotate, insert a new key in front, and `keys rotate`.
+
+Nonces are random, 96 bits: under one key at most 2^32 encryptions (NIST SP 800-38D, 8.3). A master key makes one for
+each hospital and day and one for each token.
 """
 
 from __future__ import annotations
@@ -13,16 +17,25 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from card_usage.errors import BadKey, WrongKey
 
+Algorithm = Literal["aes", "sm4"]
+
+MOST_SEALED: Final = 2**32
+"""Encryptions under one key, with random nonces of 96 bits."""
+
 _NONCE = 12
+_TAG = 16
 _BLOCK = 64
+_HASHES: Final[Mapping[Algorithm, str]] = {"aes": "sha256", "sm4": "sm3"}
 
 
 class Sealed(NamedTuple):
@@ -32,74 +45,155 @@ class Sealed(NamedTuple):
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """The keys by id, in the order of CARD_USAGE_KEY."""
+class _Aead(Protocol):
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
 
-    _ciphers: Mapping[str, AESGCM] = field(repr=False)
-    _digest_key: bytes = field(repr=False)
-    current: str
-    _inner: Any = field(init=False, repr=False, compare=False)
-    _outer: Any = field(init=False, repr=False, compare=False)
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
 
-    def __post_init__(self) -> None:
-        # HMAC (RFC 2104) uses two hashes that start with the key: computed once here, copied for every row.
-        block = self._digest_key.ljust(_BLOCK, b"\0")
-        object.__setattr__(self, "_inner", hashlib.sha256(bytes(byte ^ 0x36 for byte in block)))
-        object.__setattr__(self, "_outer", hashlib.sha256(bytes(byte ^ 0x5C for byte in block)))
 
-    @classmethod
-    def parse(cls, setting: str) -> Keyring:
-        """Parse `id:base64[,id:base64...]`. Raises BadKey, which never quotes the key."""
-        ciphers: dict[str, AESGCM] = {}
-        secret = b""
-        for position, part in enumerate(setting.split(","), start=1):
-            key_id, colon, text = part.strip().partition(":")
-            try:
-                secret = base64.b64decode(text, validate=True)
-            except (binascii.Error, ValueError):
-                secret = b""
-            if not colon or not key_id or len(key_id) > 16 or len(secret) != 32 or key_id in ciphers:
-                raise BadKey(position=position)
-            ciphers[key_id] = AESGCM(secret)
-        founding = hmac.digest(secret, b"card-usage digest key v1", "sha256")
-        return cls(ciphers, founding, next(iter(ciphers)))
+class _Sm4Gcm:
+    """SM4 (GB/T 32907) in GCM, in the form of `AESGCM`; of 32 bytes the first 16 are the key."""
 
-    @staticmethod
-    def new_key(key_id: str) -> str:
-        """A fresh random key in the form of the setting."""
-        return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
+    def __init__(self, secret: bytes) -> None:
+        self._key = algorithms.SM4(secret[:16])
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes:
+        encryptor = Cipher(self._key, modes.GCM(nonce)).encryptor()
+        encryptor.authenticate_additional_data(associated_data)
+        return encryptor.update(data) + encryptor.finalize() + encryptor.tag
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes:
+        decryptor = Cipher(self._key, modes.GCM(nonce, data[-_TAG:])).decryptor()
+        decryptor.authenticate_additional_data(associated_data)
+        return decryptor.update(data[:-_TAG]) + decryptor.finalize()
+
+
+class Box:
+    """Authenticated encryption with one key. `open` raises WrongKey, which names the key."""
+
+    __slots__ = ("_cipher", "_key_id")
+
+    def __init__(self, key_id: str, algorithm: Algorithm, secret: bytes) -> None:
+        self._key_id = key_id
+        self._cipher: _Aead = AESGCM(secret) if algorithm == "aes" else _Sm4Gcm(secret)
 
     def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
-        """Encrypt with the current key. `bound_to`: additional authenticated data, which `open` needs again."""
+        """Encrypt. `bound_to`: additional authenticated data, which `open` needs again."""
         nonce = os.urandom(_NONCE)
-        return Sealed(self.current, nonce + self._ciphers[self.current].encrypt(nonce, plain, bound_to))
+        return Sealed(self._key_id, nonce + self._cipher.encrypt(nonce, plain, bound_to))
 
-    def seal_lasting(self, plain: bytes, *, bound_to: bytes) -> Sealed:
-        """The same with the founding key, for what is to be opened after years: that key is never removed. The same
-        bytes at the same place give the same result, for the nonce is a keyed digest of both."""
-        founding = list(self._ciphers)[-1]
-        nonce = hmac.digest(self._digest_key, b"%d:%b%b" % (len(bound_to), bound_to, plain), "sha256")[:_NONCE]
-        return Sealed(founding, nonce + self._ciphers[founding].encrypt(nonce, plain, bound_to))
+    def seal_with(self, nonce: bytes, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """Encrypt with a nonce that belongs to these very bytes."""
+        return Sealed(self._key_id, nonce + self._cipher.encrypt(nonce, plain, bound_to))
 
-    def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
-        """Decrypt. Raises WrongKey if the key is not in the list or the blob does not verify."""
-        cipher = self._ciphers.get(sealed.key_id)
-        if cipher is None:
-            raise WrongKey(key_id=sealed.key_id)
+    def open(self, blob: bytes, *, bound_to: bytes) -> bytes:
+        """Decrypt."""
         try:
-            return cipher.decrypt(sealed.blob[:_NONCE], sealed.blob[_NONCE:], bound_to)
-        except (InvalidTag, ValueError):  # ValueError: shorter than a nonce
-            raise WrongKey(key_id=sealed.key_id) from None
+            return self._cipher.decrypt(blob[:_NONCE], blob[_NONCE:], bound_to)
+        except (InvalidTag, ValueError):  # ValueError: shorter than nonce and tag
+            raise WrongKey(key_id=self._key_id) from None
 
-    def digest(self, text: str) -> str:
-        """Keyed digest, 32 hex characters: equal for equal texts; without the key a text cannot be guessed from it."""
+
+class KeyedDigest:
+    """HMAC (RFC 2104) over SHA-256 or SM3. It uses two hashes that start with the key: computed once, copied for every
+    row."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, algorithm: Algorithm, secret: bytes) -> None:
+        block = secret.ljust(_BLOCK, b"\0")
+        self._inner: Any = hashlib.new(_HASHES[algorithm], bytes(byte ^ 0x36 for byte in block))
+        self._outer: Any = hashlib.new(_HASHES[algorithm], bytes(byte ^ 0x5C for byte in block))
+
+    def __call__(self, text: str) -> str:
+        """32 hex characters: equal for equal texts; without the key a text cannot be guessed from it."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
         return str(outer.hexdigest()[:32])
 
+    def of_bytes(self, content: bytes) -> bytes:
+        """The whole digest, 32 bytes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return bytes(outer.digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys by id, in the order of CARD_USAGE_KEY. `folder`: where data keys lie; None: in the ledger's own place
+    (ledger/database.py)."""
+
+    _boxes: Mapping[str, Box] = field(repr=False)
+    _digest: KeyedDigest = field(repr=False, compare=False)
+    _algorithms: Mapping[str, Algorithm]
+    current: str
+    founding: str
+    fingerprint: str
+    """Identifies the founding key without revealing it, 16 hex characters."""
+    folder: Path | None = None
+
+    @classmethod
+    def parse(cls, setting: str) -> Self:
+        """Parse `id:[sm4:]base64[,...]`. Raises BadKey, which never quotes the key."""
+        boxes: dict[str, Box] = {}
+        kinds: dict[str, Algorithm] = {}
+        secret, key_id = b"", ""
+        for position, part in enumerate(setting.split(","), start=1):
+            key_id, colon, text = part.strip().partition(":")
+            algorithm: Algorithm = "aes"
+            if text.startswith("sm4:"):
+                algorithm, text = "sm4", text.removeprefix("sm4:")
+            try:
+                secret = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                secret = b""
+            if not colon or not key_id or len(key_id) > 16 or len(secret) != 32 or key_id in boxes:
+                raise BadKey(position=position)
+            boxes[key_id], kinds[key_id] = Box(key_id, algorithm, secret), algorithm
+        founding = hmac.digest(secret, b"card-usage digest key v1", "sha256")
+        fingerprint = hashlib.sha256(b"fingerprint" + founding).hexdigest()[:16]
+        digest = KeyedDigest(kinds[key_id], founding)
+        return cls(boxes, digest, kinds, next(iter(boxes)), key_id, fingerprint)
+
+    @staticmethod
+    def new_key(key_id: str, algorithm: Algorithm = "aes") -> str:
+        """A fresh random key in the form of the setting."""
+        kind = "" if algorithm == "aes" else f"{algorithm}:"
+        return f"{key_id}:{kind}{base64.b64encode(os.urandom(32)).decode()}"
+
+    def with_folder(self, folder: Path | None) -> Self:
+        """The same keys, with data keys in another place."""
+        return replace(self, folder=folder)
+
     @property
-    def fingerprint(self) -> str:
-        """Identifies the founding key without revealing it, 16 hex characters."""
-        return hashlib.sha256(b"fingerprint" + self._digest_key).hexdigest()[:16]
+    def ids(self) -> tuple[str, ...]:
+        """Of the master keys, the current one first."""
+        return tuple(self._boxes)
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """Of the current key."""
+        return self._algorithms[self.current]
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """Encrypt with the current key. `bound_to`: additional authenticated data, which `open` needs again."""
+        return self._boxes[self.current].seal(plain, bound_to=bound_to)
+
+    def seal_lasting(self, plain: bytes, *, bound_to: bytes) -> Sealed:
+        """The same with the founding key, for what is to be opened after years: that key is never removed. The same
+        bytes at the same place give the same result, for the nonce is a keyed digest of both."""
+        nonce = self._digest.of_bytes(b"%d:%b%b" % (len(bound_to), bound_to, plain))[:_NONCE]
+        return self._boxes[self.founding].seal_with(nonce, plain, bound_to=bound_to)
+
+    def open(self, sealed: Sealed, *, bound_to: bytes) -> bytes:
+        """Decrypt. Raises WrongKey if the key is not in the list or the blob does not verify."""
+        box = self._boxes.get(sealed.key_id)
+        if box is None:
+            raise WrongKey(key_id=sealed.key_id)
+        return box.open(sealed.blob, bound_to=bound_to)
+
+    def digest(self, text: str) -> str:
+        """Digest keyed by the founding key, 32 hex characters."""
+        return self._digest(text)

@@ -66,7 +66,9 @@ class Settings:
         hospitals = hospitals_directory(environment)
         return cls(
             ledger_url=cls.ledger_url_from(environment),
-            keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")),
+            keyring=Keyring.parse(_required(environment, "CARD_USAGE_KEY", "sealing patient fields")).with_folder(
+                Path(folder) if (folder := environment.get("CARD_USAGE_KEY_FOLDER")) else None
+            ),
             hospitals=hospitals,
             aliases=Path(environment.get("CARD_USAGE_ALIASES") or hospitals.parent / "code_aliases"),
             reports=_place(environment.get("CARD_USAGE_REPORTS") or "var/reports"),

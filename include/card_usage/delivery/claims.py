@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import Connection
 
 from card_usage.delivery.binding import stands
-from card_usage.delivery.bodies import is_due_for_sealing, sealed_again
+from card_usage.delivery.bodies import is_due_for_sealing, is_readable, sealed_again
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.run import Run
 from card_usage.delivery.transitions import Claimed, Settled, claim, history, recover, release, reseal, settle, untimely
 from card_usage.delivery.workload import InFlight
+from card_usage.ledger import sealed_parts
 from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.standard.payload import Form
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 256
 
@@ -63,19 +67,37 @@ class Claims:
                 )
                 self._budget.refund(connection, lane, room - len(batch))
                 claimed += batch
-        claimed = self._with_bodies(connection, claimed)
+        claimed = self._with_bodies(connection, self._readable(connection, claimed))
         answers, dated = history(connection, claimed), untimely(connection, claimed)
         return [InFlight(event, answers.get(event.id, []), untimely=dated.get(event.id, 0)) for event in claimed]
 
+    def _readable(self, connection: Connection, claimed: list[Claimed]) -> list[Claimed]:
+        """Those whose sealed part opens; every other one is set aside, and costs no other its turn."""
+        unreadable = [event for event in claimed if not is_readable(self._run.keys, event)]
+        if not unreadable:
+            return claimed
+        for lane in (LIVE, BACKFILL):
+            self._budget.refund(connection, lane, sum(event.lane == lane for event in unreadable))
+        sealed_parts.set_aside(connection, [event.id for event in unreadable if event.before != "unknown"])
+        unknown = [event.id for event in unreadable if event.before == "unknown"]
+        sealed_parts.leave_unconfirmed(connection, unknown, now=self._run.clock.now())
+        log.warning("%d events cannot be opened: set aside, see `keys status`", len(unreadable))
+        ids = {event.id for event in unreadable}
+        return [event for event in claimed if event.id not in ids]
+
     def _with_bodies(self, connection: Connection, claimed: list[Claimed]) -> list[Claimed]:
         """The same events, each with a body that may be sent; what is new of it is written down before it is sent."""
-        keyring = self._run.keyring
+        keys = self._run.keys
         sealed = {
             # What may have been sent before bodies were sealed goes as it went then.
-            event.id: sealed_again(keyring, event, self._form_of_0_2 if event.before == "unknown" else self._form)
+            event.id: sealed_again(keys, event, self._form_of_0_2 if event.before == "unknown" else self._form)
             for event in claimed
             if is_due_for_sealing(event, self._form)
         }
+        used = {str(event.key_id) for event in sealed.values()}
+        if (key_id := sealed_parts.closed(connection, self._run.hospital.id, used)) is not None:
+            keys.leave(key_id)
+            return self._with_bodies(connection, claimed)
         reseal(connection, sealed.values())
         return claimed if not sealed else [sealed.get(event.id, event) for event in claimed]
 

@@ -131,6 +131,7 @@ async def opened_run(
                 app_id=credentials.app_id,
                 executor=executor,
                 keyring=ledger.keyring,
+                keys=ledger.day_keys.of(hospital.id),
                 platform=platform,
                 tables=tables,
                 clock=SystemClock(),

@@ -9,6 +9,7 @@ from random import Random
 from typing import Final, Protocol
 
 from card_usage.clock import Clock
+from card_usage.config.day_keys import HospitalKeys
 from card_usage.config.hospital import Hospital
 from card_usage.config.keyring import Keyring
 from card_usage.delivery.binding import Target
@@ -63,6 +64,7 @@ class Run:
     app_id: str
     executor: LedgerExecutor
     keyring: Keyring
+    keys: HospitalKeys
     platform: PlatformClient
     tables: Mapping[str, CodeTable]
     clock: Clock

@@ -38,7 +38,7 @@ class Sender:
         self.ever_answered = False
         self.last_failure: Reply | None = None
         self._settings, self._clock, self._platform_clock = settings, run.clock, platform_clock
-        self._keyring, self._platform = run.keyring, run.platform
+        self._keys, self._platform = run.keys, run.platform
         self._concurrency = ConcurrencyLimiter(settings.concurrency)
         self._hospital_rate = RateLimiter(settings.requests_per_second)
         self._app_rate = RateLimiter(settings.app_requests_per_second)
@@ -74,7 +74,7 @@ class Sender:
             token=token.text,
             request_id=claimed.request_id,
             hospital_id=self._settings.hospital_id,
-            req=body(self._keyring, claimed),
+            req=body(self._keys, claimed),
             now=timestamp.at,
         )
         reply = self._platform_clock.judged(reply, timestamp)

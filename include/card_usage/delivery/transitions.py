@@ -57,8 +57,8 @@ class Claimed(NamedTuple):
     channel: str
     cost_type: str | None
     form: str | None
-    key_id: str
-    sealed: bytes
+    key_id: str | None
+    sealed: bytes | None
 
 
 class Attempt(NamedTuple):

@@ -161,7 +161,7 @@ _PLAIN: Final = ("department", "department_name", "cost_type", "lane", "result_c
 def live(connection: Connection, hospital: str, day: date) -> Iterator[Live]:
     """Every event of a day with its calls, by key; a stream, whatever the size of the day."""
     marks = ("vanished_at", "voided_at", "changed_at")
-    named = ("key", "request_id", "generation", "status", *marks, "staged_at", *_CONTENT, *_PLAIN)
+    named = ("key", "request_id", "generation", "status", *marks, "staged_at", "digest_key", *_CONTENT, *_PLAIN)
     columns = [event.c[name] for name in (*named, "mac", "id")]
     calls = [attempt.c[name].label(f"call_{name}") for name in (*_CALL, "detail", "mac")]
     query = (
@@ -255,7 +255,7 @@ def _record(row: Any, calls: list[Call]) -> Record:
         row.card_type,
         row.channel,
         row.cost_type,
-        row.digest,
+        row.digest if row.digest_key is None else f"{row.digest} {row.digest_key}",
         row.lane,
         row.result_code,
         microseconds(row.staged_at),

@@ -282,7 +282,10 @@ class _Later(NamedTuple):
     kept: Kept
 
 
-_STORED: Final = ("id", "key", "feed", "status", "request_id", "generation", "digest", "occurred_at", "key_id", "form")
+_STORED: Final = (
+    *("id", "key", "feed", "status", "request_id", "generation"),
+    *("digest", "digest_key", "occurred_at", "key_id", "form"),
+)
 
 
 def _known(connection: Connection, keys: Sequence[str]) -> dict[str, _Stored]:
@@ -310,17 +313,24 @@ def _chains(calls: Iterable[Call]) -> tuple[str, ...]:
     return tuple(grown())
 
 
+def _digest(kept: Kept) -> tuple[str, str | None]:
+    """The digest of what was sent, and the data key that it is keyed by (none: the founding key)."""
+    digest, _, digest_key = kept.record.digest.partition(" ")
+    return digest, digest_key or None
+
+
 def _state(kept: Kept) -> dict[str, Any]:
     """State of an event without content, as the columns have it."""
     state = kept.row.state
     settled = kept.record.settled_at
-    values: dict[str, Any] = {"status": state, "reason": None, "digest": kept.record.digest}
+    digest, digest_key = _digest(kept)
+    values: dict[str, Any] = {"status": state, "reason": None, "digest": digest, "digest_key": digest_key}
     if state in ("unknown", "in_flight"):
         # Not open: it cannot be sent before staging gives its content back.
         values |= {"status": "unconfirmed", "reason": CONTENT_LOST}
     elif state in ("ready", "held", "quarantined"):
         # Certainly not accepted. No digest is empty, so staging takes it for changed, and goes on under its request id.
-        values |= {"status": "quarantined", "digest": ""}
+        values |= {"status": "quarantined", "digest": "", "digest_key": None}
     return values | {"settled_at": None if settled is None else instant(settled)}
 
 
@@ -419,13 +429,19 @@ def _brought_up(row: Any, kept: Kept, now: datetime) -> dict[str, Any]:
     state = kept.row.state
     no_content = {"sealed": None, "key_id": None, "form": None}
     if state == "delivered":
-        changed = None if row.digest == kept.record.digest else now
+        digest, digest_key = _digest(kept)
+        # By another key, nothing tells whether it is the same content.
+        changed = None if row.digest == digest or row.digest_key != digest_key else now
         return _as_sent(kept) | _state(kept) | no_content | {"changed_at": changed}
     certain = state in ("ready", "held", "quarantined", "voided")  # that it was not accepted
     if row.form is not None:
         status = "ready" if certain else "unknown" if state in ("unknown", "in_flight") else state
         settled = {} if status in ("rejected", "unconfirmed") else {"settled_at": None}
-        return _state(kept) | {"status": status, "reason": None, "digest": row.digest} | settled
+        return (
+            _state(kept)
+            | {"status": status, "reason": None, "digest": row.digest, "digest_key": row.digest_key}
+            | settled
+        )
     if certain and row.status == "voided":
         return {"status": "voided"}
     return _state(kept) | no_content

@@ -9,20 +9,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from card_usage.config.day_keys import DayKeys
 from card_usage.config.keyring import Keyring
 from card_usage.errors import (
     BadLedgerUrl,
+    DayKeysLost,
     LedgerBehind,
     LedgerNotWritable,
     LedgerReplaced,
@@ -30,19 +33,29 @@ from card_usage.errors import (
     WrongKey,
 )
 from card_usage.files.shipped import SHIPPED
-from card_usage.ledger.macs import KEYRING, begin
+from card_usage.ledger.macs import KEYRING, SINCE, begin
+from card_usage.ledger.schema import event as event_table
 from card_usage.ledger.schema import meta
+from card_usage.ledger.upsert import insert_into
 
 REST_SECONDS = 1.0
 MIGRATIONS = SHIPPED / "migrations"
+KEY_FOLDER = Path("var/keys")
+"""Where the data keys of a PostgreSQL ledger lie, unless a setting says otherwise; a SQLite one has them beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """An open ledger. `write()` commits at the end of the block or not at all; `read()` never writes."""
+    """An open ledger. `write()` commits at the end of the block or not at all; `read()` never writes. `day_keys`: what
+    its patients' fields are sealed by; without a folder they live as long as this object."""
 
     engine: Engine = field(repr=False)
     keyring: Keyring = field(repr=False)
+    day_keys: DayKeys = field(repr=False, default=None)  # type: ignore[assignment]  # set below
+
+    def __post_init__(self) -> None:
+        if self.day_keys is None:
+            object.__setattr__(self, "day_keys", DayKeys(self.keyring))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -88,10 +101,31 @@ def viewed(url: str) -> Iterator[Connection]:
 
 
 def open_ledger(url: str, keyring: Keyring) -> Ledger:
-    """Open and check. Raises BadLedgerUrl, LedgerUnreachable, LedgerBehind (migrate first) or WrongKey."""
-    ledger = Ledger(_opened(url), keyring)
-    _check_founding_key(ledger)
-    return ledger
+    """Open and check. Raises BadLedgerUrl, LedgerUnreachable, LedgerBehind (migrate first), WrongKey or DayKeysLost."""
+    engine = _opened(url)
+    try:
+        name = _identify(Ledger(engine, keyring))
+        home = _key_folder(engine.url, keyring) / name
+        if not home.is_dir() and _has_day_keys(engine):
+            raise DayKeysLost(path=home)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Ledger(engine, keyring, DayKeys(keyring, home))
+
+
+def _key_folder(url: URL, keyring: Keyring) -> Path:
+    """Where data keys lie: as the setting says, else beside a SQLite ledger, else in var/keys."""
+    if keyring.folder is not None:
+        return keyring.folder
+    in_file = url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:"
+    return Path(f"{url.database}.keys") if in_file else KEY_FOLDER
+
+
+def _has_day_keys(engine: Engine) -> bool:
+    with engine.connect().execution_options(read_only=True) as connection:
+        query = select(event_table.c.id).where(event_table.c.sealed.is_not(None), event_table.c.key_id.contains(":"))
+        return connection.scalar(query.limit(1)) is not None
 
 
 def _opened(url: str) -> Engine:
@@ -262,19 +296,29 @@ def unusable(url: URL, error: DBAPIError) -> LedgerUnreachable:
     return LedgerUnreachable(url=_where(url), reason=type(error.orig).__name__)
 
 
-def _check_founding_key(ledger: Ledger) -> None:
-    """By digests of another founding key every event would seem to have changed in the HIS: refuse to work."""
+def _identify(ledger: Ledger) -> str:
+    """The ledger's own name, under which its data keys lie. By another founding key its chain of evidence would seem
+    forged, and every event of version 0.2.0 changed in the HIS: refuse to work."""
     with ledger.read() as connection:
-        settings = {name: setting for name, setting in connection.execute(select(meta.c.name, meta.c.setting))}
-    known = settings.get("founding_key")
-    if known is None or "macs_since" not in settings:
+        known = _settings(connection)
+    if len(known) < len(_OF_A_LEDGER):
         with ledger.write() as connection:
-            known = connection.scalar(select(meta.c.setting).where(meta.c.name == "founding_key"))
-            if known is None:
-                known = ledger.keyring.fingerprint
-                connection.execute(insert(meta).values(name="founding_key", setting=known))
-            if known == ledger.keyring.fingerprint:
+            known = {"founding_key": ledger.keyring.fingerprint, "ledger": token_hex(8), **_settings(connection)}
+            for name in ("founding_key", "ledger"):
+                statement = insert_into(connection, meta).values(name=name, setting=known[name])
+                connection.execute(statement.on_conflict_do_nothing())
+            if known["founding_key"] == ledger.keyring.fingerprint:
                 begin(connection, datetime.now(UTC))
-    if known != ledger.keyring.fingerprint:
-        ledger.close()
+        with ledger.read() as connection:
+            known = _settings(connection)
+    if known["founding_key"] != ledger.keyring.fingerprint:
         raise WrongKey(key_id="(founding, the last of the list)")
+    return known["ledger"]
+
+
+_OF_A_LEDGER = ("founding_key", "ledger", SINCE)
+
+
+def _settings(connection: Connection) -> dict[str, str]:
+    query = select(meta.c.name, meta.c.setting).where(meta.c.name.in_(_OF_A_LEDGER))
+    return {name: setting for name, setting in connection.execute(query)}

@@ -16,7 +16,7 @@ from card_usage.config.keyring import Keyring
 from card_usage.ledger.schema import attempt, day_use, event, meta, reconciliation, report_file
 
 KEYRING: Final = "card_usage.keyring"
-_SINCE: Final = "macs_since"
+SINCE: Final = "macs_since"
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 CONTENT: Final = ("key", "day", "occurred_at", "scene", "card_type", "channel", "staged_at")
@@ -96,8 +96,8 @@ def begin(connection: Connection, now: datetime) -> None:
     """
     if connection.dialect.name == "postgresql":
         # After an upgrade several processes start at once; SQLite has one writer at a time.
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(_SINCE, 0))))
-    if connection.scalar(select(meta.c.setting).where(meta.c.name == _SINCE)) is not None:
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(SINCE, 0))))
+    if connection.scalar(select(meta.c.setting).where(meta.c.name == SINCE)) is not None:
         return
     keyed = any(
         connection.execute(select(table.c.mac).where(table.c.mac.is_not(None)).limit(1)).first()
@@ -107,15 +107,15 @@ def begin(connection: Connection, now: datetime) -> None:
     events, calls, figures = without_mac(connection, *last)
     before = _NOTHING if keyed else Before(now.astimezone(UTC), last[0], events, last[1], calls, figures)
     said = f"{before.since.isoformat()} {','.join(map(str, before.counts))}"
-    sealed = mac(keyring_of(connection), _SINCE, said)
-    connection.execute(insert(meta).values(name=_SINCE, setting=f"{said} {sealed}"))
+    sealed = mac(keyring_of(connection), SINCE, said)
+    connection.execute(insert(meta).values(name=SINCE, setting=f"{said} {sealed}"))
 
 
 def before_macs(connection: Connection) -> Before:
     """What stood there when MACs began."""
-    setting = connection.scalar(select(meta.c.setting).where(meta.c.name == _SINCE)) or ""
+    setting = connection.scalar(select(meta.c.setting).where(meta.c.name == SINCE)) or ""
     said, _, sealed = setting.rpartition(" ")
-    if mac(keyring_of(connection), _SINCE, said) != sealed:
+    if mac(keyring_of(connection), SINCE, said) != sealed:
         return _NOTHING
     since, counts = said.split(" ")
     return Before(datetime.fromisoformat(since), *map(int, counts.split(",")))

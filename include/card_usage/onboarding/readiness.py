@@ -330,7 +330,8 @@ class _Checks:
         """Normalize a feed's rows; a result if their keys look like mobile numbers, which no single key can tell."""
         rows, mobiles, segments = 0, 0, set[str]()
         context = self._context
-        drafter = Drafter(self._hospital, feed, context.tables, context.aliases, context.settings.keyring)
+        keys = context.ledger.day_keys.of(self._hospital.id, kept=False)
+        drafter = Drafter(self._hospital, feed, context.tables, context.aliases, keys)
         for batch in self._source.rows(feed, self._window.start, self._window.end):
             for row in batch:
                 rows += 1

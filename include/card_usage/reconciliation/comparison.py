@@ -83,7 +83,7 @@ def compare_feed(
         known = source_checksums.load(connection, hospital, feed, day)
         held = counts.minutes(connection, hospital, feed, day)
     tallies = his.minutes(feed, window.start, window.end)
-    marker = Marker(ledger.keyring, hospital, feed, day, tallies)
+    marker = Marker(ledger.day_keys.of(hospital).standing(day), hospital, feed, day, tallies)
     odd = differing(tallies, held, known, marker)
     vanished = sum(minute.vanished for minute in held)
     staged = vanished + sum(minute.present for minute in held)
@@ -128,9 +128,10 @@ def compare_feed(
 
 def record_checksums(ledger: Ledger, his: His, hospital: str, feed: str, window: Window, *, now: datetime) -> None:
     """Before a window is staged: write down how the HIS looks. What is the same later was staged as it is."""
+    keys = ledger.day_keys.of(hospital)
     for day in window.days:
         start, end = max(window.start, day_window(day).start), min(window.end, day_window(day).end)
-        marker = Marker(ledger.keyring, hospital, feed, day, his.minutes(feed, start, end))
+        marker = Marker(keys.current(day), hospital, feed, day, his.minutes(feed, start, end))
         hours = range(start.hour, (end - timedelta(microseconds=1)).hour + 1)
         with ledger.write() as connection:
             source_checksums.save(connection, hospital, feed, day, marker.marks(hours), hours=hours, now=now)

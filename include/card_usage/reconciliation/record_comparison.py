@@ -77,7 +77,7 @@ def _ledger_rows(connection: Connection, of_day: FeedOfDay, minutes: frozenset[i
     columns = (event.c.id, event.c.source_id, event.c.status)
     marked = (event.c[name].is_not(None) for name in ("voided_at", "vanished_at", "changed_at"))
     query = (
-        select(*columns, *marked, event.c.digest, event.c.occurred_at)
+        select(*columns, *marked, event.c.digest, event.c.occurred_at, event.c.digest_key)
         .where(event.c.hospital == of_day.hospital, event.c.day == of_day.day, event.c.feed == of_day.feed)
         .order_by(event.c.occurred_at.asc().nulls_first())
     )

@@ -82,11 +82,25 @@ class LedgerRow(NamedTuple):
     changed: bool
     digest: str
     at: datetime | None
+    digest_key: str | None = None
 
     def against(self, draft: Draft) -> Change:
         """What the HIS's row means for it, by the table of intake."""
         return compare(
-            StoredEvent(self.id, "", self.status, self.digest, "", 0, self.at, self.voided, self.changed, False, ()),
+            StoredEvent(
+                self.id,
+                "",
+                self.status,
+                self.digest,
+                "",
+                0,
+                self.at,
+                self.voided,
+                self.changed,
+                False,
+                (),
+                self.digest_key,
+            ),
             draft,
         )
 

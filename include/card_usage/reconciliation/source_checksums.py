@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Connection, select
 
-from card_usage.config.keyring import Keyring
 from card_usage.ledger.schema import source_mark
 from card_usage.ledger.upsert import upsert
 from card_usage.source.tallies import MinuteTally
@@ -27,11 +26,22 @@ Mark = str | list[str]
 """Of an hour: its digest, or 60 of them ("": a minute without a row)."""
 
 
-class Marker:
-    """Marks of one feed's day as the HIS tells it, keyed, for its checksums cover patients' fields."""
+class DigestKey(Protocol):
+    """What keys the marks: the day's data key."""
 
-    def __init__(self, keyring: Keyring, hospital: str, feed: str, day: date, tallies: Iterable[MinuteTally]) -> None:
-        self._keyring, self._of = keyring, f"{hospital} {feed} {day}"
+    def digest(self, text: str, /) -> str:
+        """32 hex characters."""
+        ...
+
+
+class Marker:
+    """Marks of one feed's day as the HIS tells it, keyed, for its checksums cover patients' fields. `key` None: the
+    day's key is destroyed, and nothing is marked."""
+
+    def __init__(
+        self, key: DigestKey | None, hospital: str, feed: str, day: date, tallies: Iterable[MinuteTally]
+    ) -> None:
+        self._key, self._of = key, f"{hospital} {feed} {day}"
         self._hours: dict[int, dict[int, MinuteTally]] = {}
         for tally in tallies:
             if tally.minute is not None:
@@ -60,19 +70,19 @@ class Marker:
     def _whole(self, hour: int) -> str | None:
         tallies = self._hours.get(hour, {}).values()
         checksums = [tally.checksum for tally in tallies if tally.checksum is not None]
-        if not tallies or len(checksums) < len(tallies):
+        if self._key is None or not tallies or len(checksums) < len(tallies):
             return None
         rows, voided = sum(tally.rows for tally in tallies), sum(tally.voided for tally in tallies)
-        return self._keyring.digest(f"{self._of} {hour} {rows} {voided} {sum(checksums)}")
+        return self._key.digest(f"{self._of} {hour} {rows} {voided} {sum(checksums)}")
 
     def _minutes(self, hour: int) -> list[str] | None:
         tallies = self._hours.get(hour, {})
-        if any(tally.checksum is None for tally in tallies.values()):
+        if self._key is None or any(tally.checksum is None for tally in tallies.values()):
             return None
         minutes = [""] * 60
         for n, tally in tallies.items():
             text = f"{self._of} {hour}:{n} {tally.rows} {tally.voided} {tally.checksum}"
-            minutes[n] = self._keyring.digest(text)[:_OF_A_MINUTE]
+            minutes[n] = self._key.digest(text)[:_OF_A_MINUTE]
         return minutes
 
 

@@ -23,6 +23,9 @@ nothing, so that the days may be staged in any order, again and again; a compari
 `moved_here`. Two things count in another day all the same: that the HIS no longer has it in the first one
 (`vanished_at`), and a refund: an event that was not sent is then voided and stands in the day of the refund.
 
+What has a digest by a key that is no more is compared by key and state alone: it is as it was, nothing new is marked.
+One that was never sent is replaced, for it cannot be sent either.
+
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """
 
@@ -58,6 +61,7 @@ class StoredEvent(NamedTuple):
     changed: bool
     content_lost: bool
     plain: tuple[Any, ...]
+    digest_key: str | None = None
     day: date | None = None
     vanished: bool = False
 
@@ -79,17 +83,18 @@ PLAIN_COLUMNS: Final = ("scene", "department", "department_name", "card_type", "
 def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, StoredEvent]:
     """The events of these keys that the ledger has."""
     columns = [event.c[name] for name in ("id", "key", "status", "digest", "request_id", "generation")]
-    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", "day", "vanished_at")]
-    columns += [event.c[name] for name in PLAIN_COLUMNS]
+    columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", "digest_key")]
+    columns += [event.c[name] for name in ("day", "vanished_at", *PLAIN_COLUMNS)]
     events: dict[str, StoredEvent] = {}
     query = select(*columns).where(among(connection, event.c.key, keys))
     for row in connection.execute(query):
-        *first, status, digest, request_id, generation, at, voided_at, changed_at, key_id, day, vanished_at = row[:12]
+        *first, status, digest, request_id, generation, at, voided_at, changed_at, key_id = row[:10]
+        digest_key, day, vanished_at = row[10:13]
         event_id, key = first
         content_lost = key_id is None and status in _KEEP_CONTENT
         marks = (voided_at is not None, changed_at is not None, content_lost)
-        known = (event_id, key, status, digest, request_id, generation, at, *marks, tuple(row[12:]))
-        events[key] = StoredEvent(*known, day, vanished_at is not None)
+        known = (event_id, key, status, digest, request_id, generation, at, *marks, tuple(row[13:]))
+        events[key] = StoredEvent(*known, digest_key, day, vanished_at is not None)
     return events
 
 
@@ -128,6 +133,12 @@ MARKS: Final[Mapping[Change, tuple[Mark, ...]]] = {
 """The marks of the changes that only mark."""
 
 
+def same_content(stored: StoredEvent, draft: Draft) -> bool | None:
+    """Whether the digests are of the same content; None: the stored one's key is no more."""
+    now = draft.digest if draft.key_id == stored.digest_key else draft.digest_by(stored.digest_key)
+    return None if now is None else now == stored.digest
+
+
 def compare(stored: StoredEvent | None, draft: Draft) -> Change:
     """The table at the top of this file."""
     if stored is None:
@@ -136,8 +147,14 @@ def compare(stored: StoredEvent | None, draft: Draft) -> Change:
         if stored.status in VOIDABLE:
             return Change.VOIDED
         return Change.UNCHANGED if stored.status == "voided" or stored.voided else Change.VOIDED_LATE
-    differs = draft.digest != stored.digest and (stored.status in VOIDABLE or not draft.was(stored.digest))
-    if stored.status == "voided" or (differs and stored.status in REPLACEABLE):
+    same = same_content(stored, draft)
+    if same is None:
+        if stored.status in VOIDABLE:
+            return Change.REPLACED
+        differs = stored.changed
+    else:
+        differs = not same and (stored.status in VOIDABLE or not draft.was(stored.digest_key, stored.digest))
+    if stored.status == "voided" or (same is not None and differs and stored.status in REPLACEABLE):
         return Change.REPLACED
     if stored.content_lost and draft.status == "ready":
         return Change.RECOVERED_CHANGED if differs else Change.RECOVERED

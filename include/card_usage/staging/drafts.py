@@ -10,8 +10,9 @@ from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Any, Final, Literal, NamedTuple
 
+from card_usage.config.day_keys import DayKey, HospitalKeys
 from card_usage.config.hospital import Hospital
-from card_usage.config.keyring import Keyring, Sealed
+from card_usage.config.keyring import Sealed
 from card_usage.events import (
     CODE_TABLES,
     OPTIONAL_FIELDS,
@@ -39,9 +40,10 @@ _DEPARTMENT_NAME: Final = 128
 class Draft(NamedTuple):
     """One card use as staging sees it now.
 
-    `digest` covers what would be sent; `was(digest)` tells whether a digest of before is one of the same content, when
-    other optional fields were sent. `seal` makes the sealed part, called only if it has to be written; `form`: the mark
-    of the settings by which it holds the body of a call, if it does.
+    `digest` covers what would be sent, keyed by the data key `key_id`; `digest_by(id)` is the same by another key
+    (None of None: the founding key), None if that key is no more. `was(id, digest)` tells whether a digest of before is
+    one of the same content, when other optional fields were sent. `seal` makes the sealed part, called only if it has
+    to be written; `form`: the mark of the settings by which it holds the body of a call, if it does.
     """
 
     key: str
@@ -51,10 +53,12 @@ class Draft(NamedTuple):
     department_name: str | None
     status: Literal["ready", "quarantined", "voided"]
     digest: str
+    key_id: str
     findings: tuple[Finding, ...]
     form: str | None
     seal: Callable[[], Sealed | None]
-    was: Callable[[str], bool]
+    digest_by: Callable[[str | None], str | None]
+    was: Callable[[str | None, str], bool]
 
 
 _new_draft: Final = maker(Draft)
@@ -99,12 +103,12 @@ class Drafter:
     """
 
     def __init__(
-        self, hospital: Hospital, feed: str, tables: Mapping[str, CodeTable], aliases: Aliases, keyring: Keyring
+        self, hospital: Hospital, feed: str, tables: Mapping[str, CodeTable], aliases: Aliases, keys: HospitalKeys
     ) -> None:
         self._normalizer = Normalizer(tables, aliases, upgrade_15_digit_ids=hospital.normalize.upgrade_15_digit_ids)
         self._hospital = hospital
         self._feed = feed
-        self._keyring = keyring
+        self.keys = keys
         self._tables, self._aliases = tables, aliases
         self._keys_by_shape = hospital.normalize.keys_by_shape
         self._profile = hospital.platform.profile
@@ -160,30 +164,39 @@ class Drafter:
                 findings = (*patient, *(finding for finding in findings if finding.field not in fields))
             if any(finding.severity == "critical" for finding in findings):
                 status = "quarantined"
-        digest = self._keyring.digest(_content(use, group.sent, findings))
+        day = moment.date() if moment else window.day
+        day_key = self.keys.current(day)
+        content = _content(use, group.sent, findings)
         return _new_draft(
             (
                 key,
                 source_id[:_SOURCE_ID],
-                moment.date() if moment else window.day,
+                day,
                 use,
                 department_name,
                 status,
-                digest,
+                day_key.digest(content),
+                day_key.id,
                 findings,
                 self._form.mark if status == "ready" else None,
-                self._seal(row, use, status, key, group),
+                self._seal(row, use, status, key, group, day_key),
+                partial(self._digest_by, content),
                 partial(self._was, use, group, findings),
             )
         )
 
-    def _was(self, use: CardUse, group: _CodeGroup, findings: tuple[Finding, ...], digest: str) -> bool:
+    def _digest_by(self, content: str, key_id: str | None) -> str | None:
+        return self.keys.digest_by(key_id, content)
+
+    def _was(
+        self, use: CardUse, group: _CodeGroup, findings: tuple[Finding, ...], key_id: str | None, digest: str
+    ) -> bool:
         """Whether the digest covers the same content, with other optional fields sent than now.
 
         What was sent before anybody noticed patient data in another column has not changed for that.
         """
         findings = tuple(finding for finding in findings if finding not in MISPLACED.values())
-        return self._covers(use, group.required, group.values, findings, digest)
+        return self._covers(use, group.required, group.values, findings, key_id, digest)
 
     def _covers(
         self,
@@ -191,20 +204,21 @@ class Drafter:
         required: frozenset[str],
         values: Mapping[str, str | None],
         findings: tuple[Finding, ...],
+        key_id: str | None,
         digest: str,
     ) -> bool:
         of_event = {**values, **{name: getattr(use, name) for name in PATIENT_FIELDS}}
         optional = [name for name in OPTIONAL_FIELDS if name not in required and of_event[name]]
         return any(
-            self._keyring.digest(_content(use, _sent(required | {*some}, values), findings)) == digest
+            self.keys.digest_by(key_id, _content(use, _sent(required | {*some}, values), findings)) == digest
             for count in range(len(optional) + 1)
             for some in combinations(optional, count)
         )
 
-    def sent_as(self, use: CardUse, department_name: str | None, digest: str) -> bool:
+    def sent_as(self, use: CardUse, department_name: str | None, key_id: str | None, digest: str) -> bool:
         """Whether the digest of an event that was sent covers just this, whichever optional fields were sent."""
         required = rule_check.required_fields(use, self._profile)
-        return self._covers(use, required, self._coded(use, department_name), (), digest)
+        return self._covers(use, required, self._coded(use, department_name), (), key_id, digest)
 
     def codes_sent(self, use: CardUse, department_name: str | None) -> Mapping[str, str | None]:
         """The codes of an event that are sent, by field."""
@@ -219,7 +233,7 @@ class Drafter:
         return values
 
     def _seal(
-        self, row: SourceRow, use: CardUse, status: str, key: str, group: _CodeGroup
+        self, row: SourceRow, use: CardUse, status: str, key: str, group: _CodeGroup, day_key: DayKey
     ) -> Callable[[], Sealed | None]:
         """Seals what has to be kept until the event is settled: of the patient, and the rest of what is sent."""
         if status == "voided":
@@ -232,7 +246,7 @@ class Drafter:
             time = _time_text(use.occurred_at)
             patient = f'"idCardNumber": {number}, "name": {name}, "qrCodeText": {qr}'
             sealed = f'{{{patient}, "time": "{time}", "req": {group.body}}}'
-        return partial(self._keyring.seal, sealed.encode(), bound_to=key.encode())
+        return partial(day_key.seal, sealed.encode(), bound_to=key.encode())
 
     def _look_up(self, row: SourceRow) -> _CodeGroup:
         """What applies to all rows with these codes, cached as long as the normalizer caches the codes."""

@@ -10,7 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
+from card_usage.errors import DayKeyClosed
 from card_usage.events import Finding, request_id
+from card_usage.ledger import sealed_parts
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.macs import mac_events_again, made
 from card_usage.ledger.schema import CONTENT_LOST, event, finding
@@ -23,6 +25,7 @@ from card_usage.staging.changes import (
     Mark,
     StoredEvent,
     compare,
+    same_content,
     stored_events,
 )
 from card_usage.staging.drafts import Draft, Drafter
@@ -58,13 +61,15 @@ def take_in(
     draft out that would take back a refund that the ledger holds, and hand it back: another copy of the row, later in
     the window, may say that it is refunded all the same.
 
-    Two runs may stage the same window at once: whoever comes second waits, and finds that nothing changes.
+    Two runs may stage the same window at once: whoever comes second waits, and finds that nothing changes. Raises
+    DayKeyClosed if a key of these drafts was closed since they were drafted.
     """
     unchanged_hours.lock(connection, hospital, feed)
     unique, duplicates = _without_duplicates(drafts)
     stored = stored_events(connection, list(unique)) if unique else {}
     waiting = [unique.pop(key) for key in [*unique] if put_off and _takes_refund_back(stored.get(key), unique[key])]
     writes = _sort_out(unique, stored)
+    _check_keys(connection, hospital, {draft.key_id for draft in writes.drafts})
     voided = _write(connection, hospital, feed, writes, lane=lane, now=now)
     if drafter is not None and writes.changed_late:
         fields = {stored.id: changed_fields(drafter, draft, stored) for stored, draft in writes.changed_late}
@@ -80,6 +85,12 @@ def _takes_refund_back(stored: StoredEvent | None, draft: Draft) -> bool:
     if stored is None or draft.status == "voided" or stored.stands_elsewhere(draft):
         return False
     return stored.voided or stored.status == "voided"
+
+
+def _check_keys(connection: Connection, hospital: str, keys: set[str]) -> None:
+    """Behind the lock, so that no key is closed between here and the commit."""
+    if (key_id := sealed_parts.closed(connection, hospital, keys)) is not None:
+        raise DayKeyClosed(key_id=key_id)
 
 
 def _without_duplicates(drafts: Sequence[Draft]) -> tuple[dict[str, Draft], set[str]]:
@@ -119,6 +130,12 @@ class _Writes:
     """Rows whose key the ledger has in another day."""
     differing: set[str] = field(default_factory=set)
     changed_hours: set[datetime] = field(default_factory=set)
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """Those that are written whole."""
+        again = [draft for _, draft in self.replaced] + [draft for _, draft, _ in self.recovered]
+        return self.new + again
 
     def add_stored(self, stored: StoredEvent, draft: Draft) -> None:
         """An event that the ledger holds already."""
@@ -207,7 +224,8 @@ def _stays_unchanged(stored: StoredEvent, draft: Draft) -> bool:
     """Whether an unchanged event stays so whatever a delivery does with it, as long as the HIS says the same."""
     if draft.status == "voided" and stored.status not in {"voided", "delivered"}:
         return False
-    return stored.digest == draft.digest or (stored.status == "delivered" and draft.was(stored.digest))
+    same = same_content(stored, draft)
+    return same is not False or (stored.status == "delivered" and draft.was(stored.digest_key, stored.digest))
 
 
 def _plain_values(draft: Draft) -> tuple[Any, ...]:
@@ -226,6 +244,7 @@ _REPLACED_COLUMNS: Final = (
     "status",
     "reason",
     "digest",
+    "digest_key",
     "request_id",
     "generation",
     "form",
@@ -252,10 +271,10 @@ _UPDATE_REPLACED: Final = (
 
 def _row(connection: Connection, draft: Draft, now: datetime, request_id: str, generation: int) -> tuple[Any, ...]:
     """Values of `_REPLACED_COLUMNS`."""
-    _, _, day, use, _, status, digest, findings, form, seal, _ = draft
+    _, _, day, use, _, status, digest, digest_key, findings, form, seal, *_ = draft
     critical = next((found.rule for found in findings if found.severity == "critical"), None) if findings else None
     key_id, blob = seal() or (None, None)
-    sent = (digest, request_id, generation, form, key_id, blob)
+    sent = (digest, digest_key, request_id, generation, form, key_id, blob)
     sealed = made(connection, "event", draft.key, day, use.occurred_at, use.scene, use.card_type, use.channel, now)
     return (*_plain_values(draft), day, use.occurred_at, status, critical, *sent, now, sealed)
 

@@ -32,7 +32,7 @@ def changed_fields(drafter: Drafter, draft: Draft, stored: StoredEvent) -> tuple
     now = drafter.codes_sent(draft.card_use, draft.department_name)
     fields = ["time"] if draft.card_use.occurred_at != stored.occurred_at else []
     fields += [name for name in FIELDS if (before.get(name) or "") != (now.get(name) or "")]
-    if not drafter.sent_as(sent, department_name, stored.digest):
+    if not drafter.sent_as(sent, department_name, stored.digest_key, stored.digest):
         fields.append(PATIENT)
     return tuple(fields)
 

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 from card_usage.config.hospital import Hospital
+from card_usage.errors import DayKeyClosed
 from card_usage.events import SourceRow
 from card_usage.gc_tuning import collected_every, collection_paused
 from card_usage.key_set import KeySet
@@ -125,7 +126,7 @@ class _Staging:
                 drafts = [self._drafts(chunk.rows) for chunk, _ in batch]
                 if writing is not None:
                     self._counts += writing.result()
-                writing = thread.submit(self._write, batch, drafts)
+                writing = thread.submit(self._write_by_open_keys, batch, drafts)
                 del batch, drafts  # else they would live on beside the next ones
             if writing is not None:
                 self._counts += writing.result()
@@ -185,8 +186,9 @@ class _Staging:
             yield batch
 
     def _digest(self, chunk: HourChunk) -> str | None:
-        text = None if chunk.hour is None else row_text(chunk.rows)
-        return text and self._ledger.keyring.digest(f"{self._fingerprint}{text}")
+        if chunk.hour is None or not (text := row_text(chunk.rows)):
+            return None
+        return self._drafter.keys.current(chunk.hour.date()).digest(f"{self._fingerprint}{text}")
 
     def _is_unchanged(self, chunk: HourChunk, digest: str | None) -> bool:
         """Whether the chunk is as it was when it was last staged; it is counted then."""
@@ -201,6 +203,29 @@ class _Staging:
             self._seen.add(source_key(row.source_id))
         self._counts.update(read=len(chunk.rows), unchanged=len(chunk.rows))
         return True
+
+    def _write_by_open_keys(self, batch: list[_DigestedChunk], drafts: list[_Drafts]) -> Counter[str]:
+        """Write; a batch by a key that was closed meanwhile is drafted again by the next one."""
+        while True:
+            try:
+                return self._write(batch, drafts)
+            except DayKeyClosed as closed:
+                self._drafter.keys.leave(str(closed.details["key_id"]))
+                batch = [_DigestedChunk(chunk, self._digest(chunk)) for chunk, _ in batch]
+                drafts = [self._drafts_again(chunk.rows, of) for (chunk, _), of in zip(batch, drafts, strict=True)]
+
+    def _drafts_again(self, rows: list[SourceRow], before: _Drafts) -> _Drafts:
+        """The same drafts by other keys."""
+        first, refunds = {draft.key for draft in before.first}, {draft.key for draft in before.refunds}
+        again = _Drafts([], [], before.repeats)
+        for row in rows:
+            draft = self._drafter.draft(row, self._target.window)
+            if draft.key in first:
+                first.remove(draft.key)
+                again.first.append(draft)
+            elif row.voided and draft.key in refunds:
+                again.refunds.append(draft)
+        return again
 
     def _write(self, batch: list[_DigestedChunk], drafts: list[_Drafts]) -> Counter[str]:
         """One transaction: rows, and the digests of chunks that the ledger now holds row for row."""
@@ -297,7 +322,7 @@ def stage(
         status="closed" if passed and window.ended_by(now) else "provisional",
         now=now,
     )
-    drafter = Drafter(hospital, feed, tables, aliases, ledger.keyring)
+    drafter = Drafter(hospital, feed, tables, aliases, ledger.day_keys.of(hospital.id))
     staging = _Staging(ledger, target, drafter, fingerprint(hospital, tables, aliases))
     counts = staging.run(hour_chunks(batches), hospital.his.fetch_size)
     return Staged(

@@ -24,7 +24,7 @@ from card_usage.interfaces.messages import (
 from card_usage.standard import contradictions, id_numbers
 from card_usage.standard.characters import is_rare
 
-Kind = Literal["required", "code", "format", "length", "window", "patient"]
+Kind = Literal["required", "code", "format", "length", "window", "patient", "sealed"]
 Severity = Literal["critical", "warning", "info"]
 DepartmentFormat = Literal["code", "name", "his_name"]
 
@@ -156,6 +156,16 @@ RULES: Final[tuple[Rule, ...]] = (
         en="the time is outside the window that is reported",
         section=OURS,
         to_do=("核对记录时间与查询条件是否同一字段", "check that the feed selects by the very time that it returns"),
+    ),
+    Rule(
+        id="time.sealed",
+        field="occurred_at",
+        kind="sealed",
+        severity="critical",
+        zh="台账中加密保存的内容无法解密（密钥文件丢失或损坏，或该行被改动）",
+        en="what the ledger sealed of it does not open (its data key is lost or damaged, or the row was altered)",
+        section=OURS,
+        to_do=("重新采集该日，由医院系统重新取数", "stage its day again: the row is taken in anew from the HIS"),
     ),
     _required("scene", "缺少用卡环节", "the scene is absent", ("核对该业务的用卡环节", "check the scene of the feed")),
     _code("scene", "用卡环节代码不在标准表中，也没有对照", "the scene is in neither table nor aliases", "3.3.1"),

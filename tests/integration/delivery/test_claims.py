@@ -58,6 +58,7 @@ class Deliverer:
             app_id="a",
             executor=self.executor,  # type: ignore[arg-type]
             keyring=self.ledger.keyring,
+            keys=self.ledger.day_keys.of(HOSPITAL),
             platform=Platform("http://127.0.0.1:9", Credentials(app_id="a", app_secret="s")),
             tables=backlog.tables,
             clock=SystemClock(),
@@ -83,7 +84,7 @@ class Deliverer:
         self.claims = self._started(self.run)
 
     def bodies(self, taken: list[InFlight]) -> list[dict[str, str]]:
-        return [body(self.ledger.keyring, in_flight.claimed) for in_flight in taken]
+        return [body(self.run.keys, in_flight.claimed) for in_flight in taken]
 
     def settle(self, taken: list[InFlight], status: str, *calls: Attempt) -> set[int]:
         """The writing of outcomes, committed."""
@@ -146,7 +147,7 @@ def test_an_event_that_an_earlier_version_sealed_gets_its_body_before_it_is_sent
     for in_flight in (taken := deliverer.take()):
         claimed = in_flight.claimed
         kept = json.loads(
-            deliverer.ledger.keyring.open(Sealed(claimed.key_id, claimed.sealed), bound_to=claimed.key.encode())
+            deliverer.run.keys.open(Sealed(claimed.key_id, claimed.sealed), bound_to=claimed.key.encode())
         )
         old = json.dumps({name: kept[name] for name in ("idCardNumber", "name", "qrCodeText")}).encode()
         sealed = deliverer.ledger.keyring.seal(old, bound_to=claimed.key.encode())

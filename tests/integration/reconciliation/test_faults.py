@@ -205,7 +205,8 @@ def test_a_change_in_a_busy_hour_costs_the_rows_of_its_minute(
     source = his.source(day.hospital)
 
     def normalize(feed: str) -> Normalize:
-        drafter = Drafter(day.hospital, feed, faulty_days.TABLES, faulty_days.ALIASES, ledger.keyring)
+        keys = ledger.day_keys.of(day.hospital.id)
+        drafter = Drafter(day.hospital, feed, faulty_days.TABLES, faulty_days.ALIASES, keys)
 
         def draft(row: SourceRow, window: Window) -> Draft:
             drafted.append(row.source_id)
@@ -243,7 +244,8 @@ def test_an_event_that_is_staged_while_the_his_is_counted_is_no_difference(embed
             return found
 
     def normalize(feed: str) -> Normalize:
-        return Drafter(day.hospital, feed, faulty_days.TABLES, faulty_days.ALIASES, embedded.keyring).draft
+        keys = embedded.day_keys.of(day.hospital.id)
+        return Drafter(day.hospital, feed, faulty_days.TABLES, faulty_days.ALIASES, keys).draft
 
     after = recount_day(embedded, Meanwhile(), day.hospital, DAY, normalize, now=MORNING)
     assert after.remainder == 0

@@ -68,10 +68,12 @@ def draft(number: int = 0, *, version: int = 0, status: str = "ready") -> Draft:
         department_name=None,
         status=status,  # type: ignore[arg-type]
         digest=digest,
+        key_id="t",
         findings=(),
         form=None,
         seal=lambda: None if status == "voided" else KEYRING.seal(b"{}", bound_to=key.encode()),
-        was=lambda _: False,
+        digest_by=lambda _: digest,
+        was=lambda *_: False,
     )
 
 

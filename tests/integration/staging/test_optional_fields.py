@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from card_usage.config.day_keys import DayKeys
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.events import SourceRow
 from card_usage.files.shipped import SHIPPED
@@ -119,6 +120,7 @@ def test_a_department_that_was_sent_and_is_corrected_in_the_his_is_a_change(embe
     assert stored(embedded).changed_at is None
 
 
+KEYS = DayKeys(KEYRING).of("h")
 some = st.sets(st.sampled_from(OPTIONAL))
 texts = st.sampled_from([None, "0300", "0400"])
 rows = st.builds(charge, department=texts, name=st.sampled_from([None, "张三", "李四"]), cost_type=texts)
@@ -130,7 +132,7 @@ def test_digests_of_two_settings_are_the_same_content_exactly_where_what_was_sen
 ) -> None:
     """And the comparison of records with the HIS says what staging says."""
     old, new = (
-        Drafter(hospital(also, profile=profile), "payment", TABLES, ALIASES, KEYRING).draft(row, DAY)
+        Drafter(hospital(also, profile=profile), "payment", TABLES, ALIASES, KEYS).draft(row, DAY)
         for also, row in ((then, was), (now, now_is))
     )
     if old.findings or new.findings:
@@ -138,8 +140,9 @@ def test_digests_of_two_settings_are_the_same_content_exactly_where_what_was_sen
     sent = {"department", "cost_type", "name"} & then | ({"cost_type"} if profile == "current" else set())
     same = all(getattr(was, name) == getattr(now_is, name) for name in sent)
     if same:
-        assert new.was(old.digest)
+        assert new.was(old.key_id, old.digest)
     elif all(getattr(was, name) and getattr(now_is, name) for name in sent):
-        assert not new.was(old.digest)
-    row = LedgerRow(1, "S1", "delivered", voided=False, vanished=False, changed=False, digest=old.digest, at=None)
-    assert (row.against(new) in CONTENT_CHANGES) == (new.digest != old.digest and not new.was(old.digest))
+        assert not new.was(old.key_id, old.digest)
+    marks = {"voided": False, "vanished": False, "changed": False}
+    row = LedgerRow(1, "S1", "delivered", **marks, digest=old.digest, at=None, digest_key=old.key_id)
+    assert (row.against(new) in CONTENT_CHANGES) == (new.digest != old.digest and not new.was(old.key_id, old.digest))

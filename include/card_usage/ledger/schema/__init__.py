@@ -22,6 +22,7 @@ from card_usage.ledger.schema.events import (
     event,
     finding,
     late_change,
+    shredded_key,
 )
 from card_usage.ledger.schema.evidence import evidence
 from card_usage.ledger.schema.files import meta, report_file
@@ -77,6 +78,7 @@ __all__ = [
     "reconciliation",
     "replica_turn",
     "report_file",
+    "shredded_key",
     "source_mark",
     "staged_hour",
     "statement",

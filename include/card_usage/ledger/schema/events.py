@@ -53,6 +53,7 @@ event = Table(
     Column("status", String(12), nullable=False),
     Column("reason", String(32)),
     Column("digest", String(32), nullable=False),
+    Column("digest_key", String(16)),  # data key of `digest`; none: the founding key (up to version 0.2.0)
     Column("request_id", String(32), nullable=False),
     Column("generation", SmallInteger, nullable=False, server_default=text("0")),
     Column("lane", SmallInteger, nullable=False, server_default=text("0")),
@@ -107,6 +108,21 @@ finding = Table(
     Column("code", String(128)),
 )
 Index("ix_finding_code_table_code", finding.c.code_table, finding.c.code)
+
+# Data keys that nothing is sealed with any more: `closed_at` first, `destroyed_at` once the file is gone. `events` had
+# their digests by it; `moved` of them still waited for somebody and were sealed again, by `successor`.
+shredded_key = Table(
+    "shredded_key",
+    metadata,
+    Column("hospital", String(64), primary_key=True),
+    Column("key_id", String(16), primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("moved", Integer, nullable=False),
+    Column("successor", String(16)),
+    Column("closed_at", Instant, nullable=False),
+    Column("destroyed_at", Instant),
+)
 
 # What of a sent event is otherwise now at the HIS: names of fields, never a value.
 late_change = Table(
