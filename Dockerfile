@@ -18,7 +18,7 @@ COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 include /opt/airflow/include
 # A named volume takes over the owner of the folder it covers.
-RUN mkdir -p /opt/airflow/logs /opt/airflow/reports /opt/airflow/statements /opt/airflow/evidence /opt/airflow/demo
+RUN mkdir -p /opt/airflow/logs /opt/airflow/reports /opt/airflow/statements /opt/airflow/evidence /opt/airflow/keys /opt/airflow/demo
 
 ENV PYTHONPATH=/opt/airflow/include:/opt/airflow/plugins \
     TZ=Asia/Shanghai \
