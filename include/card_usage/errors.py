@@ -37,6 +37,7 @@
     |   |   `-- LedgerNotWritable
     |   |-- LedgerBehind
     |   |-- LedgerReplaced
+    |   |-- LedgerAltered
     |   |-- WrongKey
     |   |-- DayKeysLost
     |   `-- DayKeyClosed
@@ -352,6 +353,15 @@ class LedgerReplaced(LedgerError):
     message_template = (
         "the ledger's file {path} was {what} while it was in use: nothing more is written; put the right one (with its "
         "-wal, or a backup) in its place, then run again: what was under way is sent again under the same request ids"
+    )
+
+
+class LedgerAltered(LedgerError):
+    """The ledger holds what this product cannot have written."""
+
+    message_template = (
+        "the ledger at {url} holds text that is none: its file is damaged, or somebody altered it past this product; "
+        "put a backup in its place, then run again"
     )
 
 

@@ -13,9 +13,11 @@ from datetime import datetime
 from itertools import repeat
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, DateTime, Dialect, LargeBinary, Table, bindparam, func, select
+from sqlalchemy import Column, ColumnElement, Connection, DateTime, Dialect, Table, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
+
+from card_usage.ledger.schema.columns import SealedBytes
 
 T = TypeVar("T")
 
@@ -60,7 +62,7 @@ def _ready(dialect: Dialect, columns: Iterable[Column[Any]], rows: Sequence[tupl
         converted: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).bind_processor(dialect)
         if type(column.type) is DateTime and dialect.name == "sqlite":
             converted = _sqlite_moment
-        if converted is not None and not isinstance(column.type, LargeBinary):  # drivers take bytes as they are
+        if converted is not None and not isinstance(column.type, SealedBytes):  # drivers take bytes as they are
             known = {value: converted(value) for value in set(by_column[position])}
             by_column[position] = list(map(known.__getitem__, by_column[position]))
     return by_column

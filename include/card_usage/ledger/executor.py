@@ -10,16 +10,19 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from card_usage.errors import LedgerUnreachable
+from card_usage.errors import LedgerAltered, LedgerUnreachable
 from card_usage.ledger.database import Ledger
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_NO_TEXT: Final = "Could not decode to UTF-8"
+"""What SQLite's driver says, as of a lost database, of a text column that holds other bytes."""
 
 
 class LedgerExecutor(Protocol):
@@ -49,10 +52,12 @@ class ThreadedExecutor:
             try:
                 return await loop.run_in_executor(self._thread, self._once, transaction)
             except DBAPIError as error:
+                url = self._ledger.engine.url
+                where = f"{url.get_backend_name()} {url.host or url.database or ''}".strip()
+                if str(error.orig).startswith(_NO_TEXT):
+                    raise LedgerAltered(url=where) from None  # it will be so the next time, too
                 lost = error.connection_invalidated or isinstance(error, OperationalError)
                 if not lost or loop.time() >= deadline:
-                    url = self._ledger.engine.url
-                    where = f"{url.get_backend_name()} {url.host or url.database or ''}".strip()
                     raise LedgerUnreachable(url=where, reason=type(error.orig).__name__) from None
                 self.retries += 1
                 log.warning("ledger: %s, trying again in %.1f s", type(error.orig).__name__, pause)

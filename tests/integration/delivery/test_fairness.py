@@ -78,6 +78,7 @@ def town(tmp_path: Path, ledger_url: str) -> Iterator[Town]:
         environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | {
             "CARD_USAGE_LEDGER_URL": ledger_url,
             "CARD_USAGE_KEY": ledgers.KEY,
+            "CARD_USAGE_KEY_FOLDER": str(tmp_path / "keys"),
             "CARD_USAGE_HOSPITALS": str(tmp_path / "hospitals"),
             "CARD_USAGE_ALIASES": str(tmp_path / "code_aliases"),
             "CARD_USAGE_REPORTS": str(tmp_path / "reports"),
@@ -111,6 +112,7 @@ def test_a_hospital_that_cannot_reach_its_platform_delays_no_other(town: Town, s
         file.write_text(file.read_text(encoding="utf-8").replace("live = false", "live = true "), encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         town.environment["AIRFLOW_CONN_TROUBLED_PLATFORM"] = connection(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        silent.settimeout(60)
         waiting = town.deliver(TROUBLED)
         try:
             silent.accept()  # it is at work, and stuck

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, String
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Dialect, Integer, LargeBinary, MetaData, String, cast
 from sqlalchemy.types import TypeDecorator
 
 from card_usage.events import LONGEST_CODE
@@ -39,6 +39,17 @@ class Instant(TypeDecorator[datetime]):
         if value is None or value.tzinfo is not None:
             return value
         return value.replace(tzinfo=UTC)
+
+
+class SealedBytes(TypeDecorator[bytes]):
+    """Ciphertext. SQLite keeps what it is given, of whatever type: what somebody wrote in its place is read as bytes,
+    which do not open, where the driver would fail on text that is none."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def column_expression(self, column: ColumnElement[bytes]) -> ColumnElement[bytes]:
+        return cast(column, LargeBinary)
 
 
 # SQLite counts rows only in an INTEGER key; elsewhere a day of a large fleet outgrows 32 bits in years.

@@ -8,13 +8,12 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     text,
 )
 
-from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.columns import Id, Instant, SealedBytes, metadata
 
 deliverer = Table(
     "deliverer",
@@ -41,7 +40,7 @@ token = Table(
     Column("app_id", String(64), primary_key=True),
     Column("serial", Integer, nullable=False),
     Column("key_id", String(16)),
-    Column("sealed", LargeBinary),
+    Column("sealed", SealedBytes),
     Column("obtained_at", Instant),
     Column("expires_at", Instant),
     Column("refresher", Id),

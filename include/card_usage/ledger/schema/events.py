@@ -10,14 +10,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     SmallInteger,
     String,
     Table,
     text,
 )
 
-from card_usage.ledger.schema.columns import Code, Id, Instant, metadata
+from card_usage.ledger.schema.columns import Code, Id, Instant, SealedBytes, metadata
 
 STATES = (
     "quarantined",  # a rule says no: mend the mapping or the data
@@ -62,7 +61,7 @@ event = Table(
     Column("claimed_by", Id),
     Column("result_code", Integer),
     Column("key_id", String(16)),
-    Column("sealed", LargeBinary),
+    Column("sealed", SealedBytes),
     Column("form", String(16)),  # the settings by which `sealed` holds the body of the call (standard/payload.py)
     Column("staged_at", Instant, nullable=False),
     Column("settled_at", Instant),

@@ -17,14 +17,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     UniqueConstraint,
     false,
 )
 
-from card_usage.ledger.schema.columns import Id, Instant, metadata
+from card_usage.ledger.schema.columns import Id, Instant, SealedBytes, metadata
 
 upgrade_batch = Table(
     "upgrade_batch",
@@ -52,9 +51,9 @@ upgrade_patient = Table(
     Column("batch", Id, ForeignKey("upgrade_batch.id")),
     Column("result_code", Integer),
     Column("key_id", String(16)),
-    Column("sealed", LargeBinary),
+    Column("sealed", SealedBytes),
     Column("card_key_id", String(16)),
-    Column("card_sealed", LargeBinary),
+    Column("card_sealed", SealedBytes),
     Column("changed_at", Instant, nullable=False),
     Column("settled_on", Date),
     Column("existed", Boolean, nullable=False, server_default=false()),
