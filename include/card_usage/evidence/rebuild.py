@@ -41,7 +41,7 @@ from card_usage.evidence.pack import (
     reported_to,
 )
 from card_usage.ledger.bulk import among, insert_many
-from card_usage.ledger.database import Ledger
+from card_usage.ledger.database import Ledger, take_over_keys
 from card_usage.ledger.macs import CALL, mac_events_again, made
 from card_usage.ledger.schema import CONTENT_LOST, attempt, binding, event, evidence, finding
 from card_usage.ledger.upsert import insert_into
@@ -75,6 +75,8 @@ class Rebuilt:
     chain: str = ""
     platforms: dict[str, ReportedTo] = field(default_factory=dict)
     """By hospital, where its events went."""
+    digest_keys: set[tuple[str, str]] = field(default_factory=set)
+    """Hospitals and ids of the data keys by which the HIS's later changes can be noticed."""
 
     @property
     def clean(self) -> bool:
@@ -148,6 +150,7 @@ def rebuild(
     _bind(ledger, {pack.link.hospital for pack in sealed}, rebuilt, now)
     for hospital in sorted({hospital for hospital, _ in of_day}):
         _restore_links(ledger, hospital, [pack.link for pack in sealed if pack.link.hospital == hospital], rebuilt)
+    take_over_keys(ledger, rebuilt.digest_keys)
     rebuilt.packs.sort()
     return rebuilt
 
@@ -228,6 +231,7 @@ def _apply(ledger: Ledger, pack: _Pack, rebuilt: Rebuilt, now: datetime) -> None
         for batch in read_records(pack.path, ledger.keyring, hospital, day):
             called = [kept for kept in batch if kept.record.calls]
             rebuilt.counts["never_sent"] += len(batch) - len(called)
+            rebuilt.digest_keys |= {(hospital, key) for kept in called if (key := _digest(kept)[1]) is not None}
             with ledger.write() as connection:
                 for feed in sorted({kept.record.feed for kept in called}):
                     unchanged_hours.lock(connection, hospital, feed)

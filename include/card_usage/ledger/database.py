@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -112,6 +112,25 @@ def open_ledger(url: str, keyring: Keyring) -> Ledger:
         engine.dispose()
         raise
     return Ledger(engine, keyring, DayKeys(keyring, home))
+
+
+def take_over_keys(ledger: Ledger, wanted: Collection[tuple[str, str]]) -> None:
+    """Give a ledger that has made no data key of its own those of the lost one that it stands for: the folder beside
+    its own that has most of `wanted` (hospital and id). Nothing, if there is none."""
+    home = ledger.day_keys.home
+    if home is None or not home.parent.is_dir() or any(ledger.day_keys.files()):
+        return
+    found = {
+        folder: sum((file.hospital, file.id) in wanted for file in DayKeys(ledger.keyring, folder).files())
+        for folder in sorted(home.parent.iterdir())
+        if folder.is_dir() and not folder.is_symlink()
+    }
+    most = max(found, key=lambda folder: found[folder], default=None)
+    if most is None or not found[most]:
+        return
+    with ledger.write() as connection:
+        connection.execute(update(meta).where(meta.c.name == _NAME).values(setting=most.name))
+    ledger.day_keys.home = most
 
 
 def _key_folder(url: URL, keyring: Keyring) -> Path:
@@ -303,8 +322,8 @@ def _identify(ledger: Ledger) -> str:
         known = _settings(connection)
     if len(known) < len(_OF_A_LEDGER):
         with ledger.write() as connection:
-            known = {"founding_key": ledger.keyring.fingerprint, "ledger": token_hex(8), **_settings(connection)}
-            for name in ("founding_key", "ledger"):
+            known = {"founding_key": ledger.keyring.fingerprint, _NAME: token_hex(8), **_settings(connection)}
+            for name in ("founding_key", _NAME):
                 statement = insert_into(connection, meta).values(name=name, setting=known[name])
                 connection.execute(statement.on_conflict_do_nothing())
             if known["founding_key"] == ledger.keyring.fingerprint:
@@ -313,10 +332,11 @@ def _identify(ledger: Ledger) -> str:
             known = _settings(connection)
     if known["founding_key"] != ledger.keyring.fingerprint:
         raise WrongKey(key_id="(founding, the last of the list)")
-    return known["ledger"]
+    return known[_NAME]
 
 
-_OF_A_LEDGER = ("founding_key", "ledger", SINCE)
+_NAME = "ledger"
+_OF_A_LEDGER = ("founding_key", _NAME, SINCE)
 
 
 def _settings(connection: Connection) -> dict[str, str]:

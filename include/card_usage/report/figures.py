@@ -23,7 +23,7 @@ from card_usage.quality.verdicts import LEVELS, StoredVerdict
 from card_usage.reconciliation import untimed
 from card_usage.reconciliation.reconcile import Reconciliation, last_counts, weigh_day
 from card_usage.reconciliation.watermark import verified_edges
-from card_usage.report import sent_to
+from card_usage.report import destroyed, sent_to
 from card_usage.report.actions import actions, quarantine_of
 from card_usage.report.chart import Figures
 from card_usage.report.day_uses import Use, of_day
@@ -71,6 +71,7 @@ def figures(
         "evidence": _evidence(connection, hospital.id, day),
         "sent_to": sent_to.of_hospital(connection, hospital.id),
         "in_clear": _in_clear(connection, hospital),
+        "destroyed": destroyed.days(connection, hospital.id, day),
         "verdict": verdict(
             level(weighed, for_people=totals["for_people"], withheld=withheld), "verdict.", totals, words
         ),

@@ -27,6 +27,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "医院设置：经院内网关以 http 上报。",
         "By the hospital's file, reports go to a gateway of its own by plain http.",
     ),
+    "report.destroyed": (
+        "{day} 的患者内容已销毁：数据密钥于 {at} 删除。",
+        "The patients' content of {day} is destroyed: its data key was removed at {at}.",
+    ),
+    "report.destroyed_but": (
+        "其中 {n} 条仍待人工处理，已换用另一把密钥保存。",
+        " {n} of its events still wait for somebody, sealed by another key.",
+    ),
     "report.sent_to": ("上报平台：{host}（appId {app_id}）。", "Reported to {host} (appId {app_id})."),
     "report.moved": ("{at} 由 {by} 登记平台地址变更，原为 {before}。", "Its address was {before} until {at} ({by})."),
     "report.forgotten": (

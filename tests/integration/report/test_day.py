@@ -15,7 +15,7 @@ import pytest
 from card_usage.evidence.seal import seal_day
 from card_usage.files.store import Store
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import STATES, attempt, event, report_file
+from card_usage.ledger.schema import STATES, attempt, event, report_file, shredded_key
 from card_usage.platform.outcome import result_classes
 from card_usage.quality.check import check
 from card_usage.reconciliation import statement_store
@@ -26,10 +26,11 @@ from card_usage.reconciliation.statement_match import Bucket
 from card_usage.reconciliation.statement_store import Statement
 from card_usage.report.html import whole
 from card_usage.report.publish import publish
+from card_usage.report.totals import stamp
 from card_usage.windows import day_window
 from planted import DAY, FEEDS, HOSPITAL, NOW, SECRETS
 from published import assert_as_published
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 ROOT = Path(__file__).resolve().parents[3]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -320,3 +321,31 @@ def test_a_way_on_which_patients_may_travel_in_clear_stands_at_the_foot(embedded
     page, figures = published(embedded, tmp_path, language)
     assert figures["in_clear"] == ["his"]
     assert "tls = optional" in page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_day_whose_patients_are_destroyed_and_when_stands_at_the_foot(embedded, tmp_path, language):
+    fill(embedded, SETTLED)
+    _, figures = published(embedded, tmp_path, language)
+    assert figures["destroyed"] == []
+    key = {"hospital": HOSPITAL, "events": 5, "moved": 0, "closed_at": NOW}
+    earlier, long_ago = DAY - timedelta(days=7), DAY - timedelta(days=8)
+    with embedded.write() as connection:
+        connection.execute(
+            insert(shredded_key),
+            [
+                key | {"key_id": "a", "day": DAY, "destroyed_at": NOW + timedelta(days=9)},
+                key | {"key_id": "b", "day": DAY, "destroyed_at": NOW + timedelta(days=10)},
+                key | {"key_id": "c", "day": earlier, "destroyed_at": NOW},
+                key | {"key_id": "d", "day": long_ago, "destroyed_at": NOW - timedelta(days=9)},
+                key | {"key_id": "e", "day": long_ago, "destroyed_at": None},
+                key | {"key_id": "f", "day": DAY, "destroyed_at": NOW, "hospital": "another"},
+            ],
+        )
+    page, figures = published(embedded, tmp_path, language)
+    assert [(of["day"], of["at"]) for of in figures["destroyed"]] == [
+        (f"{earlier}", stamp(NOW)),
+        (f"{DAY}", stamp(NOW + timedelta(days=10))),
+    ]
+    assert {"zh": f"{earlier} 的患者内容已销毁", "en": f"content of {earlier} is destroyed"}[language] in page
+    assert f"{long_ago}" not in page

@@ -16,14 +16,14 @@ from card_usage.config.keyring import Keyring, Sealed
 from card_usage.errors import FileUnusable, WrongKey
 from card_usage.events import SourceRow
 from card_usage.ledger import sealed_parts as sealed_parts_module
-from card_usage.ledger.database import Ledger
+from card_usage.ledger.database import Ledger, migrate, open_ledger, take_over_keys
 from card_usage.ledger.schema import event, shredded_key
 from card_usage.staging import shredding
 from card_usage.staging import stage as stage_module
 from card_usage.staging.drafts import Drafter
 from card_usage.staging.shredding import shred
 from card_usage.windows import day_window
-from ledgers import KEYRING
+from ledgers import KEYRING, sqlite
 from shredded_day import ALIASES, DAY, FEED, HOSPITAL, LATER, NOW, TABLES, deliver, row, sealed_parts, take
 from sqlalchemy import select, update
 
@@ -185,6 +185,30 @@ def test_a_batch_whose_key_is_closed_while_it_is_drafted_is_sealed_by_the_next_o
     staged = take(embedded, [row(2), row(3), row(3), row(1)], now=LATER)
     assert (staged.read, staged.new, staged.unchanged, staged.duplicate, staged.marked) == (4, 2, 1, 1, 0)
     assert opened(sealed_parts(embedded), by_thief(embedded)) == 2
+
+
+def test_a_new_ledger_goes_on_with_the_data_keys_of_the_lost_one_unless_it_has_made_some(tmp_path: Path) -> None:
+    with sqlite(tmp_path, "lost") as lost:
+        take(lost, [row(1)])
+        wanted = {(file.hospital, file.id) for file in lost.day_keys.files()}
+        keyring = lost.keyring.with_folder(Path(f"{tmp_path}/lost.db.keys"))
+    url = f"sqlite:///{tmp_path}/new.db"
+    migrate(url)
+    new = open_ledger(url, keyring)
+    take_over_keys(new, {("another", "20260302:aaaaaaa")})
+    assert list(new.day_keys.files()) == []
+    take_over_keys(new, wanted)
+    new.close()
+    again = open_ledger(url, keyring)
+    assert {file.id for file in again.day_keys.files()} == {key_id for _, key_id in wanted}
+    again.close()
+    other = f"sqlite:///{tmp_path}/other.db"
+    migrate(other)
+    has_made_some = open_ledger(other, keyring)
+    made = has_made_some.day_keys.of(HOSPITAL.id).current(DAY).id
+    take_over_keys(has_made_some, wanted)
+    assert [file.id for file in has_made_some.day_keys.files()] == [made]
+    has_made_some.close()
 
 
 def test_an_altered_row_or_a_lost_key_sets_aside_one_event_and_staging_takes_it_in_anew(embedded: Ledger) -> None:
