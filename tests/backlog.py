@@ -77,6 +77,7 @@ class Backlog:
         return {
             "CARD_USAGE_LEDGER_URL": self.ledger_url,
             "CARD_USAGE_KEY": _KEY,
+            "CARD_USAGE_KEY_FOLDER": str(self.home / "keys"),
             "CARD_USAGE_HOSPITALS": str(self.home / "hospitals"),
             "CARD_USAGE_REPORTS": str(self.home / "reports"),
             "AIRFLOW_CONN_VIOLENCE_PLATFORM": json.dumps(platform),
@@ -108,7 +109,9 @@ class Backlog:
 
     @cached_property
     def day_keys(self) -> DayKeys:
-        """Those of the ledger."""
+        """Those of the ledger; without one, they live as long as this does."""
+        if not self.ledger_url:
+            return DayKeys(self.keyring)
         ledger = self.open()
         ledger.close()
         return ledger.day_keys
@@ -116,7 +119,12 @@ class Backlog:
     def open(self) -> Ledger:
         """The ledger, migrated."""
         migrate(self.ledger_url)
-        return open_ledger(self.ledger_url, Keyring.parse(_KEY))
+        return open_ledger(self.ledger_url, self.keyring)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """As `environment` has it."""
+        return Keyring.parse(_KEY).with_folder(self.home / "keys")
 
     def fill(self) -> None:
         """Bring all events in. Filling twice adds nothing."""

@@ -203,6 +203,11 @@ def decided(context: Context, window: Window, now: datetime) -> list[object]:
     return [*found, *seen]
 
 
+def ledger_files(folder: Path) -> list[Path]:
+    """The database, what SQLite keeps beside it, and the data keys."""
+    return [path for place in folder.glob("ledger.db*") for path in (place, *place.rglob("*")) if path.is_file()]
+
+
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
     misplaced: bool,
@@ -220,7 +225,8 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         said += [preview(context, window, now=now)]
         said += [pipeline.stage(context, feed, window, now=now) for feed in context.hospital.his.feeds]
         # While it waits, a patient is in the ledger only sealed.
-        for path in tmp_path.glob("ledger.db*"):
+        assert [path.name for path in ledger_files(tmp_path) if path.parent.name == context.hospital.id], "data keys"
+        for path in ledger_files(tmp_path):
             assert_clean(path.read_bytes(), secrets, path.name)
         sandbox.faults(http_500=0.1, busy=0.1, drop_after=0.1, truncated=0.1)
         said += [pipeline.check(context, window, now=now), pipeline.deliver(context, window, until=now)]
@@ -299,7 +305,7 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         with zipfile.ZipFile(path) as book:
             for part in book.namelist():
                 assert_clean(book.read(part), secrets, f"{path.name}, {part}")
-    for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.json"), *tmp_path.glob("ledger.db*")]:
+    for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.json"), *ledger_files(tmp_path)]:
         if "expected" not in path.name:
             assert_clean(path.read_bytes(), secrets, path.name)
 

@@ -12,7 +12,6 @@ from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from card_usage.config.day_keys import DayKeys
 from card_usage.config.hospital import Hospital, load_hospital
 from card_usage.config.keyring import Keyring
 from card_usage.delivery import membership
@@ -130,7 +129,7 @@ class World:
             app_id=APP_ID,
             executor=SimExecutor(self, number),
             keyring=KEYRING,
-            keys=DayKeys(KEYRING).of(of.id),
+            keys=self.ledger.day_keys.of(of.id),
             platform=SimCaller(self, number),
             tables=TABLES,
             clock=clock,

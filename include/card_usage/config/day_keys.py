@@ -195,9 +195,13 @@ class DayKeys:
 
     def __init__(self, keyring: Keyring, home: Path | None = None) -> None:
         self._keyring, self.home = keyring, home
+        self._in_memory: dict[str, HospitalKeys] = {}
 
     def of(self, hospital: str, *, kept: bool = True) -> HospitalKeys:
         """Those of one hospital. Not `kept`: no file is written; for whoever only compares."""
+        if self.home is None:
+            made = HospitalKeys(self._keyring, None, hospital, kept=False)
+            return self._in_memory.setdefault(hospital, made)
         return HospitalKeys(self._keyring, self.home, hospital, kept=kept)
 
     def files(self, hospital: str | None = None) -> Iterator[KeyFile]:
