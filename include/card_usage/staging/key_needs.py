@@ -12,17 +12,17 @@ from card_usage.config.day_keys import is_day_key
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.errors import WrongKey
 from card_usage.ledger.database import Ledger
-from card_usage.ledger.schema import event, shredded_key, token, upgrade_patient
+from card_usage.ledger.schema import event, shredded_key, token, upgrade_patient, upgrade_record
 
 NEWEST: Final = 50
 BATCH: Final = 1_000
 _PATIENT: Final = upgrade_patient.c
-_SEALED: Final = (
-    (event.c.key_id, event.c.sealed),
-    (token.c.key_id, token.c.sealed),
+_OF_UPGRADES: Final = (
     (_PATIENT.key_id, _PATIENT.sealed),
     (_PATIENT.card_key_id, _PATIENT.card_sealed),
+    (upgrade_record.c.key_id, upgrade_record.c.sealed),
 )
+_SEALED: Final = ((event.c.key_id, event.c.sealed), (token.c.key_id, token.c.sealed), *_OF_UPGRADES)
 """Every column of the ledger that holds something sealed, after that which names its key."""
 
 
@@ -107,7 +107,7 @@ def reseal(ledger: Ledger) -> Counter[str]:
             this = and_(token.c.app_id == app_id, token.c.key_id == sealed[0], token.c.sealed == sealed[1])
             values = {"key_id": again.key_id, "sealed": again.blob}
             moved["tokens"] += connection.execute(update(token).where(this).values(values)).rowcount
-    for key_id, blob in ((_PATIENT.key_id, _PATIENT.sealed), (_PATIENT.card_key_id, _PATIENT.card_sealed)):
+    for key_id, blob in _OF_UPGRADES:
         while count := _reseal_patients(ledger, key_id, blob):
             moved["cards"] += count
     return moved
@@ -115,16 +115,16 @@ def reseal(ledger: Ledger) -> Counter[str]:
 
 def _reseal_patients(ledger: Ledger, key_id: Column[Any], blob: Column[Any]) -> int:
     """A batch of them, in one transaction; returns how many there were."""
-    columns = (_PATIENT.id, _PATIENT.key, key_id, blob)
+    table = key_id.table
+    of = table.c
+    columns = (of.id, of.key, key_id, blob)
     with ledger.write() as connection:
-        query = select(*columns).where(_of_others(ledger.keyring, key_id, blob)).order_by(_PATIENT.id).limit(BATCH)
-        if ledger.dialect == "postgresql":
-            query = query.with_for_update()
-        rows = connection.execute(query).all()
+        query = select(*columns).where(_of_others(ledger.keyring, key_id, blob)).order_by(of.id).limit(BATCH)
+        rows = connection.execute(query.with_for_update()).all()
         for row_id, key, *sealed in rows:
             again = _again(ledger.keyring, key, *sealed)
             values = {key_id.name: again.key_id, blob.name: again.blob}
-            connection.execute(update(upgrade_patient).where(_PATIENT.id == row_id).values(values))
+            connection.execute(update(table).where(of.id == row_id).values(values))
     return len(rows)
 
 

@@ -45,6 +45,8 @@ ACTS: dict[str, list[str]] = {
     "warehouse build": SPAN,
     "warehouse rebuild": [],
     "warehouse compact": [],
+    "keys rotate": [],
+    "keys destroy": ["--all"],
     "pause": [*OF, "--reason", "maintenance"],
     "drain": ["--all"],
     "resume": OF,

@@ -6,10 +6,10 @@ from card_usage.delivery.binding import _OF_HOSPITAL
 from card_usage.ledger.schema import metadata
 
 # Who decided and what was told stays; so do runs, turns and decisions about codes, which stand for no platform, and
-# what the warehouse has to write anew.
+# what the warehouse has to write anew. A data key that is closed stays so.
 KEPT = {
     *("code_decision", "decision", "deliverer", "failed_run", "hold", "incident", "outbox", "platform_move", "purged"),
-    *("replica_turn", "warehouse_day", "warehouse_hospital", "upgrade_run"),
+    *("replica_turn", "shredded_key", "warehouse_day", "warehouse_hospital", "upgrade_run"),
 }
 
 

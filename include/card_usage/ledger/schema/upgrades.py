@@ -83,7 +83,7 @@ upgrade_record = Table(
     Column("digest", String(32), nullable=False),
     Column("causes", String(200), nullable=False),
     Column("key_id", String(16)),
-    Column("sealed", LargeBinary),
+    Column("sealed", SealedBytes),
     Column("seen_at", Instant, nullable=False),
     UniqueConstraint("hospital", "key"),
 )
