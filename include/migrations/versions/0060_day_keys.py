@@ -1,6 +1,6 @@
 """Data keys for each hospital and day: which one keys an event's digest, and which ones are destroyed
 
-Revision: 0051, after 0050
+Revision: 0060, after 0051
 
 Events that are there keep no key by name: their digests are keyed by the founding key, and what is sealed of them by a
 master key, until they are settled or replaced.
@@ -9,8 +9,8 @@ master key, until they are settled or replaced.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0051"
-down_revision = "0050"
+revision = "0060"
+down_revision = "0051"
 branch_labels = None
 depends_on = None
 
