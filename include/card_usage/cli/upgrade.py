@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from card_usage.cli.arguments import hospital_arguments
+from card_usage.cli.arguments import hospital_arguments, whole_number
 from card_usage.cli.command import Commands, Invocation, Output, Result, add_command
 from card_usage.cli.progress import rows_bar
 from card_usage.context import Context
@@ -76,7 +76,7 @@ def _upgrade(invocation: Invocation) -> Result:
                 good, hospital, keyring = listed.good.values(), context.hospital.id, context.ledger.keyring
                 with context.ledger.write() as writing:
                     output["taken in"] = dict(store.take_in(writing, keyring, hospital, good, invocation.now))
-            done = send_batches(context)
+            done = send_batches(context, calls=args.calls)
             output["sent"] = {"calls": done.calls, **done.counts}
         with context.ledger.read() as reading:
             states = store.states(reading, context.hospital.id)
@@ -148,5 +148,6 @@ def add_commands(commands: Commands) -> None:
     source = command.add_mutually_exclusive_group()
     source.add_argument("--file", metavar="FILE", help="a list, CSV (docs/upgrade.md)")
     source.add_argument("--his", action="store_true", help="everybody whom the HIS knows; neither: go on")
+    command.add_argument("--calls", type=whole_number(1, 1_000_000), metavar="N", help="make at most N calls, then end")
     command.add_argument("--yes", action="store_true", help="take them in and send them; without it nothing is done")
     command.add_argument("--out", metavar="FOLDER", help="write who is quarantined and why, and the openIds, there")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from card_usage.config.hospital import Platform
+
 RETRY_BASE: Final = 1.0
 RETRY_CAP: Final = 300.0
 
@@ -75,6 +77,29 @@ class RateLimiter:
         """A call starts."""
         if self.per_second > 0:
             self._next = max(self._next, now) + 1 / self.per_second
+
+
+class SharedRates:
+    """A run's part of the calls a second that its hospital, and its appId, may make."""
+
+    def __init__(self, settings: Platform) -> None:
+        self._settings = settings
+        self._hospital = RateLimiter(settings.requests_per_second)
+        self._app = RateLimiter(settings.app_requests_per_second)
+
+    def share(self, under_app: int, of_hospital: int) -> None:
+        """So many deliverers work under this appId, and for this hospital: each takes its part."""
+        self._app.per_second = self._settings.app_requests_per_second / max(1, under_app)
+        self._hospital.per_second = self._settings.requests_per_second / max(1, of_hospital)
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may start; 0 means now."""
+        return max(self._hospital.wait(now), self._app.wait(now))
+
+    def record_call(self, now: float) -> None:
+        """A call starts."""
+        self._hospital.record_call(now)
+        self._app.record_call(now)
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ class Heartbeat:
     async def tick(self) -> None:
         """Show that this run lives, and apply what the ledger says about it. Raises Fenced."""
         view = await self._membership.beat(self._outcomes.states.total())
-        self._sender.share_app_rate(view.deliverers)
+        self._sender.rates.share(view.deliverers, view.of_hospital)
         self._stopping.apply_hold(view.hold)
         self._outcomes.memory.refresh(view.known)
         self._workload.changed.set()

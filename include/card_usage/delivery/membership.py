@@ -166,11 +166,12 @@ class Fenced(Exception):
 
 
 class View(NamedTuple):
-    """What a beat shows: the hold in effect, how many deliverers share the appId, this one included, and what is known
-    of the platform's memory."""
+    """What a beat shows: the hold in effect, how many deliverers share the appId, and of them the hospital, this one
+    included, and what is known of the platform's memory."""
 
     hold: holds.Hold | None
     deliverers: int
+    of_hospital: int
     known: platform_memory.Known
 
 
@@ -229,11 +230,13 @@ class Membership:
         app_id = self._run.app_id
         living = peers(connection, hospital=self._hospital, app_id=app_id, worker=self.worker)
         sharing = 1 + sum(peer.app_id == app_id for peer in living)
+        of_hospital = 1 + sum(peer.hospital == self._hospital for peer in living)
         for dead in self._detector.dead(living, monotonic):
             if declare_dead(connection, dead, now):
                 sharing -= dead.app_id == app_id
+                of_hospital -= dead.hospital == self._hospital
                 recovered = recover(connection, dead.worker, now=now, detail="deliverer died")
                 log.warning("deliverer %d died: %d events are unknown and go again", dead.worker, recovered)
         hold = holds.blocking(holds.active(connection, self._hospital, now))
         host = platform_memory.host_of(self._run.platform.base_url)
-        return View(hold, sharing, platform_memory.read(connection, host=host, app_id=app_id))
+        return View(hold, sharing, of_hospital, platform_memory.read(connection, host=host, app_id=app_id))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from card_usage.delivery.bodies import body
-from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, RateLimiter
+from card_usage.delivery.flow_control import CircuitBreaker, ConcurrencyLimiter, SharedRates
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
 from card_usage.delivery.tokens import StoredToken
@@ -40,20 +40,15 @@ class Sender:
         self._settings, self._clock, self._platform_clock = settings, run.clock, platform_clock
         self._keys, self._platform = run.keys, run.platform
         self._concurrency = ConcurrencyLimiter(settings.concurrency)
-        self._hospital_rate = RateLimiter(settings.requests_per_second)
-        self._app_rate = RateLimiter(settings.app_requests_per_second)
+        self.rates = SharedRates(settings)
         self._last_answered = run.clock.monotonic()
-
-    def share_app_rate(self, deliverers: int) -> None:
-        """So many deliverers work under this appId: each takes its part of the rate."""
-        self._app_rate.per_second = self._settings.app_requests_per_second / max(1, deliverers)
 
     def wait(self, under_way: int) -> float:
         """Seconds until a call may start: 0 now, infinity: not before one under way has ended."""
         if under_way >= int(self._concurrency.limit):
             return float("inf")
         now = self._clock.monotonic()
-        return max(self.breaker.wait(now), self._hospital_rate.wait(now), self._app_rate.wait(now))
+        return max(self.breaker.wait(now), self.rates.wait(now))
 
     def silence(self, now: float) -> float:
         """Seconds since the last good answer; 0 while nothing fails."""
@@ -62,8 +57,7 @@ class Sender:
     def start(self) -> None:
         """A call is about to be made."""
         now = self._clock.monotonic()
-        self._hospital_rate.record_call(now)
-        self._app_rate.record_call(now)
+        self.rates.record_call(now)
         self.breaker.record_call()
 
     async def call(self, claimed: Claimed, token: StoredToken) -> Call:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from card_usage.clock import SystemClock
@@ -17,7 +17,7 @@ from card_usage.config.hospital import Hospital
 from card_usage.delivery import quota
 from card_usage.delivery.call_budget import CallBudget
 from card_usage.delivery.deliverer import opened_run
-from card_usage.delivery.flow_control import backoff
+from card_usage.delivery.flow_control import SharedRates, backoff
 from card_usage.delivery.membership import BEAT_SECONDS, Fenced, Membership
 from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
@@ -44,11 +44,25 @@ class LedgerGate:
         self._settings = run.hospital.platform
         self.haste = 1.0
         self._current: StoredToken | None = None
+        self._rates = SharedRates(self._settings)
+        self._longest_call = timedelta(seconds=2 * self._settings.call_timeout_seconds)
+
+    @property
+    def others_unclear(self) -> bool:
+        """Whether there is a deliverer of the hospital of whom it is not yet known whether he lives."""
+        return self._membership.has_undetermined_peers
 
     async def look(self) -> None:
         """Show that this process lives, and see whether others of this machine are gone."""
-        with suppress(Fenced):
-            await self._membership.beat(0)
+        try:
+            await self.beat()
+        except Fenced:
+            self.alive = False
+
+    async def beat(self) -> None:
+        """The same, and take our part of the rates among those who are there. Raises Fenced."""
+        view = await self._membership.beat(0)
+        self._rates.share(view.deliverers, view.of_hospital)
 
     async def token(self) -> str | Reply:
         try:
@@ -62,8 +76,18 @@ class LedgerGate:
             self._tokens.invalidate(self._current.serial)
 
     async def admit(self, interface: str) -> bool:
+        if not self._membership.is_certain:
+            # This process was suspended: somebody may have declared it dead and have its work.
+            await self.look()
+        if not self.alive:
+            return False
+        while (wait := self._rates.wait(self.run.clock.monotonic())) > 0:
+            await self.run.clock.sleep(wait)
+        self._rates.record_call(self.run.clock.monotonic())
         if self._settings.live:
             return True
+        if self.clock.day_after(self._longest_call) != self.clock.today():
+            return False  # just before midnight: it might arrive on a day that it was not counted for
         reserve = partial(
             quota.reserve,
             wanted=1,
@@ -118,27 +142,34 @@ async def opened_gate(
     ) as run:
         platform = run.platform
         assert isinstance(platform, Platform)  # noqa: S101 - opened_run makes no other
-        membership = await Membership.join(run)
-        clock = PlatformClock(run)
-        tokens = TokenManager(run, membership.worker, CallBudget(run, clock))
-        gate = LedgerGate(run, tokens, clock, membership)
-        beating = asyncio.create_task(_beat(membership, gate))
-        try:
-            await platform.read_clock()
+        async with gate_of(run) as gate:
             yield platform, gate
-        finally:
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
-            await membership.leave()
 
 
-async def _beat(membership: Membership, gate: LedgerGate) -> None:
+@asynccontextmanager
+async def gate_of(run: Run) -> AsyncIterator[LedgerGate]:
+    """The gate of a run, which is one more deliverer as long as the block lasts."""
+    membership = await Membership.join(run)
+    clock = PlatformClock(run)
+    tokens = TokenManager(run, membership.worker, CallBudget(run, clock))
+    gate = LedgerGate(run, tokens, clock, membership)
+    beating = asyncio.create_task(_beat(gate))
+    try:
+        await run.platform.read_clock()
+        yield gate
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+        await membership.leave()
+
+
+async def _beat(gate: LedgerGate) -> None:
     """Show that this process lives, so that nobody waits for it or asks for a token in its place."""
     with suppress(Fenced):
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await membership.beat(0)
+            await gate.beat()
     gate.alive = False
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from card_usage.context import Context
+from card_usage.delivery.membership import BEAT_SECONDS
 from card_usage.errors import UpgradeUnderWay
 from card_usage.interfaces.messages import RegisterBatchHealthCard
 from card_usage.ledger import holds
@@ -62,12 +64,15 @@ STEPS: Final = {
 @dataclass(kw_only=True)
 class Upgraded:
     """What a run came to. `counts`: registered, refused, unnamed; `stopped`: why it ended before all was done, and
-    `code` the result code of that, if any."""
+    `code` the result code of that, if any; `bounded`: because it was to make no more calls, or to go on no longer;
+    `used_up`: because today's calls are."""
 
     counts: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     stopped: str = ""
     code: int | None = None
+    bounded: bool = False
+    used_up: bool = False
 
 
 async def send(
@@ -76,17 +81,26 @@ async def send(
     gate: LedgerGate,
     *,
     size: int,
+    calls: int | None = None,
+    until: datetime | None = None,
     on_batch: Callable[[Counter[str]], None] | None = None,
 ) -> Upgraded:
-    """Send every batch. `size`: patients of a new one. Raises UpgradeUnderWay and LedgerUnreachable."""
+    """Send every batch, or as many as `calls` calls or the time `until` allow. `size`: patients of a new one.
+
+    Raises UpgradeUnderWay and LedgerUnreachable.
+    """
     hospital, write = context.hospital.id, gate.run.executor.write
     acquire = partial(store.acquire, hospital=hospital, worker=gate.worker)
-    if not await write(acquire):
-        await gate.look()  # the one who sends may have been killed
-        if not await write(acquire):
+    while not await write(acquire):
+        # The one who sends may have been killed, on another machine too: then his beat stands still.
+        await gate.look()
+        if await write(acquire):
+            break
+        if not (gate.alive and gate.others_unclear):
             raise UpgradeUnderWay(hospital=hospital)
+        await gate.run.clock.sleep(BEAT_SECONDS)
     try:
-        return await _Sending(context, platform, gate, size, on_batch).run()
+        return await _Sending(context, platform, gate, size, calls, until, on_batch).run()
     finally:
         await write(partial(store.release, hospital=hospital, worker=gate.worker))
 
@@ -98,8 +112,11 @@ class _Sending:
         platform: OpenPlatform,
         gate: LedgerGate,
         size: int,
+        calls: int | None,
+        until: datetime | None,
         on_batch: Callable[[Counter[str]], None] | None,
     ) -> None:
+        self._calls, self._until = calls, until
         self._hospital, self._keyring = context.hospital.id, context.ledger.keyring
         self._platform, self._gate, self._size, self._on_batch = platform, gate, size, on_batch
         self._write, self._clock = gate.run.executor.write, gate.run.clock
@@ -110,6 +127,12 @@ class _Sending:
         while not self.done.stopped:
             if not self._gate.alive:
                 self.done.stopped = "another process took over"
+                break
+            if self._calls is not None and self.done.calls >= self._calls:
+                self.done.stopped, self.done.bounded = f"{self._calls} calls, as many as were allowed", True
+                break
+            if self._until is not None and self._clock.now() >= self._until:
+                self.done.stopped, self.done.bounded = "its time is over", True
                 break
             batch = await self._write(self._next)
             if batch is None or self.done.stopped:
@@ -162,4 +185,5 @@ class _Sending:
             if step is Step.STOP:
                 self.done.stopped = reply.detail or reply.answer.value
                 self.done.code = reply.result_code
+                self.done.used_up = reply.answer is Answer.QUOTA and self._gate.alive
         return step

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,11 +17,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import demo_his
-import ledgers
 import pytest
 from card_usage.cli.main import main
-from card_usage.files.shipped import SHIPPED
 from card_usage.interfaces.messages import BatchItem, PatientToRegister
 from card_usage.ledger.database import Ledger
 from card_usage.ledger.schema import upgrade_patient, upgrade_record
@@ -32,6 +34,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from region import Region, id_number, region
 from sqlalchemy import delete, select
+from upgrading import environment_of, good_patients, patients_in, put_patients
 
 HOSPITAL = "demo_hospital"
 TABLES = load_tables()
@@ -200,27 +203,7 @@ def here() -> Iterator[Region]:
 
 @pytest.fixture
 def environment(here: Region, tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "hospitals").mkdir()
-    text = (SHIPPED / "hospitals" / "demo_hospital.toml").read_text(encoding="utf-8")
-    text = text.replace("fetch_size = 5000 ", "fetch_size = 7 ")
-    text += '\n[upgrade]\ncard_list_url = "https://isv.example.org/list"\n'
-    (tmp_path / "hospitals" / "demo_hospital.toml").write_text(text, encoding="utf-8")
-    demo_his.create(f"sqlite:///{tmp_path}/his.db", [date(2026, 3, 2)], 60, 3)
-    platform = {
-        "conn_type": "http",
-        "host": here.sandbox.url,
-        "login": "demo-app-id",
-        "password": "demo-app-secret",
-        "extra": {"offline_wechat_code": here.offline_code()},
-    }
-    return {
-        "CARD_USAGE_LEDGER_URL": ledgers.sqlite_url(tmp_path),
-        "CARD_USAGE_KEY": ledgers.KEY,
-        "CARD_USAGE_HOSPITALS": str(tmp_path / "hospitals"),
-        "CARD_USAGE_ALIASES": str(SHIPPED / "code_aliases"),
-        "AIRFLOW_CONN_DEMO_PLATFORM": json.dumps(platform),
-        "AIRFLOW_CONN_DEMO_HIS": f"sqlite:///{tmp_path}/his.db",
-    }
+    return environment_of(here, tmp_path)
 
 
 def run(environment: dict[str, str], capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
@@ -228,11 +211,6 @@ def run(environment: dict[str, str], capsys: pytest.CaptureFixture[str], *more: 
     told = capsys.readouterr()
     assert told.out, told.err
     return code, json.loads(told.out)
-
-
-def patients_in(tmp_path: Path) -> int:
-    with closing(sqlite3.connect(tmp_path / "his.db")) as his:
-        return int(his.execute("SELECT COUNT(*) FROM SF_BRXXK").fetchone()[0])
 
 
 def test_a_dry_run_judges_every_patient_of_the_his_and_changes_nothing(
@@ -267,16 +245,7 @@ def test_everybody_good_is_registered_once_however_often_the_his_is_read(
 def test_a_patient_who_is_mended_in_the_his_is_released_and_a_second_record_is_no_second_patient(
     environment: dict[str, str], here: Region, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with closing(sqlite3.connect(tmp_path / "his.db")) as his, his:
-        his.execute("DELETE FROM SF_BRXXK")
-        for patid, number, phone in ((1, id_number(1), None), (2, id_number(2), "13800000002"), (3, id_number(2), "1")):
-            row = (patid, "张示范", "男", "19900307", number, "SF", "01", "示范路", phone)
-            his.execute(
-                "INSERT INTO SF_BRXXK (patid, hzxm, sex, birth, sfzh, cardtype, mzbm, lxdz, lxdh)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            his.execute("INSERT INTO xt_brwx VALUES (?, ?)", (patid, f"o-{patid}"))
+    put_patients(tmp_path, (1, id_number(1), None), (2, id_number(2), "13800000002"), (3, id_number(2), "1"))
     _, told = run(environment, capsys, "--his", "--yes")
     assert (told["HIS"]["quarantined"], told["patients"]) == (2, {"registered": 1})
     with closing(sqlite3.connect(tmp_path / "his.db")) as his, his:
@@ -298,3 +267,40 @@ def test_a_ledger_holds_nothing_readable_of_the_his_patients(
     content = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
     texts = {text for row in rows for text in row[1:] if text and len(text) > 6}
     assert not [text for text in texts if text.encode() in content]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_reads_or_sends_loses_nobody(
+    environment: dict[str, str], here: Region, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    put_patients(tmp_path, *good_patients(90))
+    path = Path(environment["CARD_USAGE_HOSPITALS"]) / "demo_hospital.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "patients_a_batch = 5\n", encoding="utf-8")
+    here.sandbox.faults(latency_ms=80)
+    command = [sys.executable, "-m", "card_usage", "upgrade", "--hospital", HOSPITAL, "--his", "--yes"]
+    kept = (0.0, 0.05, 0.15)
+    for at, seconds in enumerate(kept):
+        process = subprocess.Popen(
+            command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # Once while it reads, then while batches are under way.
+        deadline = time.monotonic() + 60
+        before = here.sandbox.counts()["cards"]
+        while time.monotonic() < deadline and process.poll() is None:
+            if at == 0 and records_in(tmp_path) > 0:
+                break
+            if at > 0 and here.sandbox.counts()["cards"] > before:
+                break
+            time.sleep(0.005)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    here.sandbox.calm()
+    code, told = run(environment, capsys, "--his", "--yes")
+    assert (code, told["patients"]) == (0, {"registered": 90})
+    assert here.sandbox.counts()["cards"] == records_in(tmp_path) == 90
+
+
+def records_in(home: Path) -> int:
+    with closing(sqlite3.connect(home / "ledger.db")) as ledger:
+        return int(ledger.execute("SELECT COUNT(*) FROM upgrade_record").fetchone()[0])
