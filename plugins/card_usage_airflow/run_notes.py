@@ -1,6 +1,6 @@
 """Run notes: what a run came to, as a note on it: delivered, waiting, differences; of an upgrade, who has a card.
 
-A listener: Airflow's scheduler calls it when a run has ended. It reads what one of the run's tasks returned, in the
+A listener: Airflow's scheduler calls it when a run has ended. It reads what tasks of the run returned, in the
 session that the scheduler has open; it touches neither ledger nor HIS. A note that a person wrote stays.
 """
 
