@@ -11,6 +11,7 @@ For one hospital: shows what the HIS's patients would come to and, if asked to, 
 | `preview` | judges every patient of the HIS: how many could be registered, why others not; batches and days | yes |
 | `read` | patients into the ledger, page by page; **skipped** if `read_his` is off | skipped |
 | `send` | batches, as many as `calls`, `hours` and the day's quota allow | skipped |
+| `report` | counts by class, cause, result code and day | skipped |
 
 ## What to know before
 
@@ -59,7 +60,7 @@ from card_usage_airflow import hospital_files
 from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.task_context import open_context
-from card_usage_airflow.upgrading import preview_upgrade, read_patients, send_patients
+from card_usage_airflow.upgrading import preview_upgrade, read_patients, report_upgrade, send_patients
 
 HOSPITALS = list(hospital_files.ids())
 
@@ -94,6 +95,13 @@ def send(params: Any = None) -> dict[str, int]:
     end_dry_run(params)
     with open_context(params["hospital"]) as context:
         return send_patients(context, calls=params["calls"], hours=params["hours"])
+
+
+@task
+def report(params: Any = None) -> dict[str, object]:
+    """What the upgrade came to: by class, cause, result code and day."""
+    with open_context(params["hospital"]) as context:
+        return report_upgrade(context)
 
 
 @dag(
@@ -139,7 +147,7 @@ def send(params: Any = None) -> dict[str, int]:
     on_success_callback=run_succeeded,
 )
 def upgrade_patients() -> None:
-    preview() >> read() >> send()
+    preview() >> read() >> send() >> report()
 
 
 upgrade_patients()

@@ -76,6 +76,17 @@ def _read(context: Context, *, dry_run: bool) -> Read:
     return read
 
 
+def report_upgrade(context: Context) -> dict[str, object]:
+    """Log and return what the upgrade came to so far. Counts only."""
+    from card_usage.upgrade.figures import figures
+
+    with context.ledger.read() as connection:
+        counts = figures(connection, context.hospital.id).summary()
+    for name, figure in counts.items():
+        log.info("%s: %s", name, figure)
+    return counts
+
+
 def send_patients(context: Context, *, calls: int | None, hours: float) -> dict[str, int]:
     """Send batches, as many as `calls`, `hours` and the day's quota allow; returns the calls and the ledger's states.
 

@@ -51,7 +51,10 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "report-month": "write a month's report: page, sheets, mail, JSON",
         "report-fleet": "write the page of all hospitals after a day",
     },
-    "upgrade": {"upgrade": "get cards for the patients of a list, in batches; shows first, sends with --yes"},
+    "upgrade": {
+        "upgrade": "get cards for patients of the HIS or of a list, in batches; shows first, sends with --yes",
+        "upgrade-report": "what an upgrade came to, patient by patient; its page, the openIds, the activation links",
+    },
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
     "ask": {"ask": "answer a question from the warehouse: measures by dimensions"},
     "warehouse": {"warehouse": "the warehouse of card uses: build, rebuild, compact, check"},

@@ -16,6 +16,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from card_usage.cli.main import main
@@ -267,6 +268,51 @@ def test_a_ledger_holds_nothing_readable_of_the_his_patients(
     content = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
     texts = {text for row in rows for text in row[1:] if text and len(text) > 6}
     assert not [text for text in texts if text.encode() in content]
+
+
+def report(environment: dict[str, str], capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
+    code = main(["upgrade-report", "--hospital", HOSPITAL, "--json", *more], environment)
+    told = capsys.readouterr()
+    assert told.out, told.err
+    return code, json.loads(told.out)
+
+
+def test_the_report_has_each_record_in_one_class_and_says_why_and_when(
+    environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    odd = [(50, id_number(2), "13800000050"), (51, id_number(51), None), (52, id_number(52)[:-1] + "Z", None)]
+    put_patients(tmp_path, *good_patients(8), *odd)
+    run(environment, capsys, "--his", "--yes")
+    put_patients(tmp_path, *good_patients(9)[1:], *odd)  # one has left, one has come
+    encrypted = tmp_path / "encrypted.csv"
+    encrypted.write_text("openId,encryptData\no-1,abc+1\n", encoding="utf-8")
+    out = tmp_path / "out"
+    code, told = report(environment, capsys, "--his", "--out", str(out), "--encrypted", str(encrypted))
+    assert code == 0
+    assert told["equation"] == (
+        "HIS 11 = registered 7 + existed 0 + refused 0 + under_way 0 + waiting 0 + quarantined 2 + same_person 1"
+        " + repeated 0 + not read yet 1; difference 0"
+    )
+    figures = told["report"]
+    assert figures["classes"] == {
+        **{"registered": 8, "existed": 0, "refused": 0, "under_way": 0, "waiting": 0},
+        **{"quarantined": 2, "same_person": 1},
+    }
+    assert figures["quarantined_by_cause"]["phone1:10043"] == 2
+    ((_, counts),) = figures["by_day"].items()
+    assert counts == {"registered": 8}
+    page = (out / "upgrade.html").read_text(encoding="utf-8")
+    ElementTree.fromstring(page.partition("<!DOCTYPE html>")[2])  # noqa: S314 - our own text
+    assert "两边相等" in page
+    assert "手机号不得为空" in page
+    links = (out / "activation-links.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(links) == 2
+    assert links[1].startswith("o-1,https://health.tengmed.com/open/batchActiveCard?open_id=abc%2B1&redirect_uri=")
+    assert (out / "openids.txt").read_text(encoding="utf-8").split() == [f"o-{at}" for at in range(8)]
+    for name in ("openids.txt", "activation-links.csv"):
+        assert stat.S_IMODE((out / name).stat().st_mode) == 0o600
+    shown = json.dumps(told) + page
+    assert not [one for one in ("张示范", id_number(2), "13800000050", "o-1") if one in shown]
 
 
 @pytest.mark.slow
