@@ -67,6 +67,9 @@ class Gate:
     async def exhausted(self, interface: str) -> None:
         raise AssertionError
 
+    async def bound(self, patid: str, qr_code_text: str) -> None:
+        raise AssertionError
+
     async def pause(self, failures: int) -> None:
         raise AssertionError
 

@@ -27,6 +27,7 @@ from card_usage.delivery.progress import Progress
 from card_usage.delivery.result import Delivered
 from card_usage.errors import BadConnection, MissingSetting
 from card_usage.evidence.keep import kept_meanwhile
+from card_usage.ledger.patient_cards import CardMap
 from card_usage.ledger.scope import Scope
 from card_usage.quality import check as gate
 from card_usage.quality import data_docs
@@ -195,7 +196,9 @@ def reconcile(context: Context, window: Window, *, now: datetime) -> Reconciliat
 def _reconcile_day(context: Context, source: Source, day: date, now: datetime) -> Reconciliation:
     def normalize(feed: str) -> Normalize:
         keys = context.ledger.day_keys.of(context.hospital.id, kept=False)
-        return Drafter(context.hospital, feed, context.tables, context.aliases, keys).draft
+        drafter = Drafter(context.hospital, feed, context.tables, context.aliases, keys)
+        drafter.cards = CardMap.of(context.ledger, context.hospital)
+        return drafter.draft
 
     return recount_day(context.ledger, source, context.hospital, day, normalize, now=now)
 

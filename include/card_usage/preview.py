@@ -14,6 +14,7 @@ from card_usage.config.hospital import Platform
 from card_usage.context import Context
 from card_usage.delivery import quota
 from card_usage.events import SourceRow
+from card_usage.ledger.patient_cards import CardMap
 from card_usage.ledger.schema import OPEN, deliverer, event
 from card_usage.staging.changes import Change, StoredEvent, compare, stored_events
 from card_usage.staging.drafts import Draft, Drafter
@@ -72,6 +73,7 @@ def preview(
         keys = context.ledger.day_keys.of(hospital.id, kept=False)
         for feed in hospital.his.feeds:
             drafter = Drafter(hospital, feed, context.tables, context.aliases, keys)
+            drafter.cards = CardMap.of(context.ledger, hospital)
             for day in map(day_window, window.days):
                 counts += _compared(connection, drafter, source.rows(feed, day.start, day.end, on_rows=on_rows), day)
         expected = forecast(

@@ -55,6 +55,7 @@ FILES: Final[Mapping[str, Mapping[str, str]]] = {
         "upgrade": "get cards for patients of the HIS or of a list, in batches; shows first, sends with --yes",
         "upgrade-report": "what an upgrade came to, patient by patient; its page, the openIds, the activation links",
     },
+    "cards": {"cards": "health cards of patients, for uses without a QR text: import, release"},
     "usage": {"usage": "usage figures of document 2.7.5 and 2.7.6, of any hospitals and days"},
     "ask": {"ask": "answer a question from the warehouse: measures by dimensions"},
     "warehouse": {"warehouse": "the warehouse of card uses: build, rebuild, compact, check"},

@@ -25,6 +25,7 @@ from card_usage.errors import WrongKey
 from card_usage.events import SourceRow
 from card_usage.ledger import sealed_parts
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.patient_cards import CardMap
 from card_usage.ledger.schema import event, finding
 from card_usage.staging.drafts import Draft, Drafter
 from card_usage.staging.intake import take_in
@@ -80,12 +81,13 @@ def release(
     """Validate the quarantined events of these days again; without `write` only count. Raises WrongKey."""
     result = ReleaseResult()
     keys = ledger.day_keys.of(hospital.id)
+    cards = CardMap.of(ledger, hospital)
     after = 0
     while True:
         # Read and written in one transaction: a staging run that replaces the event meanwhile comes before or after.
         with ledger.write() if write else ledger.read() as connection:
             rows = _quarantined(connection, hospital.id, first, last, after)
-            drafted = list(_drafts(keys, hospital, tables, aliases, rows, result))
+            drafted = list(_drafts(keys, hospital, tables, aliases, cards, rows, result))
             if write:
                 sealed_parts.set_aside(connection, [row.id for row in rows if row.id in result.unreadable])
                 for feed in {feed for feed, _ in drafted}:
@@ -118,6 +120,7 @@ def _drafts(
     hospital: Hospital,
     tables: Mapping[str, CodeTable],
     aliases: Aliases,
+    cards: CardMap | None,
     rows: list[Any],
     result: ReleaseResult,
 ) -> Iterator[tuple[str, Draft]]:
@@ -130,6 +133,7 @@ def _drafts(
         drafter = drafters.get(row.feed)
         if drafter is None:
             drafter = drafters[row.feed] = Drafter(hospital, row.feed, tables, aliases, keys)
+            drafter.cards = cards
         try:
             values = json.loads(keys.open(Sealed(row.key_id, row.sealed), bound_to=row.key.encode()))
         except WrongKey:

@@ -138,6 +138,8 @@ class Normalize(_Table):
     quarantine_every_unknown_code: bool = True
     # False: the HIS's serial numbers look like ID or mobile numbers, so a record's key is not judged by its shape.
     keys_by_shape: bool = True
+    # True: a use with a health card and no QR text takes it from the cards that are known (docs/upgrade.md).
+    cards_from_map: bool = False
 
 
 class Gate(_Table):

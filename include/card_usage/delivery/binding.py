@@ -35,6 +35,7 @@ from card_usage.ledger.schema import (
     evidence,
     feed_window,
     hold,
+    patient_card,
     platform_move,
     quota_day,
     reconciliation,
@@ -214,7 +215,10 @@ def move(connection: Connection, hospital: str, target: Target, *, reason: str, 
 _OF_HOSPITAL: Final = (
     *(event, feed_window, verdict, reconciliation, staged_hour, source_mark, window_profile, day_use, absent, untimed),
     *(verified, verified_move, evidence, statement, report_file, quota_day, binding, upgrade_patient, upgrade_batch),
-    *(upgrade_record,),
+    *(
+        upgrade_record,
+        patient_card,
+    ),
 )
 
 

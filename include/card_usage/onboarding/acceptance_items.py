@@ -370,6 +370,9 @@ class _Steady:
     async def lost(self, token: str) -> None:
         """It is not."""
 
+    async def bound(self, patid: str, qr_code_text: str) -> None:
+        """Nobody's card is kept."""
+
     async def exhausted(self, interface: str) -> None:
         """Nothing is."""
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from card_usage.errors import CallRefused, RequestRefused
 from card_usage.interfaces.declaration import Interface, Message, Repetition, Request
-from card_usage.interfaces.messages import BatchAnswer, RegisterBatchHealthCard
+from card_usage.interfaces.messages import BatchAnswer, BindCardRelation, Bound, RegisterBatchHealthCard
 from card_usage.interfaces.table import interface_of
 from card_usage.open_platform.reading import read
 from card_usage.open_platform.validation import Parted, Tables, checked, parted
@@ -57,6 +57,10 @@ class Gate(Protocol):
 
     async def exhausted(self, interface: str) -> None:
         """The platform says that none is left today."""
+        ...
+
+    async def bound(self, patid: str, qr_code_text: str) -> None:
+        """A card was bound to the hospital's own id of a patient."""
         ...
 
     async def pause(self, failures: int) -> None:
@@ -154,6 +158,8 @@ class OpenPlatform:
             await self._gate.pause(failures)
             if not keep:
                 request_id = new_request_id()
+        if isinstance(request, BindCardRelation) and isinstance(answered.rsp, Bound) and answered.rsp.result:
+            await self._gate.bound(request.patid, request.qr_code_text)
         return answered
 
     async def register(

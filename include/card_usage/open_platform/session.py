@@ -23,11 +23,12 @@ from card_usage.delivery.platform_clock import PlatformClock
 from card_usage.delivery.run import Run
 from card_usage.delivery.tokens import NoToken, StoredToken, TokenManager
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.patient_cards import Card, keep, record_key
 from card_usage.ledger.scope import Scope
 from card_usage.open_platform.client import Caller, OpenPlatform
 from card_usage.platform.client import Platform
 from card_usage.platform.outcome import Reply
-from card_usage.standard.code_tables import CodeTable
+from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.windows import local
 
 
@@ -110,6 +111,12 @@ class LedgerGate:
             now=self.run.clock.now(),
         )
         await self.run.executor.write(write)
+
+    async def bound(self, patid: str, qr_code_text: str) -> None:
+        hospital, keyring = self.run.hospital.id, self.run.keyring
+        card = Card(record_key(keyring, hospital, fold(patid)), qr_code_text)
+        now = self.run.clock.now()
+        await self.run.executor.write(lambda connection: keep(connection, keyring, hospital, [card], "binding", now))
 
     async def pause(self, failures: int) -> None:
         await self.run.clock.sleep(self.haste * backoff(failures, self.run.random))

@@ -23,13 +23,15 @@ from card_usage.events import (
     event_key,
     maker,
 )
-from card_usage.standard import misplaced, rule_check
+from card_usage.interfaces.messages import HEALTH_CARDS
+from card_usage.ledger.patient_cards import CardMap
+from card_usage.standard import misplaced, normalize, rule_check
 from card_usage.standard.aliases import Aliases
 from card_usage.standard.characters import as_text, source_key
 from card_usage.standard.code_tables import CodeTable, fold
 from card_usage.standard.normalize import Codes, Normalizer
 from card_usage.standard.payload import Form, template
-from card_usage.standard.rules import MISPLACED
+from card_usage.standard.rules import MISPLACED, SUPPLIED
 from card_usage.windows import Window
 
 # Widths of the ledger's columns; the event key covers the whole of a longer id.
@@ -115,6 +117,8 @@ class Drafter:
         self._format = hospital.platform.department_format
         self._form = Form.of(hospital.platform, tables)
         self._groups: dict[tuple[object, ...], _CodeGroup] = {}
+        self.cards: CardMap | None = None
+        """Where a use with a health card and no QR text finds it."""
 
     def draft(self, row: SourceRow, window: Window) -> Draft:
         """One row in standard form, judged by the rules; a voided one is not judged, for it will not be sent.
@@ -129,6 +133,9 @@ class Drafter:
 
     def _draft(self, row: SourceRow, window: Window) -> Draft:
         group = self._groups.get(row[2:8]) or self._look_up(row)
+        supplied = self._supplied(row, group.codes.card_type)
+        if supplied is not None:
+            row = row._replace(qr_code_text=supplied)
         use, unreadable = self._normalizer.with_codes(row, group.codes)
         moment = use.occurred_at
         source_id = source_key(row.source_id)
@@ -164,6 +171,8 @@ class Drafter:
                 findings = (*patient, *(finding for finding in findings if finding.field not in fields))
             if any(finding.severity == "critical" for finding in findings):
                 status = "quarantined"
+        if supplied is not None and status == "ready":
+            findings = (*findings, SUPPLIED)
         day = moment.date() if moment else window.day
         day_key = self.keys.current(day)
         content = _content(use, group.sent, findings)
@@ -184,6 +193,18 @@ class Drafter:
                 partial(self._was, use, group, findings),
             )
         )
+
+    def _supplied(self, row: SourceRow, card_type: str | None) -> str | None:
+        """The QR text of the card that is known of the patient, for a use that has none of its own and needs one."""
+        if (
+            self.cards is None
+            or row.voided
+            or card_type not in HEALTH_CARDS
+            or normalize.qr_code_text(row.qr_code_text)
+        ):
+            return None
+        number = normalize.id_number(row.id_number)
+        return self.cards.qr_code_text(number) if number else None
 
     def _digest_by(self, content: str, key_id: str | None) -> str | None:
         return self.keys.digest_by(key_id, content)

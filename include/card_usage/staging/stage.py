@@ -20,6 +20,7 @@ from card_usage.events import SourceRow
 from card_usage.gc_tuning import collected_every, collection_paused
 from card_usage.key_set import KeySet
 from card_usage.ledger.database import Ledger
+from card_usage.ledger.patient_cards import CardMap
 from card_usage.ledger.scope import BACKFILL, LIVE
 from card_usage.staging import unchanged_hours
 from card_usage.staging.coverage import WindowStatus, record_window
@@ -323,6 +324,7 @@ def stage(
         now=now,
     )
     drafter = Drafter(hospital, feed, tables, aliases, ledger.day_keys.of(hospital.id))
+    drafter.cards = CardMap.of(ledger, hospital)
     staging = _Staging(ledger, target, drafter, fingerprint(hospital, tables, aliases))
     counts = staging.run(hour_chunks(batches), hospital.his.fetch_size)
     return Staged(

@@ -24,7 +24,7 @@ from card_usage.interfaces.messages import (
 from card_usage.standard import contradictions, id_numbers
 from card_usage.standard.characters import is_rare
 
-Kind = Literal["required", "code", "format", "length", "window", "patient", "sealed"]
+Kind = Literal["required", "code", "format", "length", "window", "patient", "sealed", "supplied"]
 Severity = Literal["critical", "warning", "info"]
 DepartmentFormat = Literal["code", "name", "his_name"]
 
@@ -310,6 +310,16 @@ RULES: Final[tuple[Rule, ...]] = (
     _patient("channel", "渠道代码", "the channel"),
     _patient("cost_type", "费别代码", "the cost type"),
     Rule(
+        id="qr_code_text.supplied",
+        field="qr_code_text",
+        kind="supplied",
+        severity="warning",
+        zh="HIS 未给出二维码文本，取自已知的健康卡（照常上报）",
+        en="the HIS gave no QR text, it is that of the card that is known of the patient (reported all the same)",
+        section=OURS,
+        to_do=("请在 HIS 健康卡表中补上二维码文本", "put the QR text into the HIS's table of health cards"),
+    ),
+    Rule(
         id="source_id.patient",
         field="source_id",
         kind="patient",
@@ -332,6 +342,7 @@ BY_ID: Final[Mapping[str, Rule]] = {rule.id: rule for rule in RULES}
 MISPLACED: Final[Mapping[str, Finding]] = {rule.field: rule.finding() for rule in RULES if rule.kind == "patient"}
 """Column -> the finding that it holds patient data: looked for apart (misplaced.py), and first among an event's."""
 
+SUPPLIED: Final = BY_ID["qr_code_text.supplied"].finding()
 BORN_LATER: Final = BY_ID["id_number.birth"].finding()
 """The one finding about two fields: it is looked for apart (rule_check.py)."""
 

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, u
 
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.interfaces.messages import PatientToRegister
+from card_usage.ledger import patient_cards
 from card_usage.ledger.bulk import among, insert_many
 from card_usage.ledger.schema import upgrade_patient, upgrade_record, upgrade_run
 from card_usage.ledger.upsert import upsert
@@ -80,7 +81,7 @@ class _Known(NamedTuple):
 
 def key_of(keyring: Keyring, hospital: str, patid: str) -> str:
     """A record of the HIS: 32 hex digits."""
-    return keyring.digest(f"record\0{hospital}\0{patid}")
+    return patient_cards.record_key(keyring, hospital, patid)
 
 
 def keep(

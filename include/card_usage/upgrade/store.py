@@ -18,7 +18,9 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 from card_usage.config.keyring import Keyring, Sealed
 from card_usage.interfaces.declaration import parameters
 from card_usage.interfaces.messages import BatchItem, PatientToRegister
+from card_usage.ledger import patient_cards
 from card_usage.ledger.schema import deliverer, upgrade_batch, upgrade_patient, upgrade_run
+from card_usage.standard import qr_texts
 from card_usage.windows import local
 
 _LOOKED_UP: Final = 500
@@ -35,7 +37,7 @@ class Batch:
 
 def key_of(keyring: Keyring, hospital: str, patient: PatientToRegister) -> str:
     """What tells that two rows speak of one person: 32 hex digits."""
-    return keyring.digest(f"upgrade\0{hospital}\0{patient.id_type}\0{patient.id_number}")
+    return patient_cards.person_key(keyring, hospital, patient.id_type, patient.id_number)
 
 
 def take_in(
@@ -195,6 +197,9 @@ def settle(
 ) -> Counter[str]:
     """Write what became of each patient. One whom the answer does not name is ready again."""
     answered = {item.id_number: item for item in items}
+    hospital = connection.scalar(select(upgrade_batch.c.hospital).where(upgrade_batch.c.id == batch.id))
+    known = patient_cards.known(connection, keyring, hospital, batch.patients) if hospital else {}
+    cards: list[patient_cards.Card] = []
     moved: dict[str, list[dict[str, Any]]] = {"registered": [], "refused": [], "ready": []}
     for key, patient in batch.patients.items():
         item = answered.get(patient.id_number)
@@ -211,9 +216,14 @@ def settle(
                 "openId": patient.open_id,
             }
             sealed = keyring.seal(json.dumps(card).encode(), bound_to=key.encode())
-            moved["registered"].append(row | {"with_key": sealed.key_id, "card": sealed.blob})
+            card_id = qr_texts.card_id(item.qr_code_text, item.health_card_id)
+            existed = known.get(key) == card_id
+            moved["registered"].append(row | {"with_key": sealed.key_id, "card": sealed.blob, "had_one": existed})
+            cards.append(patient_cards.Card(key, item.qr_code_text, item.health_card_id))
     for state, rows in moved.items():
         _move(connection, batch, state, rows, now)
+    if hospital:
+        patient_cards.keep(connection, keyring, hospital, cards, "upgrade", now)
     _close(connection, batch, "done", 0, now)
     return +Counter({"unnamed" if state == "ready" else state: len(rows) for state, rows in moved.items()})
 
@@ -291,6 +301,7 @@ def _move(
             "key_id": None,
             "card_key_id": bindparam("with_key"),
             "card_sealed": bindparam("card"),
+            "existed": bindparam("had_one"),
         }
     connection.execute(update(table).where(own).values(values), list(rows))
 

@@ -7,6 +7,7 @@ named here too: the metadata knows only what was imported.
 
 from card_usage.ledger.schema.absent import absent
 from card_usage.ledger.schema.bindings import binding, platform_move
+from card_usage.ledger.schema.cards import patient_card
 from card_usage.ledger.schema.code_decisions import code_decision
 from card_usage.ledger.schema.columns import Id, Instant, metadata
 from card_usage.ledger.schema.decisions import decision
@@ -71,6 +72,7 @@ __all__ = [
     "meta",
     "metadata",
     "outbox",
+    "patient_card",
     "platform_memory",
     "platform_move",
     "purged",
