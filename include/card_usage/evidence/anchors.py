@@ -1,8 +1,9 @@
 """Anchors: heads of the chains that left the machine, and whether the chain is still the one that they were of.
 
 The page of all hospitals and the morning mail, with which it goes to mailboxes and chats, name each hospital's last
-link (`heads`). Whoever cuts links off, empties a chain or makes it anew cannot call the mails back; `problems` looks at
-the pages that lie in the store, and `evidence verify --head` takes a head out of a mail.
+link (`heads`), and so does the foot of each hospital's report of a day, which is printed and signed. Whoever cuts links
+off, empties a chain or makes it anew cannot call these back; `problems` looks at the pages and reports that lie in the
+store, and `evidence verify --head` takes a head from a mail or from paper.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from card_usage.ledger.schema import evidence, report_file
 
 LAST: Final = 40
-"""So many of the newest pages are compared with."""
+"""So many of the newest pages, and of the hospital's newest reports, are compared with."""
 
 
 class Head(NamedTuple):
@@ -49,18 +50,26 @@ def heads(connection: Connection, hospitals: Iterable[str]) -> list[Head]:
     return [Head._make(row) for row in connection.execute(query.order_by(of.hospital)) if row.hospital in wanted]
 
 
+def summary(connection: Connection, hospitals: Iterable[str]) -> list[dict[str, str | int]]:
+    """The same as reports say it."""
+    return [
+        {"hospital": head.hospital, "serial": head.serial, "head": head.link} for head in heads(connection, hospitals)
+    ]
+
+
 def problems(connection: Connection, hospital: str, chain: Sequence[_Link], files: _Files) -> Iterator[str]:
-    """Which heads of the newest pages of all hospitals are no links of this chain any more."""
+    """Which heads of the newest pages of all hospitals and of the hospital's newest reports are no links any more."""
     links = {link.serial: link.link for link in chain}
-    query = select(report_file.c.path, report_file.c.day).where(
-        report_file.c.hospital == "*", report_file.c.kind == "json"
-    )
-    for path, day in connection.execute(query.order_by(report_file.c.day.desc()).limit(LAST)):
-        try:
-            said: dict[str, Any] = json.loads(files.read(path))
-        except (OSError, ValueError):
-            yield f"the page of all hospitals of {day} is gone or cannot be read: {path}"
-            continue
-        for head in said.get("heads", []):
-            if head["hospital"] == hospital and links.get(head["serial"]) != head["head"]:
-                yield f"link {head['serial']}, as the page of all hospitals of {day} has it, is no link of this chain"
+    for of, name in (("*", "page of all hospitals"), (hospital, "report")):
+        query = select(report_file.c.path, report_file.c.day).where(
+            report_file.c.hospital == of, report_file.c.kind == "json"
+        )
+        for path, day in connection.execute(query.order_by(report_file.c.day.desc()).limit(LAST)):
+            try:
+                said: dict[str, Any] = json.loads(files.read(path))
+            except (OSError, ValueError):
+                yield f"the {name} of {day} is gone or cannot be read: {path}"
+                continue
+            for head in said.get("heads", []):
+                if head["hospital"] == hospital and links.get(head["serial"]) != head["head"]:
+                    yield f"link {head['serial']}, as the {name} of {day} has it, is no link of this chain"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from card_usage.config.hospital import Hospital
 from card_usage.config.platform_address import is_gateway
 from card_usage.delivery import binding
-from card_usage.evidence import seal
+from card_usage.evidence import anchors, seal
 from card_usage.ledger import counts
 from card_usage.platform.outcome import REPEATED_CODE, Memory, meanings
 from card_usage.quality.verdict_store import verdicts_in_force
@@ -69,6 +69,7 @@ def figures(
         "counted_at": None if stored.at is None else stamp(stored.at),
         "verified_through": verified_text(verified_edges(connection, [hospital])[hospital.id]),
         "evidence": _evidence(connection, hospital.id, day),
+        "heads": anchors.summary(connection, [hospital.id]),
         "sent_to": sent_to.of_hospital(connection, hospital.id),
         "in_clear": _in_clear(connection, hospital),
         "destroyed": destroyed.days(connection, hospital.id, day),

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Self
 from sqlalchemy import Connection, select
 
 from card_usage.config.hospital import Hospital
-from card_usage.evidence.anchors import heads
+from card_usage.evidence import anchors
 from card_usage.ledger.schema import hold, report_file
 from card_usage.quality.verdict_store import verdicts_in_force
 from card_usage.reconciliation.watermark import verified_edges
@@ -82,9 +82,7 @@ def figures(
         "differences": dict(standing.differences),
         "hospitals": listed,
         "broken_files": [{"hospital": name, "problem": problem} for name, problem in sorted(broken.items())],
-        "heads": [
-            {"hospital": head.hospital, "serial": head.serial, "head": head.link} for head in heads(connection, ids)
-        ],
+        "heads": anchors.summary(connection, ids),
         "regions": _regions(hospitals, used, listed, day),
         "causes": _causes(by_hand),
         "actions": by_hand[:MOST_ACTIONS],

@@ -164,11 +164,24 @@ def test_forged_rows_of_a_day_that_is_not_sealed_yet_are_not_sealed(desk: Desk) 
     assert "row was not written by us" in done.stderr
 
 
-def test_the_heads_are_in_the_page_of_all_hospitals_and_its_mail(desk: Desk) -> None:
+def test_the_heads_are_in_the_page_of_all_hospitals_its_mail_and_the_foot_of_a_days_report(desk: Desk) -> None:
     head = desk.json("evidence", "verify", *OF)["evidence"]["head"]
     files = [path for path in (desk.home / "reports" / "_fleet").rglob("*") if path.suffix in (".html", ".json")]
     assert len(files) == 3
     assert all(head in path.read_text() for path in files)
+    desk.json("report", *SPAN)
+    files = [path for path in (desk.home / "reports" / "demo_hospital").glob(f"{DAY}/card-usage-*.[hjm]*")]
+    assert len(files) == 3
+    assert all(head in path.read_text() for path in files)
+
+
+def test_without_any_page_of_all_hospitals_the_feet_of_day_reports_show_a_chain_that_was_cut(desk: Desk) -> None:
+    desk.json("report", *SPAN)
+    shutil.rmtree(desk.home / "reports" / "_fleet")
+    write(desk, "DELETE FROM report_file WHERE hospital = '*'")
+    cut_the_chain(desk)
+    told = [problem["problem"] for problem in verified(desk)["chain"]]
+    assert f"link 2, as the report of {DAY} has it, is no link of this chain" in told
 
 
 def test_sums_reconciliations_and_report_files_are_in_the_pack(desk: Desk) -> None:
