@@ -141,6 +141,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from card_usage.config.hospital import Hospital
 from card_usage.errors import BadHospitalFile, CardUsageError, GateStopped
 from card_usage_airflow import hospital_files
+from card_usage_airflow.access import access_control
 from card_usage_airflow.approval import Approval
 from card_usage_airflow.defaults import DEFAULT_ARGS, EARLIEST, Tag, day_param, start_of, timetable
 from card_usage_airflow.links import REPORTS, linked
@@ -278,6 +279,7 @@ def report_card_usage(hospital: Hospital) -> None:
         max_active_runs=most_runs(hospital),
         default_args=DEFAULT_ARGS,
         tags={Tag.CARD_USAGE, Tag.REPORT},
+        access_control=access_control(hospital.id, hospital.region),
         params={"day": day_param("要上报的自然日；")},
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
@@ -320,6 +322,7 @@ def broken_hospital(hospital_id: str, problem: BadHospitalFile) -> None:
         catchup=False,
         default_args=DEFAULT_ARGS,
         tags={Tag.CARD_USAGE, Tag.REPORT, Tag.BROKEN},
+        access_control=access_control(hospital_id),
         on_failure_callback=run_failed,
         on_success_callback=run_succeeded,
     ):

@@ -29,11 +29,14 @@ def publish_months(hospital_id: str, months: list[date]) -> list[str]:
 
 
 def publish_fleet(day: date, *, send: bool) -> list[str]:
-    """Write the page of all hospitals for a day; `send`: mail it to the team's channels. Returns the files' names."""
+    """Write the page of all hospitals and of each region for a day; `send`: mail the first to the team's channels.
+    Returns the files' names.
+    """
     from card_usage.config.hospital import load_valid_hospitals
     from card_usage.ledger.database import open_ledger
     from card_usage.report.morning_mail import send_morning
     from card_usage.report.publish import publish_fleet as write
+    from card_usage.report.publish import publish_regions
 
     settings = task_context.settings()
     hospitals, broken = load_valid_hospitals(settings.hospitals)
@@ -42,7 +45,8 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
         language, now = settings.language, present()
         files, figures = write(ledger, hospitals, day, settings.store, broken=broken, language=language, now=now)
         log.info("%s: %s", day, figures["verdict"]["level"])
-        for name in files.values():
+        names = [*files.values(), *publish_regions(ledger, hospitals, day, settings.store, language=language, now=now)]
+        for name in names:
             log.info("report %s", settings.store.location(name))
         if send:
             address = settings.airflow_url or (conf.get("api", "base_url", fallback="") or "").rstrip("/")
@@ -52,5 +56,5 @@ def publish_fleet(day: date, *, send: bool) -> list[str]:
             log.info("morning mail: %d of %d channels", len(told), len(settings.team_channels))
     finally:
         ledger.close()
-    record_written(list(files.values()))
-    return list(files.values())
+    record_written(names)
+    return names

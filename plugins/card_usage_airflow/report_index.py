@@ -1,7 +1,7 @@
 """Report index: the page that lists reports in the UI: all hospitals, each hospital's days and months, a run's files.
 
-Users see the hospitals whose DAGs Airflow lets them see, and the page of all hospitals with access to the daily
-reconciliation.
+Users see the hospitals whose DAGs Airflow lets them see, the page of a region if they see all of its hospitals, and the
+page of all hospitals with access to the daily reconciliation.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from card_usage_airflow import hospital_files, task_context
 
 if TYPE_CHECKING:
+    from card_usage.config.hospital import Hospital
     from card_usage.files.store import Store
     from card_usage.words.catalogue import Words
     from sqlalchemy import Connection
@@ -36,13 +37,25 @@ def index_page(may_see: Callable[[str], bool], prefix: str) -> str:
     words = Words(settings.language)
     with viewed(settings.ledger_url) as connection:
         whole = _entries(connection, FLEET, words)[:MOST_DAYS] if may_see("") else []
+        seen = [hospital for hospital in hospital_files.hospitals() if may_see(hospital.id)]
+        regions = [
+            {"name": words("fleet.title_of_region", region=region), "entries": entries}
+            for region in _whole_regions(seen)
+            if (entries := _entries(connection, f"{FLEET}{region}", words)[:MOST_DAYS])
+        ]
         hospitals = [
             {"name": hospital.label, "entries": _entries(connection, hospital.id, words)[:MOST_DAYS]}
-            for hospital in hospital_files.hospitals()
-            if may_see(hospital.id)
+            for hospital in seen
         ]
     verdict = _verdict(settings.store, whole[0]["files"]) if whole else None
-    return _rendered(words, prefix, whole=whole, hospitals=hospitals, verdict=verdict, names=None)
+    return _rendered(words, prefix, whole=whole, hospitals=[*regions, *hospitals], verdict=verdict, names=None)
+
+
+def _whole_regions(seen: Iterable[Hospital]) -> list[str]:
+    """Regions of which every hospital is among these."""
+    hidden = {hospital.id for hospital in hospital_files.hospitals()} - {hospital.id for hospital in seen}
+    partly = {hospital.region for hospital in hospital_files.hospitals() if hospital.id in hidden}
+    return sorted({hospital.region for hospital in seen if hospital.region} - partly)
 
 
 def run_page(names: Iterable[str], prefix: str) -> str:

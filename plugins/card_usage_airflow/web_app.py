@@ -12,6 +12,8 @@ from errno import EINVAL, ELOOP, ENAMETOOLONG
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from card_usage_airflow.access import dag_of
+
 PREFIX: Final = "/card-usage"
 FILES: Final = f"{PREFIX}/files/"
 """Path of the reports; the name in the store follows."""
@@ -109,14 +111,13 @@ def application() -> Any:
 
     @app.get("/files/{name:path}")
     def file(name: str, user: Any = Depends(viewer)) -> Response:  # noqa: B008
-        hospital_id = name.partition("/")[0]
         try:
             store = task_context.page_settings().store
             media_type = _TYPES.get(PurePosixPath(name).suffix)
             if media_type is None or any(part.startswith(".") for part in name.split("/")):
                 raise FileNotFoundError
-            if not may_see(user, hospital_id):
-                raise HTTPException(403, "this hospital's DAG is not yours to see")
+            if not all(may_see(user, one) for one in hospitals_in(store, name)):
+                raise HTTPException(403, "these hospitals' DAGs are not all yours to see")
             content = store.read(name)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, BadStorePath):
             raise HTTPException(404, "no such report") from None
@@ -131,13 +132,24 @@ def application() -> Any:
     return app
 
 
+def hospitals_in(store: Any, name: str) -> list[str]:
+    """Ids of the hospitals of which a file says something: of a region's page those that its JSON lists, whatever their
+    files say today. Raises FileNotFoundError, BadStorePath, OSError.
+    """
+    from card_usage.report.publish import REGION_FOLDER
+
+    folder, _, file = name.rpartition("/")
+    if not name.startswith(REGION_FOLDER):
+        return [name.partition("/")[0]]
+    page = json.loads(store.read(f"{folder}/{file.partition('.')[0]}.json"))
+    return [str(one["id"]) for one in page["hospitals"]]
+
+
 def may_see(user: Any, hospital_id: str) -> bool:
     """Whether the user may see the hospital's DAG; for files of no hospital, the DAG `reconcile_card_usage`."""
     from card_usage_airflow import hospital_files
 
-    return may_see_dag(
-        user, f"report_card_usage__{hospital_id}" if hospital_id in hospital_files.ids() else "reconcile_card_usage"
-    )
+    return may_see_dag(user, dag_of(hospital_id) if hospital_id in hospital_files.ids() else "reconcile_card_usage")
 
 
 def may_audit(user: Any) -> bool:

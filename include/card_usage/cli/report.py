@@ -9,7 +9,7 @@ from card_usage.cli.arguments import day, hospital_arguments
 from card_usage.cli.command import Commands, Invocation, Result, add_command
 from card_usage.config.hospital import load_valid_hospitals
 from card_usage.report.mail import mail
-from card_usage.report.publish import publish_fleet, publish_month_of
+from card_usage.report.publish import publish_fleet, publish_month_of, publish_regions
 from card_usage.windows import local
 from card_usage.words.catalogue import LANGUAGES
 
@@ -29,9 +29,10 @@ def _fleet(invocation: Invocation) -> Result:
         files, figures = publish_fleet(
             ledger, hospitals, day, store, broken=broken, language=language, now=invocation.now
         )
+        regions = publish_regions(ledger, hospitals, day, store, language=language, now=invocation.now)
     if invocation.args.text:
         return Result(text=mail(figures).text)
-    return Result(text="\n".join([figures["verdict"]["text"], *map(store.location, files.values())]))
+    return Result(text="\n".join([figures["verdict"]["text"], *map(store.location, [*files.values(), *regions])]))
 
 
 def _month_day(text: str) -> date:

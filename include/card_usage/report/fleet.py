@@ -56,8 +56,9 @@ def figures(
     broken: Mapping[str, str],
     language: Language,
     now: datetime,
+    region: str | None = None,
 ) -> Figures:
-    """Everything the page says. `broken`: hospital id -> what is wrong with its file."""
+    """Everything the page says. `broken`: hospital id -> what is wrong with its file. `region`: of all of these."""
     words = Words(language)
     ids = [hospital.id for hospital in hospitals]
     first = day - timedelta(days=TREND_DAYS - 1)
@@ -70,6 +71,7 @@ def figures(
     return {
         "form": form_name("fleet"),
         "language": language,
+        "region": region,
         "day": day.isoformat(),
         "made_at": stamp(now),
         "verified_through": _all_through(listed),
@@ -92,6 +94,12 @@ def figures(
         ),
         "trend": _trend(period.by_day, used, first),
     }
+
+
+def title(page: Figures, words: Words) -> str:
+    """What the page is of: all hospitals, or those of a region."""
+    region = page["region"]
+    return words("fleet.title") if region is None else words("fleet.title_of_region", region=region)
 
 
 class _Period(NamedTuple):

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
 from card_usage.report.chart import Chart, Figures, Form, Piece, Row, form_of
 from card_usage.report.charts import FLOW, HALF, PAGES
-from card_usage.report.fleet import named
+from card_usage.report.fleet import named, title
 from card_usage.report.status import GOOD, LEVELS
 from card_usage.report.svg import WIDE
 from card_usage.words.catalogue import Words
@@ -124,7 +124,7 @@ def _fleet(figures: Figures, words: Words) -> Mapping[str, Any]:
     shown = len(listed) if len(listed) <= FEW_HOSPITALS else min(_troubled(listed), MOST_HOSPITALS)
     day = date.fromisoformat(figures["day"])
     return {
-        **_titles(words("fleet.title"), words("fleet.kind", n=len(listed)), words.day(day)),
+        **_titles(title(figures, words), words("fleet.kind", n=len(listed)), words.day(day)),
         "before": "",
         "shown": shown,
         "levels": [name for name in LEVELS if figures["levels"][name]],

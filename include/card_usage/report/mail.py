@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 
 from card_usage.report import svg
-from card_usage.report.fleet import named
+from card_usage.report.fleet import named, title
 from card_usage.report.html import environment, stamp
 from card_usage.words.catalogue import Words
 
@@ -41,7 +41,7 @@ def mail(figures: Figures, *, link: str = "") -> Mail:
     """A day, a month or the fleet as a mail. `link`: address of the page."""
     words = Words(figures["language"])
     fleet = "hospitals" in figures
-    about = words("fleet.title") if fleet else figures["hospital"]["name"]
+    about = title(figures, words) if fleet else figures["hospital"]["name"]
     when = figures["month"] if "month" in figures else figures["day"]
     acts = (
         [{**cause, "hospital_name": named(cause, words)} for cause in figures["causes"]]

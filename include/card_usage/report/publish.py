@@ -33,6 +33,8 @@ from card_usage.words.catalogue import Language
 
 FLEET_FOLDER = "_fleet"
 """No hospital's id begins so."""
+REGION_FOLDER = "_region_"
+"""The folder of a region's pages is this and its code."""
 
 Files = dict[str, str]
 """Kind of file -> its name in the store."""
@@ -100,6 +102,23 @@ def publish_fleet(
     return _written(ledger, store, of_fleet, stem, hospital=FLEET, day=day, prefix="", now=now), of_fleet
 
 
+def publish_regions(
+    ledger: Ledger, hospitals: Sequence[Hospital], day: date, store: Store, *, language: Language, now: datetime
+) -> list[str]:
+    """The same page for each region's hospitals alone, _region_<code>/<day>/card-usage-fleet-<day>.*, for who may see
+    no others; returns the files' names. Rows of `report_file` name the region behind a *.
+    """
+    names: list[str] = []
+    for region in sorted({hospital.region for hospital in hospitals if hospital.region}):
+        inside = [hospital for hospital in hospitals if hospital.region == region]
+        with ledger.read() as connection:
+            page = fleet.figures(connection, inside, day, broken={}, language=language, now=now, region=region)
+        stem = f"{REGION_FOLDER}{region}/{day.isoformat()}/card-usage-fleet-{day.isoformat()}"
+        files = _written(ledger, store, page, stem, hospital=f"{FLEET}{region}", day=day, prefix="", now=now)
+        names += files.values()
+    return names
+
+
 def _written(
     ledger: Ledger,
     store: Store,
@@ -129,6 +148,7 @@ def _written(
 __all__ = [
     "FLEET",
     "FLEET_FOLDER",
+    "REGION_FOLDER",
     "Files",
     "Mail",
     "mail",
@@ -137,4 +157,5 @@ __all__ = [
     "publish_fleet",
     "publish_month",
     "publish_month_of",
+    "publish_regions",
 ]

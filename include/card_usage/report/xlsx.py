@@ -10,6 +10,7 @@ from card_usage.files.xlsx import Column, Sheet, Value, workbook
 from card_usage.reconciliation.classes import CLASSES, DIFFERENCES
 from card_usage.report.chart import Figures, Form, form_of
 from card_usage.report.charts import DELAYS, HOURS_BY_CARD, TREND, charts_of
+from card_usage.report.fleet import title
 from card_usage.report.usage import delay_name
 from card_usage.words.catalogue import Words
 
@@ -29,7 +30,7 @@ def render(figures: Figures) -> bytes:
 
 
 def _about(figures: Figures, words: Words) -> str:
-    return str(figures["hospital"]["name"]) if "hospital" in figures else words("fleet.title")
+    return str(figures["hospital"]["name"]) if "hospital" in figures else title(figures, words)
 
 
 def _when(figures: Figures) -> str:

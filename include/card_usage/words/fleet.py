@@ -9,6 +9,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Reported to {host} (appId {app_id}) by {n} of them.",
     ),
     "fleet.sent_to_more": ("另有 {n} 个平台应用，见 JSON。", "{n} more applications stand in the JSON."),
+    "fleet.title_of_region": ("用卡数据上报总览 {region}", "Card use reporting: hospitals of {region}"),
     "fleet.complete": (
         "{all} 家医院全部核对一致、全部上报：医院系统记录 {source} 笔，平台已接收 {delivered} 笔。",
         "All {all} hospitals agree and have reported everything: {source} records in the HIS, {delivered} accepted.",
