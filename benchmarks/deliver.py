@@ -61,8 +61,7 @@ def one_round(
             runs[NAMES["dlt"]] = stand.dlt(address, requests, environment)
     if "ours" in clients:
         ledger = home / "ledger.db"
-        for old in home.glob("ledger.db*"):
-            old.unlink()
+        stand.remove(home, "ledger.db*")
         ours(OURS[0], f"sqlite:///{ledger}")
         if cluster is not None:
             ours(OURS[1], cluster.url(cluster.create()))

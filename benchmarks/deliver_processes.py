@@ -64,8 +64,7 @@ class Race:
 def race(deliverers: int, events: int, latency_ms: float, home: Path, cluster: Cluster | None) -> Race:
     """Fill a new ledger, let them run, and see who used what. Without a cluster the ledger is SQLite."""
     url = cluster.url(cluster.create()) if cluster else f"sqlite:///{home}/ledger.db"
-    for old in home.glob("ledger.db*"):
-        old.unlink()
+    stand.remove(home, "ledger.db*")
 
     def used() -> tuple[float, float, float]:
         database = stand.postgresql_cpu(cluster) if cluster else 0.0

@@ -260,8 +260,7 @@ def main() -> None:
             rounds = []
             for turn in range(asked.rounds):
                 rounds.append(one_round(home, turn, cluster))
-                for made in home.glob("*_*.db*"):
-                    made.unlink()
+                stand.remove(home, "*_*.db*")
             found += table_of(rounds)
     print(f"\nledger on {'PostgreSQL' if asked.postgresql else 'SQLite'}, {asked.rounds} rounds, {stand.load()}\n")
     print(stand.table(HEAD, found))

@@ -56,6 +56,15 @@ class Run:
         return self.cpu / self.events * 1e6
 
 
+def remove(home: Path, pattern: str) -> None:
+    """Delete ledgers, what SQLite keeps beside them, and their data keys."""
+    for found in home.glob(pattern):
+        if found.is_dir():
+            shutil.rmtree(found)
+        else:
+            found.unlink()
+
+
 @contextmanager
 def platform(latency_ms: float) -> Iterator[str]:
     """A fresh sandbox on core 0; gives its address."""
