@@ -35,8 +35,8 @@ def _acceptance(invocation: Invocation) -> Result:
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"acceptance-{hospital.id}.html"
-    write_atomically(target, page.encode())
-    write_atomically(target.with_suffix(".json"), as_json(accepted, hospital.id).encode())
+    write_atomically(target, page.encode(), mode=0o644)
+    write_atomically(target.with_suffix(".json"), as_json(accepted, hospital.id).encode(), mode=0o644)
     if args.json:
         items = [item.summary() for item in accepted.items]
         return Result(settled=accepted.passed, output={"items": items, "page": str(target)})

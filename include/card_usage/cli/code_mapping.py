@@ -17,6 +17,7 @@ from card_usage.code_mapping.suggestions import SURE
 from card_usage.context import Context
 from card_usage.errors import BadProposal
 from card_usage.events import CODE_TABLES
+from card_usage.files.atomic import write_atomically
 from card_usage.plain_text import harmless
 from card_usage.standard.code_tables import fold
 
@@ -36,7 +37,7 @@ def _quality(invocation: Invocation) -> Result:
 def _workbook(context: Context, invocation: Invocation, suggested: workbench.Suggested, path: Path) -> str:
     from card_usage.code_mapping.workbook import workbook
 
-    path.write_bytes(workbook(context.hospital, str(invocation.window), suggested, context.tables))
+    write_atomically(path, workbook(context.hospital, str(invocation.window), suggested, context.tables))
     return path.as_posix()
 
 
@@ -62,7 +63,7 @@ def _propose(invocation: Invocation) -> Result:
                 (choice.table, harmless(choice.local), choice.standard, harmless(choice.note)) for choice in choices
             )
             # With a byte order mark Excel reads the file as UTF-8.
-            args.out.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
+            write_atomically(args.out, text.getvalue().encode("utf-8-sig"))
             output["written"] = args.out.as_posix()
     return Result(settled=not output["open"], output=output)
 

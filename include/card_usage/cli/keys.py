@@ -15,7 +15,8 @@ def _status(invocation: Invocation) -> Result:
 
     with invocation.ledger() as ledger:
         needed = needs(ledger)
-        made, shredded = needed.made, destroyed(ledger)
+        shredded = destroyed(ledger)
+    sealed = needed.made + needed.direct.total()
     keyring = invocation.settings.keyring
     masters = [
         {
@@ -37,8 +38,9 @@ def _status(invocation: Invocation) -> Result:
         output["missing"] = f"not in CARD_USAGE_KEY, yet needed: {', '.join(missing)}"
     if needed.damaged:
         output["damaged"] = f"{needed.damaged} key files cannot be used: their events are set aside and staged again"
-    if made >= MOST_SEALED // 2:
-        output["rotate"] = f"{made:,} encryptions of at most {MOST_SEALED:,}: put a new key in front and rotate"
+    output["encryptions"] = f"{sealed:,} of at most {MOST_SEALED:,} under one master key (random nonces of 96 bits)"
+    if sealed >= MOST_SEALED // 2:
+        output["rotate"] = "put a new key in front of CARD_USAGE_KEY and run `keys rotate`"
     return Result(output=output, settled=not missing and not needed.damaged)
 
 

@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from card_usage.config.keyring import Algorithm, Box, KeyedDigest, Keyring, Sealed
 from card_usage.errors import FileUnusable, NoRight, WrongKey
+from card_usage.files.atomic import make_private, new_file, read_here, sync_folder
 
 _ID: Final = re.compile(r"(\d{8}):[a-z0-9]{7}")
 _NAME: Final = re.compile(r"(\d{8})\.(\d{1,9})")
@@ -242,19 +243,6 @@ class DayKeys:
         return self.of(file.hospital).named(file.id) is not None
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder that nobody else may read, and those above it that are missing, whatever the umask."""
-    missing = []
-    place = folder
-    while not place.exists():
-        missing.append(place)
-        place = place.parent
-    for place in reversed(missing):
-        place.mkdir(mode=0o700, exist_ok=True)
-        place.chmod(0o700)
-        _sync_folder(place.parent)
-
-
 def _day(key_id: str) -> date:
     return datetime.strptime(key_id[:8], "%Y%m%d").date()  # noqa: DTZ007 - a local day
 
@@ -310,15 +298,12 @@ def _read(path: Path, hospital: str) -> KeyFile | None:
 
 
 def _bytes_of(path: Path) -> bytes:
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        return file.read(4096)
+    return read_here(path, 4096)
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
     beside = path.with_name(f".{path.name}-{token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    with new_file(beside) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -334,7 +319,7 @@ def _link_new(path: Path, content: bytes) -> None:
         _destroy(beside)
     else:
         beside.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -342,7 +327,7 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         size = os.fstat(before).st_size
         _write_beside(path, content).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         _overwrite(before, size)
     finally:
         os.close(before)
@@ -364,7 +349,7 @@ def _destroy(path: Path) -> None:
         raise _unusable(path, error) from None
     finally:
         os.close(opened)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -381,14 +366,6 @@ def _locked(folder: Path) -> Iterator[None]:
 def _overwrite(opened: int, size: int, start: int = 0) -> None:
     os.pwrite(opened, b"0" * (size - start), start)
     os.fsync(opened)
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _unusable(path: Path, error: OSError) -> FileUnusable:

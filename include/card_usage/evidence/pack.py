@@ -32,6 +32,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, select
 
 from card_usage.config.keyring import Keyring, Sealed
+from card_usage.files.atomic import make_private, new_file
 from card_usage.ledger.macs import CALL, CONTENT, Checked
 from card_usage.ledger.schema import attempt, binding, event, platform_move
 
@@ -283,13 +284,13 @@ def write(
     connection: Connection, keyring: Keyring, hospital: str, day: date, folder: Path, figures: Iterable[str] = ()
 ) -> Written:
     """The pack of a day as a file that has no name of its own and no link yet. `figures`: lines behind its first."""
-    (folder / hospital).mkdir(parents=True, exist_ok=True)
+    make_private(folder / hospital)
     path = folder / hospital / f".{day.isoformat()}.{uuid4().hex}.tmp"
     digest, events, attempts = hashlib.sha256(), 0, 0
     source_ids: list[str] = []
     forged: list[tuple[str, str]] = []
     # Without a time in its head, and with a name of its own, the same lines give the same bytes.
-    with path.open("wb") as raw, gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0, compresslevel=3) as file:
+    with new_file(path) as raw, gzip.GzipFile("", fileobj=raw, mode="wb", mtime=0, compresslevel=3) as file:
 
         def put(line: str) -> None:
             digest.update(line.encode("ascii"))

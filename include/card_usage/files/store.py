@@ -49,7 +49,7 @@ class Store:
         path = self._path(name)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content)
+            write_atomically(path, content, mode=0o644)  # the web server may be another user
         else:
             path.write_bytes(content)
 

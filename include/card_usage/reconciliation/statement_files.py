@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from card_usage.config.hospital import Hospital, load_valid_hospitals
 from card_usage.config.settings import Settings
 from card_usage.errors import StatementError, WorkbookUnreadable
+from card_usage.files.atomic import read_here
 from card_usage.files.confined import ConfinedWorkbook
 from card_usage.files.delimited import LARGEST, SHORTENED, TITLES, RowReader, decode, readings, shown_name
 from card_usage.files.shipped import SHIPPED
@@ -391,11 +392,11 @@ class Reader:
 def _content(path: Path) -> tuple[bytes, datetime]:
     """What is in a file, and when it was last changed."""
     try:
-        size, changed = path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        content = path.read_bytes() if size <= LARGEST else b""
+        changed = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+        content = read_here(path, LARGEST + 1)
     except OSError as error:
         raise _wrong(path, 1, "(file)", f"cannot be read: {error.strerror}") from None
-    if path.suffix.lower() not in ENDINGS or size > LARGEST:
+    if path.suffix.lower() not in ENDINGS or len(content) > LARGEST:
         raise _wrong(path, 1, "(file)", f"is no {' or '.join(ENDINGS)} file of at most {LARGEST:,} bytes")
     return content, changed
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from card_usage.config.hospital import Hospital
 from card_usage.errors import StatementError
+from card_usage.files.atomic import demand_no_link, write_atomically
 from card_usage.files.delimited import shown_name
 from card_usage.ledger.database import Ledger
 from card_usage.plain_text import raised_at
@@ -151,7 +152,7 @@ def _put_away(path: Path, into: Path, now: datetime, refused: list[StatementErro
     try:
         moved = _move(path, into, now)
         if into.name == "refused":
-            moved.with_name(f"{moved.name}.txt").write_text(f"{refused[-1]}\n", encoding="utf-8")
+            write_atomically(moved.with_name(f"{moved.name}.txt"), f"{refused[-1]}\n".encode(), mode=0o644)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         refused.append(_problem(path, f"cannot be moved to {into.name}/ ({reason}): give this user the right to"))
@@ -177,6 +178,7 @@ def waiting(folder: Path, *, now: datetime, settle_seconds: float = 5) -> list[P
 
 def _move(path: Path, into: Path, now: datetime) -> Path:
     into.mkdir(exist_ok=True)
+    demand_no_link(into)
     target = into / path.name
     if target.exists():
         target = into / f"{path.stem}.{now:%Y%m%dT%H%M%S%f}{path.suffix}"

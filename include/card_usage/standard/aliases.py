@@ -152,7 +152,7 @@ def _merge(path: Path, choices: Sequence[Choice]) -> bool:
     writer.writerow(ALIAS_COLUMNS)
     writer.writerows([harmless(cell) for cell in rows[local]] for local in sorted(rows))
     # With a mark at its start a spreadsheet reads it as UTF-8.
-    write_atomically(path, text.getvalue().encode("utf-8-sig"))
+    write_atomically(path, text.getvalue().encode("utf-8-sig"), mode=0o644)
     return True
 
 
