@@ -428,6 +428,28 @@ def test_a_folder_that_takes_no_file_holds_up_no_other(embedded: Ledger, reader:
     assert "cannot be moved to refused/" in str(taken.refused[-1])
 
 
+def test_links_in_the_drop_folder_are_neither_read_nor_written_or_moved_through(
+    embedded: Ledger, reader: Reader, tmp_path: Path
+) -> None:
+    folder, elsewhere = tmp_path / "drop", tmp_path / "elsewhere"
+    for each in (folder, elsewhere):
+        each.mkdir()
+    written(elsewhere / "secret.csv", [HEAD, ROW])
+    (elsewhere / "victim").write_text("kept")
+    (folder / "refused").mkdir()
+    (folder / "link.csv").symlink_to(elsewhere / "secret.csv")
+    (folder / "refused" / "link.csv.txt").symlink_to(elsewhere / "victim")
+    (folder / "imported").symlink_to(elsewhere)
+    written(folder / "good.csv", [HEAD, ROW])
+    for path in (folder / "good.csv", elsewhere / "secret.csv"):
+        os.utime(path, (NOW.timestamp() - 60,) * 2)
+    taken = import_folder(embedded, reader, BY_ID, folder, now=NOW)
+    assert [one.file for one in taken.imported] == ["good.csv"]
+    assert any("symbolic link" in str(problem) and "link.csv" in str(problem) for problem in taken.refused)
+    assert (elsewhere / "victim").read_text() == "kept"
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["secret.csv", "victim"]
+
+
 def test_a_broken_hospital_file_or_layout_concerns_only_what_needs_it(embedded: Ledger, tmp_path: Path) -> None:
     hospitals, layouts = tmp_path / "hospitals", tmp_path / "layouts"
     shutil.copytree(SHIPPED / "hospitals", hospitals)
