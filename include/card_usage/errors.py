@@ -62,7 +62,6 @@
     |-- EvidenceBroken           sealed days and the ledger do not agree
     |-- WarehouseUnreadable      a file of the warehouse is missing or broken
     |-- QuestionRefused          a question to the warehouse names what is not there
-    |-- Unforeseen               an error that nobody foresaw, told without its text
     |-- CheckBroken              the quality check itself failed to run
     |-- GateStopped              the quality gate blocks the whole window
     `-- Unforeseen               an exception that no part of the program expected
