@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -18,7 +19,7 @@ import demo_his
 import duckdb
 import platform_sandbox
 import pytest
-from card_usage import pipeline
+from card_usage import pipeline, retention
 from card_usage.alerts import incident_store
 from card_usage.alerts.incidents import Incident
 from card_usage.alerts.sweep import Team, sweep
@@ -29,17 +30,23 @@ from card_usage.config.keyring import Keyring
 from card_usage.config.settings import Settings
 from card_usage.context import Context
 from card_usage.errors import CardUsageError, WrongKey
+from card_usage.events import OPTIONAL_FIELDS
 from card_usage.evidence.rebuild import pack_files, rebuild
 from card_usage.evidence.seal import seal_days, verify
 from card_usage.files.shipped import SHIPPED
 from card_usage.files.xlsx import comma_separated
 from card_usage.history import load
+from card_usage.interfaces.table import INTERFACES
 from card_usage.ledger.database import migrate
 from card_usage.ledger.decisions import Actor, problems, recorded
 from card_usage.ledger.schema import event
 from card_usage.ledger.viewings import Viewing, note, viewings
 from card_usage.notifications.dispatch import dispatch
 from card_usage.onboarding.readiness import check_readiness
+from card_usage.open_platform.client import OpenPlatform
+from card_usage.open_platform.session import opened_gate
+from card_usage.open_platform.trace import Trace
+from card_usage.open_platform.wire_requests import request_from_wire
 from card_usage.preview import preview
 from card_usage.quality.approval import ask_for_decision, record_decision, verdicts_of
 from card_usage.quality.verdict_store import save
@@ -51,6 +58,7 @@ from card_usage.reconciliation.statement_import import import_files
 from card_usage.report.mail import mail
 from card_usage.report.publish import publish_days, publish_fleet, publish_month_of
 from card_usage.standard.aliases import Choice
+from card_usage.standard.id_numbers import check_digit
 from card_usage.standard.rules import MISPLACED
 from card_usage.warehouse import run, table
 from card_usage.warehouse.answer import answer
@@ -62,7 +70,7 @@ from card_usage.windows import Window, day_window, instant
 from card_usage.words.catalogue import Words
 from openpyxl import load_workbook
 from receivers import mailbox, webhook
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from wrong_columns import MOBILE, wrong_sql
 
 DAY = date(2026, 3, 2)
@@ -208,6 +216,88 @@ def ledger_files(folder: Path) -> list[Path]:
     return [path for place in folder.glob("ledger.db*") for path in (place, *place.rglob("*")) if path.is_file()]
 
 
+def without_a_time(tmp_path: Path, secrets: frozenset[str]) -> str:
+    """Take its time from a row of the HIS whose own key is a patient's number; returns the number."""
+    whole = (one for one in secrets if len(one) == 18 and one.isascii() and one[:17].isdigit())
+    number = min(one for one in whole if check_digit(one[:17]) == one[17])
+    with sqlite3.connect(tmp_path / "his.db") as his:
+        (chosen,) = his.execute("select rowid from SF_MZCFK limit 1").fetchone()
+        columns = [name for _, name, *_ in his.execute("pragma table_info(SF_MZCFK)")]
+        values = {"xh": number, "fyrq": None}
+        listed = ", ".join("?" if name in values else name for name in columns)
+        chosen_values = [values[name] for name in columns if name in values]
+        his.execute("pragma legacy_alter_table = on")
+        his.execute("create table loose as select * from SF_MZCFK where 0")
+        his.execute(f"insert into loose select {listed} from SF_MZCFK where rowid = {chosen}", chosen_values)
+        his.execute("insert into loose select * from SF_MZCFK")
+        # Its key was a number and its time never empty: a HIS of another make has neither.
+        his.execute("drop table SF_MZCFK")
+        his.execute("alter table loose rename to SF_MZCFK")
+    return number
+
+
+def called(context: Context, tmp_path: Path) -> list[object]:
+    """Calls with real patients as `platform call` traces them, accepted or refused."""
+    with sqlite3.connect(tmp_path / "his.db") as his:
+        name, number = his.execute(
+            "select trim(hzxm), trim(sfzh) from SF_BRXXK where length(trim(sfzh)) = 18 and length(trim(hzxm)) > 2"
+        ).fetchone()
+        (qr,) = his.execute("select qrCodeText from xt_brxx where qrCodeText is not null limit 1").fetchone()
+    person = {"name": name, "idNumber": number, "idType": "01", "gender": "男", "nation": "汉族", "phone1": MOBILE}
+    requests = {
+        "registerHealthCard": {**person, "wechatCode": "0" * 32, "birthday": "1990-03-07", "address": f"{name}家"},
+        "getHealthCardByQRCode": {"qrCodeText": qr},
+        "getHealthCardByHealthCode": {"healthCode": number},
+    }
+    connection = context.connection_of("demo_platform")
+
+    async def call() -> list[str]:
+        async with opened_gate(
+            context.ledger, context.hospital, connection=connection, tables=context.tables
+        ) as opened:
+            platform, gate = opened
+            trace = Trace(platform)
+            client = OpenPlatform(
+                platform, gate, hospital_id=context.hospital.platform.hospital_id, tables=context.tables
+            )
+            for interface, parameters in requests.items():
+                await client.call(request_from_wire(INTERFACES[interface], parameters))
+            return trace.lines
+
+    lines = asyncio.run(call())
+    assert sum(line.startswith("# 3.2.") for line in lines) >= len(requests)
+    return [*lines]
+
+
+def mapped(context: Context, window: Window, tmp_path: Path, now: datetime) -> list[object]:
+    """Decisions about codes: taken, listed, weighed, written into files, taken back."""
+    found = workbench.suggested(context, window)
+    choices = [Choice(gap.table, gap.code, "0301", gap.name or "") for gap, _ in found if gap.table == "department"][:3]
+    by = Actor("it", "cli")
+    written, released = workbench.carry_out(context, window, choices, by=by, now=now)
+    assert written
+    codes = [(choice.table, choice.local) for choice in written]
+    said = [written, released.summary(), workbench.decided(context), workbench.undoing(context, codes, now=now)]
+    files = workbench.export(context, tmp_path / "exported")
+    said += [path.read_text(encoding="utf-8") for path in files]
+    said += [workbench.take_back(context, codes, by=by, now=now), workbench.decided(context, ended=True)]
+    return said
+
+
+def purged(context: Context, now: datetime) -> list[object]:
+    """What retention would delete and has deleted, a year later."""
+    later = now + timedelta(days=400)
+    with context.ledger.read() as connection:
+        due = retention.due(connection, context.hospital, now=later)
+    done = retention.purge(context.ledger, context.hospital, context.settings.store, by="it", now=later)
+    with context.ledger.read() as connection:
+        said = [due, done, [one.summary() for one in done], retention.recorded(connection, context.hospital.id)]
+        left = select(func.count()).where(event.c.status == "quarantined", event.c.sealed.is_not(None))
+        assert connection.scalar(left) == 0
+    assert {one.kind for one in done} >= {"quarantined"}
+    return said
+
+
 def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     secrets: frozenset[str],
     misplaced: bool,
@@ -216,12 +306,17 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    """With patient fields where they belong, every one that may be sent is; where they do not, what must be."""
     caplog.set_level(logging.DEBUG)
+    without_a_time(tmp_path, secrets)
     if misplaced:
         secrets |= {MOBILE}
     window, now = day_window(DAY), datetime.now(UTC)
     said: list[object] = []
     with opened(tmp_path, sandbox, Keyring.new_key("t")) as context:
+        if not misplaced:
+            every_field = context.hospital.platform.model_copy(update={"also_send": OPTIONAL_FIELDS})
+            context = replace(context, hospital=context.hospital.model_copy(update={"platform": every_field}))
         said += [preview(context, window, now=now)]
         said += [pipeline.stage(context, feed, window, now=now) for feed in context.hospital.his.feeds]
         # While it waits, a patient is in the ledger only sealed.
@@ -274,12 +369,19 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
         assert {"codes", "rules"} <= {one.check for one in found}
         said += found
         said += alerts_of(context, datetime(2026, 3, 3, 2, tzinfo=UTC))
+        keys = [
+            incident.facts["keys"] for incident in said if isinstance(incident, Incident) and "keys" in incident.facts
+        ]
+        assert [str(key).startswith("masked-") for key in keys] == [True]
+        said += called(context, tmp_path)
+        said += mapped(context, window, tmp_path, now)
         said += [load(context, DAY, DAY, present=lambda: now, on_day=lambda *day: said.append(day))]
         with context.ledger.write() as connection:
             connection.execute(update(event).where(event.c.status == "delivered").values(changed_at=now))
             listed = sheet(corrections(connection, context.hospital.id, window), {}, Words("zh"))
         assert listed.rows
         said += [listed, comma_separated(listed)]
+        said += purged(context, now)
         with context.ledger.read() as connection:
             left = connection.exec_driver_sql(
                 "select count(*) from event where status in ('delivered', 'voided') and sealed is not null"
@@ -297,7 +399,8 @@ def test_no_log_result_report_or_ledger_file_says_who_a_patient_is(
     assert all(kind in packs[0] for kind in (b"# use ", b"# reconciliation ", b"# report "))
     assert_clean(b"".join(packs), secrets, "evidence")
     assert_clean(caplog.text.encode(), secrets, "the log, at DEBUG")
-    assert_clean(repr(said).encode() + b"".join(map(pickle.dumps, said)), secrets, "results")
+    for one in said:
+        assert_clean(repr(one).encode() + pickle.dumps(one), secrets, f"results, {type(one).__name__} {str(one)[:60]}")
     assert_clean("".join(capfd.readouterr()).encode(), secrets, "what was printed")
     books = [*tmp_path.rglob("*.xlsx")]
     assert len(books) == 3

@@ -15,6 +15,7 @@ from card_usage.interfaces.table import INTERFACES
 from card_usage.platform.client import Platform
 from card_usage.platform.reader import Unreadable
 from card_usage.platform.signature import signature, signed_text
+from card_usage.standard.misplaced import may_name
 
 MASK: Final = "***"
 _BY_PATH: Final = {each.path: each for each in INTERFACES.values()}
@@ -66,7 +67,8 @@ class Trace:
 
 
 def masked_parameters(kind: type[Message], values: Mapping[str, Any], *, unmasked: bool = False) -> dict[str, Any]:
-    """Parameters by name, with a mask for those about patients, for a token, and for what is not declared."""
+    """Parameters by name, with a mask for those about patients, for a token, for what is not declared, and for what
+    looks like a patient's number wherever it stands."""
     declared = {parameter.name: parameter for parameter in parameters(kind).values()}
     shown: dict[str, Any] = {}
     for name, value in values.items():
@@ -83,6 +85,8 @@ def masked_parameters(kind: type[Message], values: Mapping[str, Any], *, unmaske
                 shown[name] = MASK
         elif name == "appToken" or (not unmasked and (parameter is None or parameter.patient) and value):
             shown[name] = MASK
+        elif not unmasked and isinstance(value, str) and may_name(value):
+            shown[name] = MASK  # in a parameter that is about nobody
         else:
             shown[name] = value
     return shown
