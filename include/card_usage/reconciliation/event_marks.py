@@ -7,16 +7,16 @@ refunds taken back, and changes are marked as staging would. Marks that are no l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import Connection, and_, delete, insert, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from card_usage.ledger.schema import absent, event
 from card_usage.reconciliation.records import BATCH, CONTENT_CHANGES, SOURCE_ID, ContentChange, FeedOfDay, Found
 from card_usage.staging import unchanged_hours
-from card_usage.staging.changes import VOIDABLE
+from card_usage.staging.changes import VOIDABLE, days_of, days_text
 from card_usage.staging.intake import void
 from card_usage.standard.misplaced import shown_key
 from card_usage.windows import HOUR
@@ -46,11 +46,23 @@ def mark_records(of_day: FeedOfDay, found: Found) -> None:
             unchanged_hours.forget(connection, of_day.hospital, of_day.feed, hours)
         _mark(connection, "vanished_at", [row.id for row in found.only_ledger if not row.vanished], now)
         _mark(connection, "vanished_at", found.reappeared, None)
-        _mark(connection, "voided_at", found.unrefunded, None)
+        _take_refund_back(connection, found.unrefunded, of_day.day)
         _mark(connection, "voided_at", [row.id for row in found.refunded if row.status not in VOIDABLE], now)
         unsent = [row.id for row in found.refunded if row.status in VOIDABLE]
         for start in range(0, len(unsent), BATCH):
             void(connection, unsent[start : start + BATCH], now=now)
+
+
+def _take_refund_back(connection: Connection, events: Sequence[int], day: date) -> None:
+    """This day says not refunded: so are the events, but for those that another day's copy says are."""
+    for start in range(0, len(events), BATCH):
+        of_batch = event.c.id.in_(events[start : start + BATCH])
+        connection.execute(update(event).where(of_batch, event.c.refund_days.is_(None)).values(voided_at=None))
+        several = select(event.c.id, event.c.refund_days).where(of_batch, event.c.refund_days.is_not(None))
+        for event_id, text in connection.execute(several).all():
+            left = days_of(text) - {day}
+            values = {"refund_days": days_text(left, day)} | ({} if left else {"voided_at": None})
+            connection.execute(update(event).where(event.c.id == event_id).values(values))
 
 
 def _mark(connection: Connection, column: str, events: Sequence[int], value: datetime | None) -> None:

@@ -21,7 +21,9 @@ refused, or whose outcome nobody can say, gets its content back here, and goes o
 One key in two days is one event: it stays in the day that was staged first, and what the other day says of it changes
 nothing, so that the days may be staged in any order, again and again; a comparison lists it on the other day as
 `moved_here`. Two things count in another day all the same: that the HIS no longer has it in the first one
-(`vanished_at`), and a refund: an event that was not sent is then voided and stands in the day of the refund.
+(`vanished_at`), and a refund: an event that was not sent is then voided and stands in the day of the refund. One that
+was sent is refunded as long as any day's copy says so: which ones do is kept (`refund_days`), so that it does not
+matter which was staged last.
 
 What has a digest by a key that is no more is compared by key and state alone: it is as it was, nothing new is marked.
 One that was never sent is replaced, for it cannot be sent either.
@@ -44,6 +46,7 @@ from card_usage.staging.drafts import Draft
 
 REPLACEABLE: Final = frozenset({"ready", "held", "quarantined", "rejected", "voided"})
 VOIDABLE: Final = frozenset({"ready", "held", "quarantined"})
+_MOST_DAYS: Final = 11
 _KEEP_CONTENT: Final = frozenset({"rejected", "unconfirmed"})
 
 
@@ -64,12 +67,23 @@ class StoredEvent(NamedTuple):
     digest_key: str | None = None
     day: date | None = None
     vanished: bool = False
+    refund_days: frozenset[date] = frozenset()
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether a refund only marks it."""
+        return self.status not in VOIDABLE and self.status != "voided"
 
     def stands_elsewhere(self, draft: Draft) -> bool:
-        """Whether the draft is the copy of another day, which decides nothing."""
+        """Whether the draft is the copy of another day, which decides nothing but whether a sent event is refunded."""
         if not self.is_of_another_day(draft):
             return False
-        return draft.status != "voided" or self.voided or self.status == "voided"
+        return self.was_sent or draft.status != "voided" or self.status == "voided"
+
+    def refund_days_with(self, draft: Draft) -> frozenset[date]:
+        """The days that say refunded once this copy is known. A day that no longer has the key says nothing."""
+        said = self.refund_days - {self.day} if self.vanished else self.refund_days
+        return said | {draft.day} if draft.status == "voided" else said - {draft.day}
 
     def is_of_another_day(self, draft: Draft) -> bool:
         """Whether the HIS has the key in two days, as far as is known."""
@@ -84,18 +98,29 @@ def stored_events(connection: Connection, keys: Sequence[str]) -> dict[str, Stor
     """The events of these keys that the ledger has."""
     columns = [event.c[name] for name in ("id", "key", "status", "digest", "request_id", "generation")]
     columns += [event.c[name] for name in ("occurred_at", "voided_at", "changed_at", "key_id", "digest_key")]
-    columns += [event.c[name] for name in ("day", "vanished_at", *PLAIN_COLUMNS)]
+    columns += [event.c[name] for name in ("day", "vanished_at", "refund_days", *PLAIN_COLUMNS)]
     events: dict[str, StoredEvent] = {}
     query = select(*columns).where(among(connection, event.c.key, keys))
     for row in connection.execute(query):
         *first, status, digest, request_id, generation, at, voided_at, changed_at, key_id = row[:10]
-        digest_key, day, vanished_at = row[10:13]
+        digest_key, day, vanished_at, refund_days = row[10:14]
         event_id, key = first
         content_lost = key_id is None and status in _KEEP_CONTENT
         marks = (voided_at is not None, changed_at is not None, content_lost)
-        known = (event_id, key, status, digest, request_id, generation, at, *marks, tuple(row[13:]))
-        events[key] = StoredEvent(*known, digest_key, day, vanished_at is not None)
+        known = (event_id, key, status, digest, request_id, generation, at, *marks, tuple(row[14:]))
+        refunded = days_of(refund_days) if refund_days else frozenset((day,)) if voided_at else frozenset()
+        events[key] = StoredEvent(*known, digest_key, day, vanished_at is not None, refunded)
     return events
+
+
+def days_of(text: str) -> frozenset[date]:
+    """Days as the column `refund_days` has them."""
+    return frozenset(map(date.fromisoformat, text.split(",")))
+
+
+def days_text(days: frozenset[date], own: date | None) -> str | None:
+    """The inverse; None: nothing that `voided_at` does not say."""
+    return ",".join(sorted(map(str, days))[:_MOST_DAYS]) if days - {own} else None
 
 
 class Change(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
@@ -25,6 +25,7 @@ from card_usage.staging.changes import (
     Mark,
     StoredEvent,
     compare,
+    days_text,
     same_content,
     stored_events,
 )
@@ -126,6 +127,8 @@ class _Writes:
     only_marked: int = 0
     refunded_elsewhere: list[tuple[int, Draft]] = field(default_factory=list)
     """Of `voided`: events that go to the day of their refund."""
+    refunds: list[tuple[StoredEvent, frozenset[date]]] = field(default_factory=list)
+    """Sent events, and the days that say now that they are refunded."""
     of_other_days: int = 0
     """Rows whose key the ledger has in another day."""
     differing: set[str] = field(default_factory=set)
@@ -139,11 +142,18 @@ class _Writes:
 
     def add_stored(self, stored: StoredEvent, draft: Draft) -> None:
         """An event that the ledger holds already."""
+        if stored.was_sent:
+            stored = self._known_refund(stored, draft)
         if stored.stands_elsewhere(draft):
             self.of_other_days += 1
             self.differing.add(stored.key)
             return
         change = compare(stored, draft)
+        if change is Change.REPLACED and stored.was_sent and stored.refund_days_with(draft) - {draft.day}:
+            # Refused, mended, and refunded in another day: nothing to send again.
+            self.only_marked += 1
+            self.differing.add(stored.key)
+            return
         if change in _OTHERWISE or (change is Change.UNCHANGED and stored.changed and draft.status != "voided"):
             self.changed_late.append((stored, draft))
         if change is Change.UNCHANGED:
@@ -168,6 +178,22 @@ class _Writes:
             self.only_marked += 1
             for mark in MARKS[change]:
                 self.marked.setdefault(mark, []).append(stored.id)
+
+    def _known_refund(self, stored: StoredEvent, draft: Draft) -> StoredEvent:
+        """Note what this copy says of the refund of a sent event; returns the event so that its own day decides no more
+        about the mark than the days together do."""
+        days = stored.refund_days_with(draft)
+        if days != stored.refund_days and (
+            stored.is_of_another_day(draft) or (days | stored.refund_days) - {stored.day}
+        ):
+            # Not its own day alone, which `compare` looks after.
+            self.refunds.append((stored, days))
+            self.differing.add(stored.key)
+        if stored.is_of_another_day(draft):
+            return stored
+        if days - {draft.day}:
+            return stored._replace(voided=draft.status == "voided")
+        return stored
 
     def _add_unchanged(self, stored: StoredEvent, draft: Draft) -> None:
         self.unchanged += 1
@@ -215,6 +241,12 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
     for mark, ids in writes.marked.items():
         value = now if mark.present else None
         connection.execute(update(event).where(event.c.id.in_(ids)).values({mark.column: value}))
+    for stored, days in writes.refunds:
+        values = {"refund_days": days_text(days, stored.day), "voided_at": now if days else None}
+        kept = {} if bool(days) == stored.voided else {"voided_at": values["voided_at"]}
+        connection.execute(
+            update(event).where(event.c.id == stored.id).values({"refund_days": values["refund_days"]} | kept)
+        )
     if writes.plain:
         connection.execute(_UPDATE_PLAIN, writes.plain)
     return voided
@@ -264,7 +296,7 @@ _UPDATE_REPLACED: Final = (
     .values(
         {name: bindparam(name) for name in _REPLACED_COLUMNS}
         | {"attempts": 0, "due_at": None, "result_code": None, "settled_at": None}
-        | {"voided_at": None, "changed_at": None, "vanished_at": None}
+        | {"voided_at": None, "refund_days": None, "changed_at": None, "vanished_at": None}
     )
 )
 
@@ -343,7 +375,7 @@ _UPDATE_RECOVERED: Final = (
         sealed=bindparam("new_sealed"),
         staged_at=bindparam("at", type_=event.c.staged_at.type),
         changed_at=bindparam("changed", type_=event.c.changed_at.type),
-        voided_at=None,
+        voided_at=case((event.c.refund_days.is_not(None), event.c.voided_at), else_=None),
         vanished_at=None,
     )
 )

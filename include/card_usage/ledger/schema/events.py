@@ -66,6 +66,9 @@ event = Table(
     Column("staged_at", Instant, nullable=False),
     Column("settled_at", Instant),
     Column("voided_at", Instant),
+    # Of a sent event whose key the HIS has in several days: those in which it says refunded, ISO, with commas; null:
+    # its own, if it is refunded. What says so in any of them counts (staging/changes.py).
+    Column("refund_days", String(128)),
     Column("changed_at", Instant),
     Column("vanished_at", Instant),
     Column("mac", String(32)),  # keyed, over what staging wrote (ledger/macs.py); null: of a version that made none
