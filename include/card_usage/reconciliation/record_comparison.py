@@ -169,7 +169,8 @@ def _refund_repeated(of_day: FeedOfDay, found: Found) -> None:
     """Records of which a later copy alone is refunded: they are refunded, whatever their first copy says."""
     source_ids = list(found.refunded_again)
     marked = (event.c[name].is_not(None) for name in ("voided_at", "vanished_at", "changed_at"))
-    query = select(event.c.id, event.c.source_id, event.c.status, *marked, event.c.digest, event.c.occurred_at)
+    columns = (event.c.id, event.c.source_id, event.c.status)
+    query = select(*columns, *marked, event.c.digest, event.c.occurred_at, event.c.digest_key)
     for start in range(0, len(source_ids), BATCH):
         keys = [event_key(of_day.hospital, of_day.feed, each) for each in source_ids[start : start + BATCH]]
         with of_day.ledger.read() as connection:

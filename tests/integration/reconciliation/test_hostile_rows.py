@@ -93,7 +93,7 @@ class Trial:
 
     def reconcile(self, day: date = DAY) -> Reconciliation:
         def normalize(feed: str) -> object:
-            return Drafter(self.hospital, feed, TABLES, ALIASES, self.ledger.keyring).draft
+            return Drafter(self.hospital, feed, TABLES, ALIASES, self.ledger.day_keys.of(self.hospital.id)).draft
 
         return recount_day(self.ledger, self.source, self.hospital, day, normalize, now=NOW)  # type: ignore[arg-type]
 
