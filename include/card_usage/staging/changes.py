@@ -26,7 +26,8 @@ was sent is refunded as long as any day's copy says so: which ones do is kept (`
 matter which was staged last.
 
 What has a digest by a key that is no more is compared by key and state alone: it is as it was, nothing new is marked.
-One that was never sent is replaced, for it cannot be sent either.
+One that was never sent is replaced, for it cannot be sent either; it counts as unchanged if all that can be compared
+is as it was.
 
 A mark is `voided_at` or `changed_at`: the platform has no call that takes a report back, so reconciliation names it.
 """

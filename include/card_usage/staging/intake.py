@@ -206,13 +206,14 @@ class _Writes:
     def counts(self) -> Counter[str]:
         """Rows by what became of them; those that are voided before they were sent are counted when written."""
         states = Counter([draft.status for draft in self.new])
+        changed = [draft for stored, draft in self.replaced if not _only_keyed_anew(stored, draft)]
         return Counter(
             new=len(self.new),
-            changed=len(self.replaced),
-            unchanged=self.unchanged,
+            changed=len(changed),
+            unchanged=self.unchanged + len(self.replaced) - len(changed),
             marked=self.only_marked,
             voided=states["voided"],
-            quarantined=states["quarantined"] + sum(draft.status == "quarantined" for _, draft in self.replaced),
+            quarantined=states["quarantined"] + sum(draft.status == "quarantined" for draft in changed),
         )
 
 
@@ -250,6 +251,17 @@ def _write(connection: Connection, hospital: str, feed: str, writes: _Writes, *,
     if writes.plain:
         connection.execute(_UPDATE_PLAIN, writes.plain)
     return voided
+
+
+def _only_keyed_anew(stored: StoredEvent, draft: Draft) -> bool:
+    """Whether an event is replaced for no other reason than that its digest's key is no more: all that can be compared
+    is as it was."""
+    return (
+        same_content(stored, draft) is None
+        and stored.status == draft.status
+        and stored.occurred_at == draft.card_use.occurred_at
+        and stored.plain == _plain_values(draft)
+    )
 
 
 def _stays_unchanged(stored: StoredEvent, draft: Draft) -> bool:

@@ -23,7 +23,9 @@ TABLES = ("SF_BRJSK", "SF_NBRJSK")
 @pytest.fixture
 def desk(tmp_path: Path, command_line: CommandLine) -> Iterator[Desk]:
     with opened(tmp_path, command_line) as made:
-        made.json("run", *SPAN)
+        # Not reconciled yet: a day that old is then over, and nobody can tell any more what changed in it.
+        for verb in ("stage", "check", "deliver"):
+            made.run(verb, *SPAN)
         yield made
 
 
