@@ -141,7 +141,8 @@ def read(reading: Source, feed: str) -> list[SourceRow]:
 
 
 def staged(folder: Path, name: str, reading: Source) -> list[tuple[object, ...]]:
-    ledger = open_ledger(ledgers.sqlite_url(folder, name), ledgers.KEYRING)
+    # One place of data keys, so that the same content has the same digest in both ledgers.
+    ledger = open_ledger(ledgers.sqlite_url(folder, name), ledgers.KEYRING.with_folder(folder / "keys"))
     tables = load_tables()
     for feed in FEEDS:
         stage(
