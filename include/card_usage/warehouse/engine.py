@@ -42,6 +42,8 @@ class Engine:
                 "preserve_insertion_order": False,
             }
         )
+        # Output is for whoever asked, a line of JSON at times: no bar while a question takes long.
+        self._connection.execute("set enable_progress_bar = false")
         if store.file_system is not None:
             self._connection.register_filesystem(store.file_system)
 
