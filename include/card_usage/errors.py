@@ -63,7 +63,8 @@
     |-- WarehouseUnreadable      a file of the warehouse is missing or broken
     |-- QuestionRefused          a question to the warehouse names what is not there
     |-- CheckBroken              the quality check itself failed to run
-    `-- GateStopped              the quality gate blocks the whole window
+    |-- GateStopped              the quality gate blocks the whole window
+    `-- Unforeseen               an error that nobody foresaw, told without its text
 
 The text is `message_template` filled with the keyword arguments it names; a missing or unknown one is a TypeError.
 Errors can be pickled, as Airflow and process pools require. Arguments are names, counts, codes and positions. They

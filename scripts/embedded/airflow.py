@@ -80,12 +80,13 @@ class Embedded:
             log = self.logs / f"airflow-{name}.log"
             command: list[str | Path] = [self.programs / "airflow", name, *extra]
             self.components[name] = children.start(name, command, env=self.env, log=log, restarts=RESTARTS)
-        self.components["api-server"].wait_until(lambda: answers(self.port), seconds=120)
+        self.components["api-server"].wait_until(lambda: answers(self.port), seconds=300)
 
     # -- REST ---------------------------------------------------------------------------------------------------
 
     def ask(self, path: str, body: object = None, method: str | None = None) -> dict[str, Any]:
-        """One call of /api/v2, again while the metadata file is locked; a body makes it a POST.
+        """One call of /api/v2, again while the metadata file is locked; a body makes it a POST. What only reads is
+        asked again on a machine that is too busy to answer in time, too.
 
         Raises urllib.error.HTTPError, what the server said beside it as a note.
         """
@@ -93,13 +94,17 @@ class Embedded:
             self._token = self._token_of(LOGIN)
         headers = {"Authorization": f"Bearer {self._token}"}
         patience = Patience()
+        verb = method or ("GET" if body is None else "POST")
         while True:
             try:
-                return self._call(f"/api/v2{path}", body, method or ("GET" if body is None else "POST"), headers)
+                return self._call(f"/api/v2{path}", body, verb, headers)
             except urllib.error.HTTPError as refusal:
                 said = refusal.read().decode(errors="replace")
                 refusal.add_note(said)
                 if not patience.left_for(said):
+                    raise
+            except TimeoutError:
+                if verb != "GET" or not patience.is_left:
                     raise
 
     @contextmanager
@@ -201,12 +206,17 @@ class Patience:
         self._until = time.monotonic() + LOCKED_SECONDS
         self._locked = False
 
+    @property
+    def is_left(self) -> bool:
+        """Whether there is time for another try."""
+        return time.monotonic() < self._until
+
     def left_for(self, said: str) -> bool:
         """Whether what Airflow has said is worth another try; if so, returns after a moment."""
         locked = any(words in said.lower() for words in LOCKED)
         self._locked = self._locked or locked
         worth = locked or (self._locked and any(words in said for words in HALF_MADE))
-        if not worth or time.monotonic() > self._until:
+        if not worth or not self.is_left:
             return False
         time.sleep(random.uniform(0.1, 1))  # noqa: S311 - only so that two do not meet again
         return True

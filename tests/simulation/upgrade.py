@@ -68,12 +68,19 @@ class Cards:
         self.under: dict[str, str] = {}
         self.calls_of_day: Counter[Any] = Counter()
         self.under_way: Counter[int] = Counter()
+        self.began: dict[int, float] = {}
 
     def starts(self, worker: int, request_id: str, numbers: tuple[str, ...]) -> None:
         """A client starts a call."""
-        world = self._world
+        world, now = self._world, self._world.loop.time()
         others = [other for other, calls in self.under_way.items() if calls and other != worker]
-        if any(other not in world.platform.dead_workers for other in others):
+        # Whoever is suspended in a call sends nothing, and his call has ended at the platform long ago.
+        asleep = {
+            other
+            for other in others
+            if world.loop.stalled.get(other, 0) > now and now - self.began[other] > 2 * CALL_TIMEOUT
+        }
+        if any(other not in world.platform.dead_workers and other not in asleep for other in others):
             raise Violation(f"workers {others} and {worker} send batches at once")
         if self.contents.setdefault(request_id, numbers) != numbers:
             raise Violation("other patients under a request id that was sent before")
@@ -133,6 +140,7 @@ class CardCaller(SimCaller):
         numbers = tuple(item["idNumber"] for item in req["healthCardItems"])
         world.cards.starts(self._worker, request_id, numbers)
         world.cards.under_way[self._worker] += 1
+        world.cards.began[self._worker] = world.loop.time()
         try:
             answered = await self._wire(request_id, numbers, token)
         finally:

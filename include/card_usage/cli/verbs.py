@@ -77,7 +77,7 @@ LOOKING: Final = frozenset(
         *("preview", "quality", "aliases propose", "aliases list", "verified", "differences", "evidence verify"),
         *("corrections", "incidents", "usage", "hospital check", "history status", "decisions"),
         *("platform check", "platform sign", "rehearse", "acceptance", "alerts test", "ask", "warehouse check"),
-        *("keys status", "keys retire"),
+        *("keys status", "keys retire", "upgrade-report"),
     }
 )
 """Verbs that change nothing of the ledger and the platform. Every other one that opens the ledger leaves a row in table

@@ -17,9 +17,12 @@ _LINK = "is a symbolic link, which is not followed: put the file itself there"
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file's content; nobody may read it at any moment whom `mode` does not let. Raises OSError, and leaves
-    the old file then."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Replace the file's content; nobody may read it at any moment whom `mode` does not let. Raises OSError about the
+    path, and leaves the old file then."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _about(path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -27,9 +30,16 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _about(path, error) from None
         raise
+
+
+def _about(path: Path, error: OSError) -> OSError:
+    """The same error about the file that was asked for: nobody knows the temporary one."""
+    return OSError(error.errno, error.strerror or type(error).__name__, str(path))
 
 
 def new_file(path: Path) -> IO[bytes]:

@@ -41,6 +41,8 @@ ACTS: dict[str, list[str]] = {
     "platform call": ["getAppToken", *OF, "--json", "call.json"],
     "platform calibrate": OF,
     "upgrade": [*OF, "--yes"],
+    "cards import": [*OF, "--file", "call.json"],
+    "cards release": SPAN,
     "purge": [],
     "warehouse build": SPAN,
     "warehouse rebuild": [],

@@ -111,7 +111,7 @@ def test_after_its_key_is_destroyed_nothing_of_a_day_opens_or_is_named_whatever_
         assert found  # else this test attacks nothing
     assert opened(before, by_thief(ledger)) == 0
     assert named(ledger) == 0
-    assert list(ledger.day_keys.files()) == []
+    assert list(ledger.day_keys.files(HOSPITAL.id)) == []  # other tests may leave keys of other hospitals
 
 
 def test_a_key_stays_until_its_day_is_past_the_look_back_and_nothing_is_on_its_way(embedded: Ledger) -> None:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import ledgers
@@ -272,7 +274,8 @@ def test_two_processes_do_not_send_for_one_hospital_at_once(office: Office):
         worker = _living(connection)
         assert store.acquire(connection, "demo_hospital", worker)
         assert not store.acquire(connection, "demo_hospital", worker + 1)
-    code, told = office.run("--yes")
+    with _beating(office, worker):
+        code, told = office.run("--yes")
     assert code == 2
     assert "another process is registering its patients" in told["error"]
 
@@ -281,6 +284,28 @@ def _settings(office: Office) -> Any:
     from card_usage.config.settings import Settings
 
     return Settings.from_environment(office.environment)
+
+
+@contextmanager
+def _beating(office: Office, worker: int) -> Iterator[None]:
+    """Meanwhile the deliverer shows every second that it lives, as its process would."""
+    from card_usage.delivery.membership import beat
+
+    ended = Event()
+
+    def live() -> None:
+        with Context.open("demo_hospital", _settings(office), lambda _: None) as context:  # type: ignore[arg-type,return-value]
+            while not ended.wait(1):
+                with context.ledger.write() as connection:
+                    beat(connection, worker, 0)
+
+    other = Thread(target=live)
+    other.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        other.join()
 
 
 def _living(connection: Any) -> int:
