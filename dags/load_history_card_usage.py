@@ -56,7 +56,7 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 from card_usage_airflow import hospital_files
-from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
+from card_usage_airflow.defaults import DEFAULT_ARGS, Tag, hospital_param
 from card_usage_airflow.history import load_part, parts_of
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import who_triggered, window_from
@@ -100,7 +100,7 @@ def load(part: str, params: Any = None) -> dict[str, object]:
     default_args=DEFAULT_ARGS,
     tags={Tag.CARD_USAGE, Tag.BY_HAND},
     params={
-        "hospital": Param(HOSPITALS[0] if HOSPITALS else None, type="string", enum=HOSPITALS, title="医院 · Hospital"),
+        "hospital": hospital_param(HOSPITALS),
         "from": Param(type="string", format="date", title="首日 · First local day"),
         "to": Param(type="string", format="date", title="末日 · Last local day", description="含当日 / included"),
         "order": Param(

@@ -63,7 +63,7 @@ from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from card_usage.windows import Window, day_window
 from card_usage_airflow import hospital_files
-from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
+from card_usage_airflow.defaults import DEFAULT_ARGS, Tag, hospital_param
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.runs import who_triggered
 from card_usage_airflow.steps import (
@@ -178,7 +178,7 @@ def reconcile_and_publish(params: Any = None) -> dict[str, object]:
     default_args=DEFAULT_ARGS,
     tags={Tag.CARD_USAGE, Tag.BY_HAND},
     params={
-        "hospital": Param(HOSPITALS[0] if HOSPITALS else None, type="string", enum=HOSPITALS, title="医院 · Hospital"),
+        "hospital": hospital_param(HOSPITALS),
         "from": Param(type="string", format="date", title="首日 · First local day"),
         "to": Param(
             None,

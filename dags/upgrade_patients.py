@@ -57,7 +57,7 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 from card_usage_airflow import hospital_files
-from card_usage_airflow.defaults import DEFAULT_ARGS, Tag
+from card_usage_airflow.defaults import DEFAULT_ARGS, Tag, hospital_param
 from card_usage_airflow.notifiers import run_failed, run_succeeded
 from card_usage_airflow.task_context import open_context
 from card_usage_airflow.upgrading import preview_upgrade, read_patients, report_upgrade, send_patients
@@ -114,7 +114,7 @@ def report(params: Any = None) -> dict[str, object]:
     default_args=DEFAULT_ARGS,
     tags={Tag.CARD_USAGE, Tag.BY_HAND},
     params={
-        "hospital": Param(HOSPITALS[0] if HOSPITALS else None, type="string", enum=HOSPITALS, title="医院 · Hospital"),
+        "hospital": hospital_param(HOSPITALS),
         "dry_run": Param(
             True,
             type="boolean",

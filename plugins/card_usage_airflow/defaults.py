@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -55,6 +56,11 @@ def start_of(hospital: Hospital) -> pendulum.DateTime:
     if hospital.start is None:
         return EARLIEST
     return pendulum.datetime(hospital.start.year, hospital.start.month, hospital.start.day, tz=LOCAL)
+
+
+def hospital_param(hospitals: Sequence[str]) -> Param:
+    """The parameter `hospital` of the trigger form of a DAG that is for one of these."""
+    return Param(hospitals[0] if hospitals else None, type="string", enum=list(hospitals), title="医院 · Hospital")
 
 
 def day_param(purpose: str = "") -> Param:
